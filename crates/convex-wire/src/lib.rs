@@ -1,0 +1,1 @@
+//! How Convex talks: requests, values, error bodies.

@@ -1,0 +1,1 @@
+//! Reads the JetStream log, verifies it, folds it into the read model.

@@ -1,0 +1,1 @@
+//! Answers the query over HTTP: routes, tokens, sockets.

@@ -1,0 +1,1 @@
+//! The read model on disk: rows and checkpoint in one redb file.

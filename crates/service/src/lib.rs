@@ -1,0 +1,1 @@
+//! The process: commands, configuration, signals, metrics.

@@ -1,0 +1,2 @@
+//! The `profile-projector` binary.
+fn main() {}
