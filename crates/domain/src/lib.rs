@@ -1,11 +1,43 @@
 //! What users and profiles are, and how events change them.
+//!
+//! The whole meaning of the stream lives here, as pure code: bytes become an event ([`decode`]), an
+//! event changes a [`State`] ([`apply`]), a place in the stream is trusted or refused
+//! ([`position`]). `schemas/README.md` is the contract for producers; this crate is what it does.
+//!
+//! Invariants:
+//!
+//! - **D1** [`apply`] is total and pure: no clock, no randomness, no I/O, no configuration. Trouble
+//!   with an event is an [`Outcome`], never an error; the only errors are those of the state's store.
+//! - **D2** No type here is a wire or disk format.
+//! - **D3** An id that exists is valid.
+//! - **D4** [`decode`] never panics, on any bytes.
+//! - **D5** Nothing personal is printed: `Debug` of a profile, an identity or a record shows no text.
 
+mod apply;
+mod decode;
+mod event;
+mod fault;
 mod ids;
+mod memory;
+mod outcome;
 pub mod position;
 mod profile;
+mod progress;
 mod record;
+mod state;
 
+pub use apply::apply;
+pub use decode::{DATA_BYTES_MAX, decode};
+pub use event::{Decoded, Event, ProfileChange, UserChange};
+pub use fault::Fault;
 pub use ids::{InvalidId, ProfileId, UserId, Version, WorkosUserId};
+pub use memory::MemoryState;
+pub use outcome::{Outcome, ParkReason, Tally};
 pub use position::{Checkpoint, Fingerprint, LogBounds, Refusal, Sequence, StreamId};
 pub use profile::{Field, Gender, InvalidGender, Number, Profile, ProfilePatch};
+pub use progress::{Connection, Phase, Progress};
 pub use record::{Family, Lane, Record, RecordRef};
+pub use state::{
+    Gone, LiveProfile, Parked, ParkedDocument, ParkedSummary, ProfileRow, State, UserDocument,
+    UserRow,
+};

@@ -90,6 +90,14 @@ pub enum Field<T> {
 }
 
 impl<T> Field<T> {
+    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Field<U> {
+        match self {
+            Self::Keep => Field::Keep,
+            Self::Remove => Field::Remove,
+            Self::Set(value) => Field::Set(with(value)),
+        }
+    }
+
     fn apply(self, to: &mut Option<T>) {
         match self {
             Self::Keep => {}

@@ -1,0 +1,234 @@
+//! The table's rows for profile documents: one live at most, tombstones beside it.
+
+use super::{Change, Step, Unfit, is_erased, next_or_gap, settled};
+use crate::{
+    Family, Gone, Lane, LiveProfile, Outcome, ParkReason, ParkedDocument, ParkedSummary, Profile,
+    ProfileChange, ProfileId, ProfilePatch, ProfileRow, State, UserId, Version,
+};
+
+/// Tries one change of a profile document.
+pub(super) fn try_change<S: State>(
+    state: &mut S,
+    user: UserId,
+    id: ProfileId,
+    change: ProfileChange,
+    earlier: Option<&ParkedSummary>,
+) -> Result<Step, S::Error> {
+    if is_erased(state, &user)? {
+        let again = change == ProfileChange::Erased;
+        return Ok(settled(if again {
+            Outcome::Erased
+        } else {
+            Outcome::Resurrect
+        }));
+    }
+    let document = Document { user, id };
+    let row = state.profiles(&document.user)?;
+    let Some(held) = document.held(row) else {
+        let again = change == ProfileChange::Erased;
+        return Ok(settled(if again {
+            Outcome::Erased
+        } else {
+            Outcome::Resurrect
+        }));
+    };
+    match change {
+        ProfileChange::State { version, profile } => {
+            replace(state, document, held, version, profile)
+        }
+        ProfileChange::Patch { version, patch } => {
+            apply_patch(state, document, held, version, *patch, earlier)
+        }
+        ProfileChange::Deleted { version } => delete(state, document, held, version),
+        ProfileChange::Erased => erase(state, document),
+    }
+}
+
+/// One profile document.
+struct Document {
+    user: UserId,
+    id: ProfileId,
+}
+
+impl Document {
+    /// The document as it is served, if it is.
+    fn live<'r>(&self, row: &'r ProfileRow) -> Option<&'r LiveProfile> {
+        row.live.as_ref().filter(|live| live.id == self.id)
+    }
+
+    /// The held version, 0 for none. `None` when erased.
+    fn held(&self, row: &ProfileRow) -> Option<u64> {
+        if let Some(live) = self.live(row) {
+            return Some(live.version.get());
+        }
+        let at = row.gone.binary_search_by(|(id, _)| id.cmp(&self.id)).ok();
+        match at.and_then(|at| row.gone.get(at)) {
+            None => Some(0),
+            Some((_, Gone::Deleted(version))) => Some(version.get()),
+            Some((_, Gone::Erased)) => None,
+        }
+    }
+
+    /// Replaces what is held of the document by a tombstone.
+    fn bury(&self, row: &mut ProfileRow, gone: Gone) {
+        row.live.take_if(|live| live.id == self.id);
+        row.gone.retain(|(id, _)| *id != self.id);
+        let at = row.gone.partition_point(|(id, _)| *id < self.id);
+        row.gone.insert(at, (self.id.clone(), gone));
+    }
+
+    /// What may follow a change of this document. Patches supersede nothing.
+    fn follow(self, supersedes: Option<Version>, parked: &ParkedSummary) -> Option<Change> {
+        if parked.is_empty() {
+            return None;
+        }
+        let id = self.id.as_str().into();
+        let supersedes = supersedes.map(|version| ParkedDocument { id, version });
+        let lane = Lane {
+            user: self.user,
+            family: Family::Profile,
+        };
+        Some(Change {
+            lane,
+            supersedes,
+            erases: false,
+            freed: None,
+        })
+    }
+
+    fn unfit(self, version: Version, reason: ParkReason) -> Step {
+        let document = ParkedDocument {
+            id: self.id.as_str().into(),
+            version,
+        };
+        let lane = Lane {
+            user: self.user,
+            family: Family::Profile,
+        };
+        Step::Unfit(Unfit {
+            lane,
+            document,
+            reason,
+            awaits: None,
+        })
+    }
+}
+
+fn replace<S: State>(
+    state: &mut S,
+    document: Document,
+    held: u64,
+    version: Version,
+    profile: Profile,
+) -> Result<Step, S::Error> {
+    let row = state.profiles(&document.user)?;
+    if version.get() < held {
+        return Ok(settled(Outcome::Stale));
+    }
+    if version.get() == held {
+        let same = document
+            .live(row)
+            .is_some_and(|live| live.profile == profile);
+        let duplicate = settled(Outcome::Duplicate);
+        return Ok(if same {
+            duplicate
+        } else {
+            document.unfit(version, ParkReason::Conflict)
+        });
+    }
+    if row.live.as_ref().is_some_and(|live| live.id != document.id) {
+        return Ok(document.unfit(version, ParkReason::ProfileConflict));
+    }
+    let row = state.profiles_mut(&document.user)?;
+    row.gone.retain(|(id, _)| *id != document.id);
+    row.live = Some(LiveProfile {
+        id: document.id.clone(),
+        version,
+        profile,
+    });
+    Ok(Step::Done(
+        next_or_gap(held, version),
+        document.follow(Some(version), &row.parked),
+    ))
+}
+
+fn apply_patch<S: State>(
+    state: &mut S,
+    document: Document,
+    held: u64,
+    version: Version,
+    patch: ProfilePatch,
+    earlier: Option<&ParkedSummary>,
+) -> Result<Step, S::Error> {
+    let row = state.profiles(&document.user)?;
+    if version.get() < held {
+        return Ok(settled(Outcome::Stale));
+    }
+    let before = document.live(row).map(|live| &live.profile);
+    let after = before.map(|profile| patch.applied_to(profile));
+    let is_held = version.get() == held;
+    if is_held && after.is_some() && after.as_ref() == before {
+        return Ok(settled(Outcome::Duplicate));
+    }
+    if earlier
+        .unwrap_or(&row.parked)
+        .holds_back(document.id.as_str())
+    {
+        return Ok(document.unfit(version, ParkReason::Behind));
+    }
+    if is_held {
+        return Ok(document.unfit(version, ParkReason::Conflict));
+    }
+    let Some(profile) = after.filter(|_| version.get() == held.saturating_add(1)) else {
+        return Ok(document.unfit(version, ParkReason::PatchBase));
+    };
+    let row = state.profiles_mut(&document.user)?;
+    row.live = Some(LiveProfile {
+        id: document.id.clone(),
+        version,
+        profile,
+    });
+    Ok(Step::Done(
+        Outcome::Applied,
+        document.follow(None, &row.parked),
+    ))
+}
+
+fn delete<S: State>(
+    state: &mut S,
+    document: Document,
+    held: u64,
+    version: Version,
+) -> Result<Step, S::Error> {
+    if version.get() < held {
+        return Ok(settled(Outcome::Stale));
+    }
+    let row = state.profiles_mut(&document.user)?;
+    if version.get() == held {
+        let duplicate = document.live(row).is_none();
+        let conflict = ParkReason::Conflict;
+        return Ok(if duplicate {
+            settled(Outcome::Duplicate)
+        } else {
+            document.unfit(version, conflict)
+        });
+    }
+    document.bury(row, Gone::Deleted(version));
+    Ok(Step::Done(
+        Outcome::Deleted,
+        document.follow(Some(version), &row.parked),
+    ))
+}
+
+fn erase<S: State>(state: &mut S, document: Document) -> Result<Step, S::Error> {
+    let row = state.profiles_mut(&document.user)?;
+    document.bury(row, Gone::Erased);
+    let change = document.follow(Version::new(Version::MAX), &row.parked);
+    Ok(Step::Done(
+        Outcome::Erased,
+        change.map(|change| Change {
+            erases: true,
+            ..change
+        }),
+    ))
+}

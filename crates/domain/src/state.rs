@@ -1,0 +1,203 @@
+//! What the fold knows: rows, tombstones, mappings and parked records, behind one trait.
+
+use crate::{
+    Lane, Outcome, ParkReason, Profile, ProfileId, Record, Sequence, UserId, Version, WorkosUserId,
+};
+
+/// What is held of a user document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum UserDocument {
+    /// Never seen.
+    #[default]
+    Absent,
+    /// There, and the owner of its mapping.
+    Live {
+        /// Of the document.
+        version: Version,
+        /// Maps to this user.
+        workos_id: WorkosUserId,
+    },
+    /// Deleted at a version.
+    Deleted {
+        /// Of the deletion.
+        version: Version,
+    },
+    /// Gone for good.
+    Erased,
+}
+
+/// A user's row: the document and what is parked in the `user` lane.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserRow {
+    /// The document.
+    pub document: UserDocument,
+    /// What waits in the lane.
+    pub parked: ParkedSummary,
+}
+
+/// The profile that is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveProfile {
+    /// Which document.
+    pub id: ProfileId,
+    /// Its version.
+    pub version: Version,
+    /// Its members.
+    pub profile: Profile,
+}
+
+/// A tombstone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Deleted at a version; a later one brings the document back.
+    Deleted(Version),
+    /// Gone for good.
+    Erased,
+}
+
+/// A user's profiles: at most one live, tombstones of the others, and what is parked in the lane.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProfileRow {
+    /// The profile that is served while the user is live.
+    pub live: Option<LiveProfile>,
+    /// Tombstones, sorted by document id.
+    pub gone: Vec<(ProfileId, Gone)>,
+    /// What waits in the lane.
+    pub parked: ParkedSummary,
+}
+
+/// A document of a lane and the version that a parked record would give it. In a `user` lane the
+/// document is the user's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedDocument {
+    /// The document's id.
+    pub id: Box<str>,
+    /// The version that the record names.
+    pub version: Version,
+}
+
+/// A record that waits, with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Where it waits; `None` when its subject names no lane.
+    pub lane: Option<Lane>,
+    /// Why.
+    pub reason: ParkReason,
+    /// What is wrong with it, for people; empty unless the reason is `Invalid`.
+    pub detail: Box<str>,
+    /// The document it is about; `None` when it could not be decoded.
+    pub document: Option<ParkedDocument>,
+    /// The identity it waits for, when the reason is `MappingConflict`.
+    pub awaits: Option<WorkosUserId>,
+    /// The record itself, to be tried again.
+    pub record: Record,
+}
+
+impl Parked {
+    /// Its place in the stream.
+    pub fn sequence(&self) -> Sequence {
+        self.record.sequence
+    }
+}
+
+/// How many records are parked in a lane, by document. Kept in the lane's row, so that a record for
+/// a lane in order costs no look at the parked ones.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ParkedSummary {
+    /// Records that could not be decoded.
+    pub undecodable: u64,
+    /// Others, by document id, sorted; no count is 0.
+    pub documents: Vec<(Box<str>, u64)>,
+}
+
+impl ParkedSummary {
+    /// Whether nothing is parked.
+    pub fn is_empty(&self) -> bool {
+        self.undecodable == 0 && self.documents.is_empty()
+    }
+
+    /// How many records are parked.
+    pub fn total(&self) -> u64 {
+        self.documents
+            .iter()
+            .fold(self.undecodable, |sum, (_, n)| sum.saturating_add(*n))
+    }
+
+    /// Whether a patch of `document` must wait.
+    pub fn holds_back(&self, document: &str) -> bool {
+        self.undecodable != 0 || self.find(document).is_ok()
+    }
+
+    pub(crate) fn add(&mut self, document: Option<&ParkedDocument>) {
+        let Some(document) = document else {
+            self.undecodable = self.undecodable.saturating_add(1);
+            return;
+        };
+        match self.find(&document.id) {
+            Ok(at) => {
+                if let Some((_, count)) = self.documents.get_mut(at) {
+                    *count = count.saturating_add(1);
+                }
+            }
+            Err(at) => self.documents.insert(at, (document.id.clone(), 1)),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, document: Option<&ParkedDocument>) {
+        let Some(document) = document else {
+            self.undecodable = self.undecodable.saturating_sub(1);
+            return;
+        };
+        if let Some((_, count)) = self
+            .find(&document.id)
+            .ok()
+            .and_then(|at| self.documents.get_mut(at))
+        {
+            *count = count.saturating_sub(1);
+        }
+        self.documents.retain(|(_, count)| *count != 0);
+    }
+
+    fn find(&self, document: &str) -> Result<usize, usize> {
+        self.documents
+            .binary_search_by(|(id, _)| (**id).cmp(document))
+    }
+}
+
+/// Where the fold keeps what it knows. What is put is seen by the calls after it.
+///
+/// An implementation need not understand any of it: all rules are in [`crate::apply`].
+pub trait State {
+    /// What the store behind it fails with.
+    type Error;
+
+    /// The user's row; the default one when there is none.
+    fn user(&mut self, user: &UserId) -> Result<&UserRow, Self::Error>;
+    /// The same, to be changed.
+    fn user_mut(&mut self, user: &UserId) -> Result<&mut UserRow, Self::Error>;
+    /// The user's profiles; the default row when there is none.
+    fn profiles(&mut self, user: &UserId) -> Result<&ProfileRow, Self::Error>;
+    /// The same, to be changed.
+    fn profiles_mut(&mut self, user: &UserId) -> Result<&mut ProfileRow, Self::Error>;
+
+    /// The live user that an identity maps to.
+    fn owner(&mut self, workos_id: &WorkosUserId) -> Result<Option<UserId>, Self::Error>;
+    /// Maps an identity to a user, or to none.
+    fn set_owner(
+        &mut self,
+        workos_id: &WorkosUserId,
+        owner: Option<&UserId>,
+    ) -> Result<(), Self::Error>;
+
+    /// The records parked in a lane, in sequence order.
+    fn parked(&mut self, lane: &Lane) -> Result<Vec<Parked>, Self::Error>;
+    /// The users with a record that awaits an identity, in the order of those records.
+    fn awaiting(&mut self, workos_id: &WorkosUserId) -> Result<Vec<UserId>, Self::Error>;
+    /// Parks a record, or replaces the one of that lane and sequence.
+    fn park(&mut self, parked: Parked) -> Result<(), Self::Error>;
+    /// Removes a parked record.
+    fn unpark(&mut self, parked: &Parked) -> Result<(), Self::Error>;
+
+    /// Counts an outcome.
+    fn count(&mut self, outcome: Outcome);
+}
