@@ -1,1 +1,35 @@
 //! The read model on disk: rows and checkpoint in one redb file.
+//!
+//! [`ReadModel`] is the one writer; a [`Batch`] borrows it, gathers the rows that a run of records
+//! touches, and can be kept only by [`Batch::commit`], which takes the checkpoint that belongs to
+//! them. [`Reader`]s see what is committed and never wait.
+//!
+//! Invariants:
+//!
+//! - **R1** Rows and checkpoint change together or not at all.
+//! - **R2** A checkpoint only moves forward, within one stream.
+//! - **R3** One writer: a batch borrows the model mutably, and the file is locked for one process.
+//! - **R4** A file of another layout is never read or migrated. It is rebuilt.
+//! - **R5** A reader sees rows and checkpoint of one commit.
+//! - **R6** A file is created whole or not at all.
+//!
+//! Knows redb and nothing of NATS, HTTP, or what events mean.
+
+mod batch;
+mod codec;
+mod digest;
+mod error;
+mod file;
+mod meta;
+mod reader;
+mod rows;
+mod tables;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use batch::{Batch, Changes, Committed};
+pub use digest::Digest;
+pub use error::{CommitError, OpenError, StorageError};
+pub use file::{FILE_NAME, Options, ReadModel};
+pub use meta::Totals;
+pub use reader::{Answer, AnsweredProfile, Reader};

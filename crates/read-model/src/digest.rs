@@ -1,0 +1,39 @@
+//! The digest of the rows: equal rows, equal digest, in whatever order they came to be.
+//!
+//! The sum, modulo 2^128, of a hash of each row of `users`, `profiles` and `parked`. A row that goes
+//! takes its hash with it, so the digest is kept up to date by the rows that change alone. The
+//! mapping is left out, since it follows from the users; so are counters and the checkpoint.
+
+use std::fmt;
+
+/// The digest of a set of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Digest(pub(crate) u128);
+
+impl Digest {
+    pub(crate) fn add(&mut self, table: &str, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_add(row_hash(table, key, value));
+    }
+
+    pub(crate) fn remove(&mut self, table: &str, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_sub(row_hash(table, key, value));
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+fn row_hash(table: &str, key: &[u8], value: &[u8]) -> u128 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(table.as_bytes());
+    hasher.update(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_le_bytes());
+    hasher.update(key);
+    hasher.update(value);
+    let hash = hasher.finalize();
+    hash.as_bytes()
+        .first_chunk()
+        .map_or(0, |half| u128::from_le_bytes(*half))
+}

@@ -1,0 +1,114 @@
+//! What can go wrong with the file.
+
+use std::io;
+use std::path::PathBuf;
+
+use domain::StreamId;
+
+/// Why a read model cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or a file in it cannot be made, written or renamed.
+    #[error("cannot {doing} {}", path.display())]
+    Folder {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has the file open.
+    #[error("{} is in use by another process", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written by a release with another layout (R4).
+    #[error("{} has layout {found}, this release reads layout {expected}", path.display())]
+    OtherLayout {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: u32,
+        /// Ours.
+        expected: u32,
+    },
+    /// The file is not one that this program wrote, or was damaged since.
+    #[error("{} cannot be read as a read model", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: StorageError,
+    },
+}
+
+/// The file could not be read or written. The handle is of no more use: close and open again.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The storage engine failed.
+    #[error("cannot {doing} the read model")]
+    Engine {
+        /// What was tried.
+        doing: &'static str,
+        /// What it said.
+        source: Box<redb::Error>,
+    },
+    /// A row does not hold what its table holds.
+    #[error("a row of {table} is not readable: {problem}")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl StorageError {
+    /// Adds what was tried to what the engine said.
+    pub(crate) fn engine<E: Into<redb::Error>>(doing: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::Engine {
+            doing,
+            source: Box::new(source.into()),
+        }
+    }
+
+    /// Whether the disk, quota or file size limit is what failed: space, not the file.
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Engine { source, .. } = self else {
+            return false;
+        };
+        let redb::Error::Io(source) = &**source else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        )
+    }
+}
+
+/// Why a batch was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The checkpoint is of another stream than the rows.
+    #[error("the rows were folded from stream {}, the checkpoint is of {}", held.name, offered.name)]
+    OtherStream {
+        /// The stream in the file.
+        held: StreamId,
+        /// The stream of the checkpoint.
+        offered: StreamId,
+    },
+    /// The checkpoint does not move forward.
+    #[error("the rows hold message {held}, the checkpoint is at {offered}")]
+    Backward {
+        /// The sequence in the file.
+        held: u64,
+        /// The sequence of the checkpoint.
+        offered: u64,
+    },
+    /// The file could not be written. Nothing of the batch was kept.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

@@ -1,0 +1,262 @@
+//! The file: made whole (R6), opened by one process (R3), of one layout (R4).
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
+
+use crate::batch::Batch;
+use crate::meta;
+use crate::reader::{Reader, Snapshot};
+use crate::tables::{AWAITING, LAYOUT, META, OWNERS, PARKED, PROFILES, USERS};
+use crate::{OpenError, StorageError};
+
+/// The file's name in its folder.
+pub const FILE_NAME: &str = "read-model.redb";
+
+/// What a file that is being made is called until it is whole.
+const UNFINISHED_NAME: &str = "read-model.redb.unfinished";
+
+/// How the file is used.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Memory for pages of the file, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// The one writer of the read model (R3).
+pub struct ReadModel {
+    pub(crate) database: Database,
+    pub(crate) current: Arc<ArcSwap<Snapshot>>,
+}
+
+impl ReadModel {
+    /// Opens the read model of a folder; makes the folder (0700) and the file (0600) as needed.
+    ///
+    /// A crash while the file is made leaves nothing that a later call could mistake for it.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
+        if !folder.is_dir() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed("create the folder", folder))?;
+        }
+        let path = folder.join(FILE_NAME);
+        if !path.try_exists().map_err(failed("look for", &path))? {
+            create(folder, &path, options)?;
+        }
+        let file = open_file(OpenOptions::new().read(true).write(true), &path)?;
+        Self::of_database(open_database(file, &path, options)?, &path)
+    }
+
+    /// Opens a read model on any storage, empty or not; for tests.
+    #[cfg(feature = "testing")]
+    pub fn on_storage(storage: impl redb::StorageBackend) -> Result<Self, OpenError> {
+        let path = Path::new("storage");
+        let builder = builder(Options::default());
+        let database = builder
+            .create_with_backend(storage)
+            .map_err(open_failed(path))?;
+        if layout_of(&database).map_err(damaged(path))?.is_none() {
+            initialise(&database).map_err(damaged(path))?;
+        }
+        Self::of_database(database, path)
+    }
+
+    fn of_database(database: Database, path: &Path) -> Result<Self, OpenError> {
+        match layout_of(&database).map_err(damaged(path))? {
+            Some(LAYOUT) => {}
+            found => {
+                let (path, found) = (path.into(), found.unwrap_or(0));
+                return Err(OpenError::OtherLayout {
+                    path,
+                    found,
+                    expected: LAYOUT,
+                });
+            }
+        }
+        let snapshot = Snapshot::take(&database).map_err(damaged(path))?;
+        Ok(Self {
+            database,
+            current: Arc::new(ArcSwap::from_pointee(snapshot)),
+        })
+    }
+
+    /// Removes the read model of a folder, to be built again. Whoever has it open keeps it.
+    pub fn discard(folder: &Path) -> Result<(), OpenError> {
+        let path = folder.join(FILE_NAME);
+        remove_if_there(&path)?;
+        sync_folder(folder)
+    }
+
+    /// A reader of what is committed, now and later.
+    pub fn reader(&self) -> Reader {
+        Reader {
+            current: Arc::clone(&self.current),
+        }
+    }
+
+    /// Begins to gather changes. Dropping the batch drops them.
+    pub fn begin(&mut self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// Remembers that the projector was live.
+    pub fn mark_live(&mut self) -> Result<(), StorageError> {
+        if self.current.load().was_live {
+            return Ok(());
+        }
+        let transaction = self
+            .database
+            .begin_write()
+            .map_err(StorageError::engine("write"))?;
+        {
+            let mut table = transaction
+                .open_table(META)
+                .map_err(StorageError::engine("open a table of"))?;
+            let empty: &[u8] = &[];
+            table
+                .insert(meta::WAS_LIVE_KEY, empty)
+                .map_err(StorageError::engine("write"))?;
+        }
+        transaction
+            .commit()
+            .map_err(StorageError::engine("commit"))?;
+        self.publish()
+    }
+
+    /// Lets readers see the latest commit.
+    pub(crate) fn publish(&self) -> Result<(), StorageError> {
+        self.current
+            .store(Arc::new(Snapshot::take(&self.database)?));
+        Ok(())
+    }
+}
+
+fn builder(options: Options) -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(options.cache_bytes);
+    builder
+}
+
+/// Makes the file under another name and renames it when it is whole and on disk (R6).
+fn create(folder: &Path, path: &Path, options: Options) -> Result<(), OpenError> {
+    let unfinished = folder.join(UNFINISHED_NAME);
+    remove_if_there(&unfinished)?;
+    let how = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .clone();
+    let database = open_database(open_file(&how, &unfinished)?, &unfinished, options)?;
+    initialise(&database).map_err(damaged(&unfinished))?;
+    database.close().map_err(open_failed(&unfinished))?;
+    let file = open_file(OpenOptions::new().read(true), &unfinished)?;
+    file.sync_all().map_err(failed("sync", &unfinished))?;
+    fs::rename(&unfinished, path).map_err(failed("rename", &unfinished))?;
+    sync_folder(folder)
+}
+
+fn open_file(how: &OpenOptions, path: &Path) -> Result<File, OpenError> {
+    how.open(path).map_err(failed("open", path))
+}
+
+fn open_database(file: File, path: &Path, options: Options) -> Result<Database, OpenError> {
+    let storage = FileBackend::new(file).map_err(open_failed(path))?;
+    builder(options)
+        .create_with_backend(storage)
+        .map_err(open_failed(path))
+}
+
+fn initialise(database: &Database) -> Result<(), StorageError> {
+    let transaction = database
+        .begin_write()
+        .map_err(StorageError::engine("write"))?;
+    for table in [USERS, PROFILES, OWNERS, PARKED, AWAITING] {
+        transaction
+            .open_table(table)
+            .map_err(StorageError::engine("make a table of"))?;
+    }
+    {
+        let mut table = transaction
+            .open_table(META)
+            .map_err(StorageError::engine("make a table of"))?;
+        table
+            .insert(meta::LAYOUT_KEY, LAYOUT.to_le_bytes().as_slice())
+            .map_err(StorageError::engine("write"))?;
+    }
+    transaction.commit().map_err(StorageError::engine("commit"))
+}
+
+/// `None` for a file without a layout, which a crash on bare storage can leave.
+fn layout_of(database: &Database) -> Result<Option<u32>, StorageError> {
+    let transaction = database
+        .begin_read()
+        .map_err(StorageError::engine("read"))?;
+    let table = match transaction.open_table(META) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(StorageError::engine("open a table of")(error)),
+    };
+    let row = ReadableTable::get(&table, meta::LAYOUT_KEY).map_err(StorageError::engine("read"))?;
+    let layout = row.map(|row| row.value().try_into().map(u32::from_le_bytes));
+    layout.transpose().or(Err(StorageError::Row {
+        table: "meta",
+        problem: "the layout is no number",
+    }))
+}
+
+fn remove_if_there(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(failed("remove", path)),
+    }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), OpenError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed("sync", folder))
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = PathBuf::from(path);
+    move |source| OpenError::Folder {
+        doing,
+        path,
+        source,
+    }
+}
+
+fn damaged(path: &Path) -> impl FnOnce(StorageError) -> OpenError {
+    let path = PathBuf::from(path);
+    move |source| OpenError::Damaged { path, source }
+}
+
+fn open_failed(path: &Path) -> impl FnOnce(DatabaseError) -> OpenError {
+    let path = PathBuf::from(path);
+    move |source| {
+        if let DatabaseError::DatabaseAlreadyOpen = source {
+            return OpenError::InUse { path };
+        }
+        OpenError::Damaged {
+            path,
+            source: StorageError::engine("open")(source),
+        }
+    }
+}

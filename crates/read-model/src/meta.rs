@@ -1,0 +1,111 @@
+//! `meta`: the layout, the checkpoint, and totals over the rows.
+
+use domain::{Checkpoint, Fingerprint, Outcome, Sequence, StreamId, Tally};
+
+use crate::Digest;
+use crate::codec::{Cursor, Problem, Writer};
+
+/// Key of the layout number, written when the file is made.
+pub(crate) const LAYOUT_KEY: &[u8] = b"layout";
+/// Key of the checkpoint.
+pub(crate) const CHECKPOINT_KEY: &[u8] = b"checkpoint";
+/// Key of the totals.
+pub(crate) const TOTALS_KEY: &[u8] = b"totals";
+/// Key that is there once the projector was live.
+pub(crate) const WAS_LIVE_KEY: &[u8] = b"was_live";
+
+/// Figures over all rows, kept with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Users that are neither deleted nor erased.
+    pub users: u64,
+    /// Profiles that are neither deleted nor erased, whether or not their user is.
+    pub profiles: u64,
+    /// Lanes with at least one parked record.
+    pub parked_lanes: u64,
+    /// Parked records, those that name no lane included.
+    pub parked_records: u64,
+    /// Of the rows.
+    pub digest: Digest,
+    /// What became of the records so far.
+    pub outcomes: Tally,
+}
+
+pub(crate) fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut to = Writer(&mut bytes);
+    to.text(&checkpoint.stream.name);
+    to.signed(checkpoint.stream.created_ns);
+    to.length(checkpoint.fingerprints().count());
+    for fingerprint in checkpoint.fingerprints() {
+        to.number(fingerprint.sequence.get());
+        to.signed(fingerprint.time_ns);
+    }
+    bytes
+}
+
+pub(crate) fn read_checkpoint(bytes: &[u8]) -> Result<Checkpoint, Problem> {
+    let mut from = Cursor(bytes);
+    let name = from.boxed()?;
+    let stream = StreamId {
+        name,
+        created_ns: from.signed()?,
+    };
+    let mut fingerprints = Vec::new();
+    for _ in 0..from.length()? {
+        let sequence = Sequence::new(from.number()?).ok_or("a sequence is 0")?;
+        fingerprints.push(Fingerprint {
+            sequence,
+            time_ns: from.signed()?,
+        });
+    }
+    from.end()?;
+    let mut fingerprints = fingerprints.into_iter();
+    Ok(Checkpoint {
+        stream,
+        applied: fingerprints.next(),
+        earlier: fingerprints.collect(),
+    })
+}
+
+pub(crate) fn write_totals(totals: &Totals) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut to = Writer(&mut bytes);
+    for figure in [
+        totals.users,
+        totals.profiles,
+        totals.parked_lanes,
+        totals.parked_records,
+    ] {
+        to.number(figure);
+    }
+    to.bytes(&totals.digest.0.to_le_bytes());
+    to.length(Outcome::ALL.len());
+    for (_, count) in totals.outcomes.iter() {
+        to.number(count);
+    }
+    bytes
+}
+
+pub(crate) fn read_totals(bytes: &[u8]) -> Result<Totals, Problem> {
+    let mut from = Cursor(bytes);
+    let mut totals = Totals {
+        users: from.number()?,
+        profiles: from.number()?,
+        parked_lanes: from.number()?,
+        parked_records: from.number()?,
+        ..Totals::default()
+    };
+    let digest = from
+        .bytes()?
+        .try_into()
+        .or(Err("the digest has another length"))?;
+    totals.digest = Digest(u128::from_le_bytes(digest));
+    let outcomes = from.length()?;
+    // Outcomes are only ever appended: a file that knows fewer is read as one without the rest.
+    for outcome in Outcome::ALL.into_iter().take(outcomes) {
+        totals.outcomes.add(outcome, from.number()?);
+    }
+    from.end()?;
+    Ok(totals)
+}

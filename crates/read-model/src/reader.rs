@@ -1,0 +1,237 @@
+//! Readers: one committed state each, and no lock on the way to it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use domain::{Checkpoint, Lane, LiveProfile, Parked, ProfileRow, UserId, UserRow, WorkosUserId};
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
+
+use crate::StorageError;
+use crate::codec::{Cursor, Problem};
+use crate::meta::{self, Totals};
+use crate::rows::{self, awaiting, parked, profile, user};
+use crate::tables::{AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
+
+type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// One committed state: its tables, held open, and what is small enough to be at hand.
+pub(crate) struct Snapshot {
+    users: Table,
+    profiles: Table,
+    owners: Table,
+    parked: Table,
+    awaiting: Table,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) totals: Totals,
+    pub(crate) was_live: bool,
+}
+
+/// An answer and the sequence it is of, from one snapshot (R5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The caller's profile; `None` for no such user, a deleted one, or one without a profile.
+    pub profile: Option<AnsweredProfile>,
+    /// The last sequence applied when it was read, 0 before the first.
+    pub sequence: u64,
+}
+
+/// A profile and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnsweredProfile {
+    /// The user it belongs to.
+    pub user: UserId,
+    /// The document.
+    pub document: LiveProfile,
+}
+
+/// Reads the committed rows. Cheap to clone; never waits for the writer, and holds up nobody.
+#[derive(Clone)]
+pub struct Reader {
+    pub(crate) current: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Reader {
+    /// The profile that a token for this identity is answered with.
+    pub fn profile_of(&self, workos_id: &WorkosUserId) -> Result<Answer, StorageError> {
+        self.current.load().profile_of(workos_id)
+    }
+
+    /// Up to where the rows hold the stream; `None` before the stream was ever seen.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.current.load().checkpoint.clone()
+    }
+
+    /// Figures over the rows.
+    pub fn totals(&self) -> Totals {
+        self.current.load().totals
+    }
+
+    /// Whether the projector was live since the file was made.
+    pub fn was_live(&self) -> bool {
+        self.current.load().was_live
+    }
+
+    /// At most `limit` parked records, lane by lane in sequence order.
+    pub fn parked(&self, limit: usize) -> Result<Vec<Parked>, StorageError> {
+        let snapshot = self.current.load();
+        let rows = snapshot
+            .parked
+            .iter()
+            .map_err(StorageError::engine("read"))?;
+        rows.take(limit)
+            .map(|row| {
+                let (_, value) = row.map_err(StorageError::engine("read"))?;
+                parked::read(value.value()).map_err(row_of(PARKED))
+            })
+            .collect()
+    }
+}
+
+/// Adds the table to what is wrong with a row of it.
+fn row_of(table: Bytes) -> impl FnOnce(Problem) -> StorageError {
+    move |problem| StorageError::Row {
+        table: table_name(table),
+        problem,
+    }
+}
+
+fn table_name(table: Bytes) -> &'static str {
+    [
+        ("users", USERS),
+        ("profiles", PROFILES),
+        ("owners", OWNERS),
+        ("parked", PARKED),
+    ]
+    .into_iter()
+    .chain([("awaiting", AWAITING), ("meta", META)])
+    .find(|(_, known)| redb::TableHandle::name(known) == redb::TableHandle::name(&table))
+    .map_or("an unknown table", |(name, _)| name)
+}
+
+fn open_table(transaction: &ReadTransaction, table: Bytes) -> Result<Table, StorageError> {
+    transaction
+        .open_table(table)
+        .map_err(StorageError::engine("open a table of"))
+}
+
+fn get<T>(
+    from: &Table,
+    table: Bytes,
+    key: &[u8],
+    read: impl FnOnce(&[u8]) -> Result<T, Problem>,
+) -> Result<Option<T>, StorageError> {
+    match ReadableTable::get(from, key).map_err(StorageError::engine("read"))? {
+        None => Ok(None),
+        Some(row) => read(row.value()).map(Some).map_err(row_of(table)),
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn take(database: &Database) -> Result<Self, StorageError> {
+        let transaction = database
+            .begin_read()
+            .map_err(StorageError::engine("read"))?;
+        let meta = open_table(&transaction, META)?;
+        let checkpoint = get(&meta, META, meta::CHECKPOINT_KEY, meta::read_checkpoint)?;
+        let totals = get(&meta, META, meta::TOTALS_KEY, meta::read_totals)?;
+        let was_live = get(&meta, META, meta::WAS_LIVE_KEY, |_| Ok(()))?;
+        Ok(Self {
+            users: open_table(&transaction, USERS)?,
+            profiles: open_table(&transaction, PROFILES)?,
+            owners: open_table(&transaction, OWNERS)?,
+            parked: open_table(&transaction, PARKED)?,
+            awaiting: open_table(&transaction, AWAITING)?,
+            checkpoint,
+            totals: totals.unwrap_or_default(),
+            was_live: was_live.is_some(),
+        })
+    }
+
+    fn profile_of(&self, workos_id: &WorkosUserId) -> Result<Answer, StorageError> {
+        let sequence = self.checkpoint.as_ref().map_or(0, Checkpoint::sequence);
+        let Some(user) = self.owner(workos_id)? else {
+            return Ok(Answer {
+                profile: None,
+                sequence,
+            });
+        };
+        let live = get(
+            &self.profiles,
+            PROFILES,
+            user.as_str().as_bytes(),
+            |bytes| profile::read_live(&mut Cursor(bytes)),
+        )?;
+        let profile = live
+            .flatten()
+            .map(|document| AnsweredProfile { user, document });
+        Ok(Answer { profile, sequence })
+    }
+
+    pub(crate) fn owner(&self, workos_id: &WorkosUserId) -> Result<Option<UserId>, StorageError> {
+        get(
+            &self.owners,
+            OWNERS,
+            workos_id.as_str().as_bytes(),
+            rows::user_id,
+        )
+    }
+
+    pub(crate) fn user(&self, id: &UserId) -> Result<UserRow, StorageError> {
+        let row = get(&self.users, USERS, id.as_str().as_bytes(), user::read)?;
+        Ok(row.unwrap_or_default())
+    }
+
+    pub(crate) fn profiles(&self, id: &UserId) -> Result<ProfileRow, StorageError> {
+        let row = get(
+            &self.profiles,
+            PROFILES,
+            id.as_str().as_bytes(),
+            profile::read,
+        )?;
+        Ok(row.unwrap_or_default())
+    }
+
+    /// The records parked in a lane, each with its key.
+    pub(crate) fn parked_in(&self, lane: &Lane) -> Result<Vec<(Vec<u8>, Parked)>, StorageError> {
+        with_prefix(
+            &self.parked,
+            PARKED,
+            &parked::lane_prefix(Some(lane)),
+            parked::read,
+        )
+    }
+
+    /// Who waits for an identity, each with the key.
+    pub(crate) fn awaiting(
+        &self,
+        workos_id: &WorkosUserId,
+    ) -> Result<Vec<(Vec<u8>, UserId)>, StorageError> {
+        with_prefix(
+            &self.awaiting,
+            AWAITING,
+            &awaiting::prefix(workos_id),
+            rows::user_id,
+        )
+    }
+}
+
+/// The rows whose keys are a prefix and a sequence.
+fn with_prefix<T>(
+    from: &Table,
+    table: Bytes,
+    prefix: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, Problem>,
+) -> Result<Vec<(Vec<u8>, T)>, StorageError> {
+    let bounds = rows::sequences_of(prefix);
+    let range = (bounds.0.as_slice(), bounds.1.as_slice());
+    let rows =
+        ReadableTable::range(from, range.0..=range.1).map_err(StorageError::engine("read"))?;
+    rows.map(|row| {
+        let (key, value) = row.map_err(StorageError::engine("read"))?;
+        Ok((
+            key.value().to_vec(),
+            read(value.value()).map_err(row_of(table))?,
+        ))
+    })
+    .collect()
+}

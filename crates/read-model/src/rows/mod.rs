@@ -1,0 +1,58 @@
+//! Rows as bytes: keys, values and back. A file per table.
+
+pub(crate) mod awaiting;
+pub(crate) mod parked;
+pub(crate) mod profile;
+pub(crate) mod user;
+
+use domain::{ParkedSummary, ProfileId, UserId, Version, WorkosUserId};
+
+use crate::codec::{Cursor, Problem, Writer};
+
+/// A row without parked records ends before the summary.
+fn write_summary(summary: &ParkedSummary, to: &mut Writer<'_>) {
+    if summary.is_empty() {
+        return;
+    }
+    to.number(summary.undecodable);
+    to.length(summary.documents.len());
+    for (id, count) in &summary.documents {
+        to.text(id);
+        to.number(*count);
+    }
+}
+
+fn read_summary(from: &mut Cursor<'_>) -> Result<ParkedSummary, Problem> {
+    let mut summary = ParkedSummary::default();
+    if from.is_empty() {
+        return Ok(summary);
+    }
+    summary.undecodable = from.number()?;
+    for _ in 0..from.length()? {
+        summary.documents.push((from.boxed()?, from.number()?));
+    }
+    Ok(summary)
+}
+
+fn read_version(from: &mut Cursor<'_>) -> Result<Version, Problem> {
+    Version::new(from.number()?).ok_or("a version is out of range")
+}
+
+pub(crate) fn user_id(text: &[u8]) -> Result<UserId, Problem> {
+    let text = str::from_utf8(text).or(Err("a user id is not UTF-8"))?;
+    UserId::parse(text).or(Err("a user id is not valid"))
+}
+
+fn read_profile_id(from: &mut Cursor<'_>) -> Result<ProfileId, Problem> {
+    ProfileId::parse(from.text()?).or(Err("a profile id is not valid"))
+}
+
+fn read_workos_id(from: &mut Cursor<'_>) -> Result<WorkosUserId, Problem> {
+    WorkosUserId::parse(from.text()?).or(Err("an identity is not valid"))
+}
+
+/// The first and the last key that are `prefix` and a sequence.
+pub(crate) fn sequences_of(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let with = |sequence: u64| [prefix, &sequence.to_be_bytes()].concat();
+    (with(0), with(u64::MAX))
+}

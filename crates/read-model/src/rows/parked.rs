@@ -1,0 +1,119 @@
+//! `parked`: lane and sequence to a record that waits. Lanes lie together, in sequence order.
+
+use domain::{Family, Lane, ParkReason, Parked, ParkedDocument, Record, Sequence};
+
+use super::{read_version, read_workos_id};
+use crate::codec::{Cursor, Problem, Writer};
+
+/// Ends the user id in a key; no id holds it.
+const END: u8 = 0;
+
+// Codes of families and reasons. Pinned.
+const FAMILIES: [(Family, u8); 3] = [
+    (Family::User, 1),
+    (Family::Profile, 2),
+    (Family::Quarantine, 3),
+];
+const NO_FAMILY: u8 = 0;
+const REASONS: [(ParkReason, u8); 6] = [
+    (ParkReason::Invalid, 0),
+    (ParkReason::Conflict, 1),
+    (ParkReason::PatchBase, 2),
+    (ParkReason::Behind, 3),
+    (ParkReason::MappingConflict, 4),
+    (ParkReason::ProfileConflict, 5),
+];
+
+fn code<T: PartialEq + Copy>(codes: &[(T, u8)], of: T) -> u8 {
+    codes
+        .iter()
+        .find(|(value, _)| *value == of)
+        .map_or(u8::MAX, |(_, code)| *code)
+}
+
+fn value<T: Copy>(codes: &[(T, u8)], of: u8) -> Result<T, Problem> {
+    codes
+        .iter()
+        .find(|(_, code)| *code == of)
+        .map(|(value, _)| *value)
+        .ok_or("a code is unknown")
+}
+
+/// What all keys of a lane begin with.
+pub(crate) fn lane_prefix(lane: Option<&Lane>) -> Vec<u8> {
+    let mut key = Vec::with_capacity(80);
+    let family = lane.map_or(NO_FAMILY, |lane| {
+        key.extend_from_slice(lane.user.as_str().as_bytes());
+        code(&FAMILIES, lane.family)
+    });
+    key.extend_from_slice(&[END, family]);
+    key
+}
+
+pub(crate) fn key(lane: Option<&Lane>, sequence: Sequence) -> Vec<u8> {
+    let mut key = lane_prefix(lane);
+    key.extend_from_slice(&sequence.get().to_be_bytes());
+    key
+}
+
+pub(crate) fn write(parked: &Parked, to: &mut Vec<u8>) {
+    let mut to = Writer(to);
+    to.byte(code(&REASONS, parked.reason));
+    to.text(&parked.detail);
+    to.byte(u8::from(parked.document.is_some()));
+    if let Some(document) = &parked.document {
+        to.text(&document.id);
+        to.number(document.version.get());
+    }
+    to.byte(u8::from(parked.awaits.is_some()));
+    if let Some(awaits) = &parked.awaits {
+        to.text(awaits.as_str());
+    }
+    to.number(parked.record.sequence.get());
+    to.text(&parked.record.subject);
+    to.length(parked.record.headers.len());
+    for (name, value) in &parked.record.headers {
+        to.text(name);
+        to.text(value);
+    }
+    to.bytes(&parked.record.payload);
+}
+
+pub(crate) fn read(bytes: &[u8]) -> Result<Parked, Problem> {
+    let mut from = Cursor(bytes);
+    let reason = value(&REASONS, from.byte()?)?;
+    let detail = from.boxed()?;
+    let document = match from.byte()? {
+        0 => None,
+        _ => Some(ParkedDocument {
+            id: from.boxed()?,
+            version: read_version(&mut from)?,
+        }),
+    };
+    let awaits = match from.byte()? {
+        0 => None,
+        _ => Some(read_workos_id(&mut from)?),
+    };
+    let sequence = Sequence::new(from.number()?).ok_or("a sequence is 0")?;
+    let subject = from.boxed()?;
+    let headers = (0..from.length()?)
+        .map(|_| Ok((from.boxed()?, from.boxed()?)))
+        .collect::<Result<_, Problem>>()?;
+    let payload = from.bytes()?.into();
+    from.end()?;
+    let lane = Lane::of_subject(&subject);
+    let record = Record {
+        sequence,
+        subject,
+        headers,
+        payload,
+    };
+    Ok(Parked {
+        lane,
+        reason,
+        detail,
+        document,
+        awaits,
+        record,
+    })
+}

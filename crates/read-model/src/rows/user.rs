@@ -1,0 +1,59 @@
+//! `users`: user id to the user document and what is parked in its lane.
+
+use domain::{UserDocument, UserRow};
+
+use super::{read_summary, read_version, read_workos_id, write_summary};
+use crate::codec::{Cursor, Problem, Writer};
+
+const ABSENT: u8 = 0;
+const LIVE: u8 = 1;
+const DELETED: u8 = 2;
+const ERASED: u8 = 3;
+
+/// The row's bytes; `None` for a row that holds nothing.
+pub(crate) fn write(row: &UserRow, to: &mut Vec<u8>) -> Option<()> {
+    if *row == UserRow::default() {
+        return None;
+    }
+    let mut to = Writer(to);
+    match &row.document {
+        UserDocument::Absent => to.byte(ABSENT),
+        UserDocument::Live { version, workos_id } => {
+            to.byte(LIVE);
+            to.number(version.get());
+            to.text(workos_id.as_str());
+        }
+        UserDocument::Deleted { version } => {
+            to.byte(DELETED);
+            to.number(version.get());
+        }
+        UserDocument::Erased => to.byte(ERASED),
+    }
+    write_summary(&row.parked, &mut to);
+    Some(())
+}
+
+pub(crate) fn read(bytes: &[u8]) -> Result<UserRow, Problem> {
+    let mut from = Cursor(bytes);
+    let document = match from.byte()? {
+        ABSENT => UserDocument::Absent,
+        LIVE => {
+            let version = read_version(&mut from)?;
+            UserDocument::Live {
+                version,
+                workos_id: read_workos_id(&mut from)?,
+            }
+        }
+        DELETED => UserDocument::Deleted {
+            version: read_version(&mut from)?,
+        },
+        ERASED => UserDocument::Erased,
+        _ => return Err("the kind of document is unknown"),
+    };
+    let row = UserRow {
+        document,
+        parked: read_summary(&mut from)?,
+    };
+    from.end()?;
+    Ok(row)
+}

@@ -1,0 +1,25 @@
+//! The tables of the file: what is stored, under which key.
+//!
+//! Keys and values are bytes that [`crate::rows`] and [`crate::meta`] write and read. Any change of
+//! them is a new [`LAYOUT`], and with it a rebuild.
+
+use redb::TableDefinition;
+
+/// The layout of everything in this crate that reaches the disk.
+pub(crate) const LAYOUT: u32 = 1;
+
+/// A table of bytes.
+pub(crate) type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// User id to user row.
+pub(crate) const USERS: Bytes = TableDefinition::new("users");
+/// User id to profile row.
+pub(crate) const PROFILES: Bytes = TableDefinition::new("profiles");
+/// `workosUserId` to user id.
+pub(crate) const OWNERS: Bytes = TableDefinition::new("owners");
+/// Lane and sequence to parked record.
+pub(crate) const PARKED: Bytes = TableDefinition::new("parked");
+/// Awaited `workosUserId` and sequence to the user who waits.
+pub(crate) const AWAITING: Bytes = TableDefinition::new("awaiting");
+/// Single values: see [`crate::meta`].
+pub(crate) const META: Bytes = TableDefinition::new("meta");
