@@ -25,6 +25,9 @@ mod profile;
 mod progress;
 mod record;
 mod state;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 
 pub use apply::apply;
 pub use decode::{DATA_BYTES_MAX, decode};
