@@ -1,0 +1,190 @@
+//! Attaching: a new consumer first, then what the stream says of itself, then a message that we know.
+//!
+//! The order matters: a stream that is made anew after it was asked about takes the consumer with it,
+//! so what was verified is what is read.
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, IntoConsumerConfig, pull};
+use async_nats::jetstream::stream;
+use domain::{Checkpoint, Fingerprint, LogBounds, StreamId};
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+
+use super::client::{Link, RequestFault};
+use super::{End, Trouble};
+use crate::config::Config;
+
+/// The server removes a consumer that nobody asks for this long.
+const INACTIVE_AFTER: Duration = Duration::from_mins(5);
+
+/// A stream that was verified, and a consumer that starts behind our position.
+pub(crate) struct Attached {
+    pub(crate) position: Checkpoint,
+    pub(crate) tail: u64,
+}
+
+/// Any answer whose content does not matter.
+#[derive(Deserialize)]
+struct Anything {}
+
+pub(crate) async fn attach(
+    link: &Link,
+    config: &Config,
+    position: Option<&Checkpoint>,
+) -> Result<Attached, End> {
+    let applied = position.map_or(0, Checkpoint::sequence);
+    create_consumer(link, config, applied.saturating_add(1)).await?;
+    let info = stream_info(link, config).await?;
+    let bounds = bounds(&info)?;
+    let position = match position {
+        Some(held) => held.clone(),
+        None => Checkpoint::start_of(bounds.stream.clone()),
+    };
+    position.resume(&bounds)?;
+    recognise(link, config, &position).await?;
+    warn_of_settings(&info, applied);
+    Ok(Attached {
+        position,
+        tail: bounds.last,
+    })
+}
+
+/// Gives the consumer back. Best effort: the server removes it by itself in the end.
+pub(crate) async fn leave(link: &Link, config: &Config) {
+    let subject = format!("CONSUMER.DELETE.{}.{}", config.stream, config.consumer);
+    let _ = link.request::<Anything>(subject, &json!({})).await;
+}
+
+/// What the broker holds now.
+pub(super) async fn stream_info(link: &Link, config: &Config) -> Result<stream::Info, End> {
+    let subject = format!("STREAM.INFO.{}", config.stream);
+    link.request(subject, &json!({}))
+        .await
+        .map_err(|fault| unreadable(link, config, fault))
+}
+
+pub(super) fn bounds(info: &stream::Info) -> Result<LogBounds, End> {
+    let created_ns = i64::try_from(info.created.unix_timestamp_nanos());
+    let created_ns =
+        created_ns.map_err(|_range| odd("the stream's creation time is out of range"))?;
+    let stream = StreamId {
+        name: info.config.name.as_str().into(),
+        created_ns,
+    };
+    Ok(LogBounds {
+        stream,
+        first: info.state.first_sequence,
+        last: info.state.last_sequence,
+    })
+}
+
+/// Another consumer of our name can only be one that we left behind.
+async fn create_consumer(link: &Link, config: &Config, start_sequence: u64) -> Result<(), End> {
+    leave(link, config).await;
+    let consumer = pull::Config {
+        name: Some(config.consumer.clone()),
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
+        ack_policy: AckPolicy::None,
+        memory_storage: true,
+        num_replicas: 1,
+        inactive_threshold: INACTIVE_AFTER,
+        ..pull::Config::default()
+    };
+    let request = json!({
+        "stream_name": config.stream,
+        "config": consumer.into_consumer_config(),
+        "action": "create",
+    });
+    let subject = format!("CONSUMER.CREATE.{}.{}", config.stream, config.consumer);
+    let created = link.request::<Anything>(subject, &request).await;
+    created
+        .map(|_| ())
+        .map_err(|fault| unreadable(link, config, fault))
+}
+
+/// Compares the latest message of the stream that we know by its time. A message that was deleted
+/// says nothing, so earlier ones stand in for it.
+async fn recognise(link: &Link, config: &Config, position: &Checkpoint) -> Result<(), End> {
+    for held in position.fingerprints() {
+        if let Some(found_ns) = message_time(link, config, held).await? {
+            return Ok(Checkpoint::recognise(held, found_ns)?);
+        }
+    }
+    if position.applied.is_some() {
+        tracing::warn!(
+            applied = position.sequence(),
+            "every message that could tell this stream's history from another was deleted"
+        );
+    }
+    Ok(())
+}
+
+/// `None` when the message was deleted.
+async fn message_time(link: &Link, config: &Config, at: Fingerprint) -> Result<Option<i64>, End> {
+    #[derive(Deserialize)]
+    struct Found {
+        message: stream::RawMessage,
+    }
+    let subject = format!("STREAM.MSG.GET.{}", config.stream);
+    match link
+        .request::<Found>(subject, &json!({ "seq": at.sequence.get() }))
+        .await
+    {
+        Ok(found) => {
+            let time_ns = i64::try_from(found.message.time.unix_timestamp_nanos());
+            time_ns
+                .map(Some)
+                .map_err(|_range| odd("a message's time is out of range"))
+        }
+        Err(RequestFault::Refused(error)) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
+            Ok(None)
+        }
+        Err(fault) => Err(unreadable(link, config, fault)),
+    }
+}
+
+fn unreadable(link: &Link, config: &Config, fault: RequestFault) -> End {
+    End::Trouble(match fault {
+        RequestFault::Refused(error) => link.refused(&config.stream, &error),
+        RequestFault::Unanswered(trouble) => trouble,
+    })
+}
+
+fn odd(what: &str) -> End {
+    let detail = format!("the server's answer makes no sense: {what}");
+    End::Trouble(Trouble {
+        connection: domain::Connection::Disconnected,
+        detail,
+    })
+}
+
+/// Names the settings of the stream that can lose events. They are the operator's to change.
+fn warn_of_settings(info: &stream::Info, applied: u64) {
+    let config = &info.config;
+    let limits = [
+        (config.max_messages > 0, "max_msgs"),
+        (config.max_bytes > 0, "max_bytes"),
+        (!config.max_age.is_zero(), "max_age"),
+        (config.max_messages_per_subject > 0, "max_msgs_per_subject"),
+        (!config.deny_purge, "deny_purge is off"),
+    ];
+    let risky: Vec<&str> = limits
+        .into_iter()
+        .filter_map(|(on, name)| on.then_some(name))
+        .collect();
+    if !risky.is_empty() {
+        let settings = risky.join(", ");
+        tracing::warn!(
+            settings,
+            "the stream's settings allow events to be lost: {settings}"
+        );
+    }
+    let first = info.state.first_sequence;
+    if applied == 0 && first > 1 {
+        tracing::warn!(
+            first,
+            "the stream begins at {first}: what was before cannot be read"
+        );
+    }
+}

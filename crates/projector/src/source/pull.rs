@@ -1,0 +1,277 @@
+//! Pulling: asking for records, accounting for what comes, handing it over in chunks.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_nats::{Message, StatusCode};
+use bytes::Bytes;
+use domain::Checkpoint;
+use futures::StreamExt;
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::attach::{Attached, bounds, stream_info};
+use super::client::Link;
+use super::ledger::{Delivery, Doubt, Ledger};
+use super::{End, Source};
+use crate::config::Config;
+use crate::writer::{Feed, Record};
+
+/// Records asked for at once.
+const PULL_RECORDS: u64 = 5_000;
+/// Bytes asked for at once. Above any message that a server takes by default, or nothing would come.
+const PULL_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// What a pull has to hold beside the largest message.
+const PULL_BYTES_SLACK: u64 = 64 * 1024;
+/// How long a pull is good for.
+const PULL_EXPIRES: Duration = Duration::from_secs(10);
+/// How long a pull may outlive that before the server is doubted.
+const PULL_MAX: Duration = Duration::from_secs(15);
+/// An idle server gives a sign of life this often while a pull waits.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Longer than this without any, and the attachment is doubted.
+const SILENCE_MAX: Duration = Duration::from_millis(2_500);
+/// How often silence and the connection are looked at.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// How often the stream's tail and identity are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Records taken from the connection at once.
+const READY_MAX: usize = 1_024;
+/// Bytes in a chunk; one record always fits.
+const CHUNK_BYTES: usize = 1024 * 1024;
+/// Bound on giving a request to the client, whose queue may be full.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
+
+/// One attachment's reading.
+struct Pulling<'a> {
+    link: &'a Link,
+    config: &'a Config,
+    ledger: Ledger,
+    inbox: String,
+    request: Bytes,
+    subject: String,
+    connects: u64,
+}
+
+impl Source {
+    /// Reads until something ends the attachment.
+    pub(super) async fn pull(&mut self, link: &Link, attached: Attached) -> End {
+        let mut waiting = VecDeque::new();
+        let end = match self.try_pull(link, attached, &mut waiting).await {
+            Ok(end) | Err(end) => end,
+        };
+        // What was accounted for before the end is good, and the position is behind it.
+        for feed in waiting {
+            if self.feed.send(feed).await.is_err() {
+                return End::Stopped;
+            }
+        }
+        end
+    }
+
+    async fn try_pull(
+        &mut self,
+        link: &Link,
+        attached: Attached,
+        waiting: &mut VecDeque<Feed>,
+    ) -> Result<End, End> {
+        let mut position = attached.position;
+        let inbox = link.client.new_inbox();
+        let subscribing = link.client.subscribe(format!("{inbox}.*"));
+        let Ok(Ok(subscriber)) = timeout(ASK_WITHIN, subscribing).await else {
+            return Err(End::Trouble(link.trouble("the subscription was not taken")));
+        };
+        let mut messages = subscriber.ready_chunks(READY_MAX);
+        let mut pulling = Pulling::new(link, &self.config, inbox, position.sequence());
+        let mut checks = interval(CHECK_EVERY);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked = Instant::now();
+        loop {
+            // Credit is the only brake: with chunks still waiting for the writer, nothing is asked.
+            if waiting.is_empty() && pulling.ledger.credit() <= PULL_RECORDS / 2 {
+                pulling.ask().await?;
+            }
+            tokio::select! {
+                chunk = messages.next() => {
+                    let chunk = chunk.ok_or(Doubt::SubscriptionEnded)?;
+                    let taken = pulling.take(chunk, waiting, &mut position);
+                    self.position = Some(position.clone());
+                    taken?;
+                }
+                room = self.feed.reserve(), if !waiting.is_empty() => {
+                    let Ok(room) = room else { return Ok(End::Stopped) };
+                    if let Some(feed) = waiting.pop_front() {
+                        room.send(feed);
+                    }
+                }
+                _ = checks.tick() => {
+                    pulling.check()?;
+                    if LOOK_EVERY <= looked.elapsed() {
+                        looked = Instant::now();
+                        self.look(link, &position).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the stream itself: its tail, and whether it is still the one that was verified.
+    async fn look(&self, link: &Link, position: &Checkpoint) -> Result<(), End> {
+        let bounds = bounds(&stream_info(link, &self.config).await?)?;
+        if bounds.stream != position.stream || bounds.last < position.sequence() {
+            return Err(Doubt::StreamChanged.into());
+        }
+        self.teller.tail(bounds.last);
+        Ok(())
+    }
+}
+
+impl<'a> Pulling<'a> {
+    fn new(link: &'a Link, config: &'a Config, inbox: String, position: u64) -> Self {
+        let largest = u64::try_from(link.client.max_payload()).unwrap_or(u64::MAX);
+        let bytes = PULL_BYTES_MIN.max(largest.saturating_add(PULL_BYTES_SLACK));
+        let request = json!({
+            "batch": PULL_RECORDS,
+            "max_bytes": bytes,
+            "expires": u64::try_from(PULL_EXPIRES.as_nanos()).unwrap_or(u64::MAX),
+            "idle_heartbeat": u64::try_from(HEARTBEAT.as_nanos()).unwrap_or(u64::MAX),
+        });
+        Self {
+            link,
+            config,
+            ledger: Ledger::new(position, Instant::now()),
+            inbox,
+            request: Bytes::from(request.to_string()),
+            subject: format!(
+                "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
+                config.stream, config.consumer
+            ),
+            connects: link.connects(),
+        }
+    }
+
+    /// Asks for more. Each request has its own reply subject, so that its end can be told.
+    async fn ask(&mut self) -> Result<(), End> {
+        let id = self.ledger.asked(PULL_RECORDS, Instant::now());
+        let reply = format!("{}.{id}", self.inbox);
+        let asking =
+            self.link
+                .client
+                .publish_with_reply(self.subject.clone(), reply, self.request.clone());
+        match timeout(ASK_WITHIN, asking).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(End::Trouble(self.link.trouble(&error.to_string()))),
+            Err(_elapsed) => Err(End::Trouble(
+                self.link.trouble("the client's queue is full"),
+            )),
+        }
+    }
+
+    /// Accounts for messages; records go to `waiting` in chunks.
+    fn take(
+        &mut self,
+        messages: Vec<Message>,
+        waiting: &mut VecDeque<Feed>,
+        position: &mut Checkpoint,
+    ) -> Result<(), End> {
+        let now = Instant::now();
+        let mut records = Vec::with_capacity(messages.len());
+        let mut bytes: usize = 0;
+        let mut end = Ok(());
+        for message in messages {
+            if let Some(status) = message.status {
+                end = self.status(status, &message, now);
+            } else {
+                let length = message.length;
+                match self.record(message, now) {
+                    Ok(record) => {
+                        records.push(record);
+                        bytes = bytes.saturating_add(length);
+                        if CHUNK_BYTES <= bytes {
+                            hand_over(&mut records, waiting, position);
+                            bytes = 0;
+                        }
+                    }
+                    Err(doubt) => end = Err(doubt.into()),
+                }
+            }
+            if end.is_err() {
+                break;
+            }
+        }
+        hand_over(&mut records, waiting, position);
+        end
+    }
+
+    fn record(&mut self, message: Message, now: Instant) -> Result<Record, Doubt> {
+        let delivery = message
+            .reply
+            .as_ref()
+            .and_then(|reply| Delivery::parse(reply));
+        let delivery = delivery.ok_or(Doubt::Foreign)?;
+        if delivery.stream != self.config.stream || delivery.consumer != self.config.consumer {
+            return Err(Doubt::Foreign);
+        }
+        let place = self.ledger.accept(&delivery, now)?;
+        Ok(Record {
+            sequence: place.sequence,
+            time_ns: place.time_ns,
+            message,
+        })
+    }
+
+    fn status(&mut self, status: StatusCode, message: &Message, now: Instant) -> Result<(), End> {
+        let said = message.description.as_deref().unwrap_or_default();
+        let id = message
+            .subject
+            .rsplit('.')
+            .next()
+            .and_then(|id| id.parse().ok());
+        let last = message
+            .headers
+            .as_ref()
+            .and_then(|headers| headers.get("Nats-Last-Consumer"));
+        match status.as_u16() {
+            100 => {
+                let delivered = last.and_then(|last| last.as_str().parse().ok());
+                Ok(self.ledger.heartbeat(delivered, now)?)
+            }
+            // No messages; the request timed out, or was used up by bytes.
+            404 | 408 => {
+                self.ledger.ended(id, now);
+                Ok(())
+            }
+            409 if ends_pull(said) => {
+                self.ledger.ended(id, now);
+                Ok(())
+            }
+            // The consumer is gone, moved or changed; or it refuses to serve us.
+            code => Err(Doubt::ConsumerEnded {
+                said: format!("{code} {said}"),
+            }
+            .into()),
+        }
+    }
+
+    fn check(&self) -> Result<(), End> {
+        if self.link.connects() != self.connects {
+            return Err(Doubt::Reconnected.into());
+        }
+        Ok(self.ledger.check(Instant::now(), SILENCE_MAX, PULL_MAX)?)
+    }
+}
+
+/// The texts of a 409 that ends one request and no more.
+fn ends_pull(said: &str) -> bool {
+    said.eq_ignore_ascii_case("Batch Completed")
+        || said.to_ascii_lowercase().starts_with("exceeded maxwaiting")
+}
+
+/// Makes a chunk of `records` and moves the position behind it.
+fn hand_over(records: &mut Vec<Record>, waiting: &mut VecDeque<Feed>, position: &mut Checkpoint) {
+    if let Some(last) = records.last() {
+        let (sequence, time_ns) = (last.sequence, last.time_ns);
+        *position = position.advanced(domain::Fingerprint { sequence, time_ns });
+        waiting.push_back(Feed::Records(std::mem::take(records)));
+    }
+}
