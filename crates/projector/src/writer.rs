@@ -133,13 +133,10 @@ impl Writer {
     fn tell(&self, committed: Committed) {
         let totals = self.model.reader().totals();
         for (outcome, times) in totals.outcomes.iter() {
-            let (outcome, reason) = match outcome {
-                Outcome::Parked(reason) => ("parked", reason.as_str()),
-                #[expect(
-                    clippy::wildcard_enum_match_arm,
-                    reason = "every other has a word of its own"
-                )]
-                settled => (settled.as_str(), ""),
+            let (outcome, reason) = if let Outcome::Parked(reason) = outcome {
+                ("parked", reason.as_str())
+            } else {
+                (outcome.as_str(), "")
             };
             counter!(OUTCOMES, "outcome" => outcome, "reason" => reason).absolute(times);
         }
