@@ -12,6 +12,9 @@ use std::num::NonZeroU64;
 pub struct Sequence(NonZeroU64);
 
 impl Sequence {
+    /// The place of a stream's first message.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
     /// `None` for 0.
     pub fn new(sequence: u64) -> Option<Self> {
         NonZeroU64::new(sequence).map(Self)
