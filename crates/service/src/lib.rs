@@ -1,1 +1,32 @@
 //! The process: commands, configuration, signals, metrics.
+//!
+//! The only crate that reads the environment and the only one that wires the others.
+//!
+//! Invariants:
+//!
+//! - **S1** Any task that ends unbidden ends the process, and every task hears the stop token.
+//! - **S2** Configuration is read once, judged whole, and printed without secrets.
+//! - **S3** It stops within its grace time; a second signal ends it at once.
+
+mod cli;
+mod commands;
+pub mod config;
+mod exit;
+#[cfg(test)]
+mod golden;
+pub mod nats;
+pub mod nats_server;
+pub mod producer;
+mod run;
+mod signals;
+pub mod telemetry;
+
+use std::process::ExitCode;
+
+pub use config::Config;
+pub use run::run;
+
+/// The whole program: reads the command line and the environment, runs the command, tells the exit code.
+pub fn main() -> ExitCode {
+    exit::code_of(&commands::run(cli::parse()))
+}

@@ -1,2 +1,7 @@
 //! The `profile-projector` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    service::main()
+}

@@ -1,0 +1,184 @@
+//! The command line. Every flag also reads `PROFILE_PROJECTOR_<FLAG>` from the environment.
+//!
+//! Values are taken as text here and judged by [`crate::config`], so that all faults are told at once.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The profile read model: folds identity events from JetStream, answers the profile query.
+#[derive(Debug, Parser)]
+#[command(name = "profile-projector", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine: nats-server, stream, sample events, token issuer, service
+    Dev(DevArgs),
+    /// Run the projector and the query service
+    Serve(Box<ServeArgs>),
+    /// Validate NDJSON events and publish them; safe to repeat
+    Publish(PublishArgs),
+    /// Validate NDJSON events; one line per fault, exit code 1 if there is any
+    Check(CheckArgs),
+    /// Print a token of the development issuer
+    Token(TokenArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NatsArgs {
+    /// NATS server, or several separated by commas
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_URL", value_name = "URL,..")]
+    #[arg(default_value = "nats://127.0.0.1:4222", hide_env_values = true)]
+    pub(crate) nats_url: String,
+    /// Credentials file (JWT and seed)
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_CREDS", value_name = "FILE")]
+    pub(crate) nats_creds: Option<PathBuf>,
+    /// File that holds an nkey seed
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_NKEY", value_name = "FILE")]
+    pub(crate) nats_nkey: Option<PathBuf>,
+    /// Certificates to trust the server by (PEM); makes TLS mandatory
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_TLS_CA", value_name = "FILE")]
+    pub(crate) nats_tls_ca: Option<PathBuf>,
+    /// Client certificate (PEM); makes TLS mandatory
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_TLS_CERT", value_name = "FILE")]
+    pub(crate) nats_tls_cert: Option<PathBuf>,
+    /// Key of the client certificate (PEM)
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_TLS_KEY", value_name = "FILE")]
+    pub(crate) nats_tls_key: Option<PathBuf>,
+    /// The stream of events
+    #[arg(long, env = "PROFILE_PROJECTOR_STREAM", value_name = "NAME")]
+    #[arg(default_value = "IDENTITY_EVENTS")]
+    pub(crate) stream: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// text or json; text on a terminal, else json
+    #[arg(long, env = "PROFILE_PROJECTOR_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    /// What to log: off, error, warn, info, debug, trace, or per crate (projector=debug,info)
+    #[arg(long, env = "PROFILE_PROJECTOR_LOG", value_name = "LEVELS")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Folder of the read model
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    #[arg(default_value = "./data")]
+    pub(crate) data_dir: PathBuf,
+    /// Address of the Convex routes
+    #[arg(long, env = "PROFILE_PROJECTOR_LISTEN", value_name = "ADDRESS")]
+    #[arg(default_value = "127.0.0.1:3210")]
+    pub(crate) listen: String,
+    /// Address of /livez, /readyz, /metrics and /status
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(default_value = "127.0.0.1:3211")]
+    pub(crate) admin_listen: String,
+    /// Certificate chain of the Convex routes (PEM); without it they are plain HTTP
+    #[arg(long, env = "PROFILE_PROJECTOR_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Key of that certificate (PEM)
+    #[arg(long, env = "PROFILE_PROJECTOR_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Trust the tokens that WorkOS gives out for this client
+    #[arg(long, env = "PROFILE_PROJECTOR_WORKOS_CLIENT_ID", value_name = "ID")]
+    pub(crate) workos_client_id: Option<String>,
+    /// Trust the issuers of a JSON file instead
+    #[arg(long, env = "PROFILE_PROJECTOR_AUTH_CONFIG", value_name = "FILE")]
+    pub(crate) auth_config: Option<PathBuf>,
+    /// Answer errors with a Convex development deployment's texts
+    #[arg(long, env = "PROFILE_PROJECTOR_VERBOSE_ERRORS")]
+    pub(crate) verbose_errors: bool,
+    /// Name of this replica's consumer; each replica needs its own
+    #[arg(long, env = "PROFILE_PROJECTOR_CONSUMER_NAME", value_name = "NAME")]
+    #[arg(default_value = "profile-projector")]
+    pub(crate) consumer_name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    /// Events, one JSON object a line; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) input: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Print faults and summary as JSON, one object a line
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
+    /// Events, one JSON object a line; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) input: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// Folder of the development issuer's key
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    #[arg(default_value = "./data/dev")]
+    pub(crate) data_dir: PathBuf,
+    /// Whose token: a workosUserId
+    #[arg(long, env = "PROFILE_PROJECTOR_SUBJECT", value_name = "ID")]
+    #[arg(default_value = "user_01SAMPLEADA000000000000000")]
+    pub(crate) subject: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    /// Folder of everything that dev keeps
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    #[arg(default_value = "./data/dev")]
+    pub(crate) data_dir: PathBuf,
+    /// Address of the Convex routes; a free port by default
+    #[arg(long, env = "PROFILE_PROJECTOR_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Address of /livez, /readyz, /metrics and /status; a free port by default
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub(crate) admin_listen: Option<String>,
+    /// The nats-server to run; else `NATS_SERVER_BIN`, else the one on PATH, else one is installed
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_SERVER", value_name = "FILE")]
+    pub(crate) nats_server: Option<PathBuf>,
+}
+
+/// Reads the command line; usage faults and help are printed by clap, which also ends the process.
+pub(crate) fn parse() -> Command {
+    Cli::parse().command
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_reads_its_variable() {
+        for command in Cli::command().get_subcommands() {
+            for flag in command.get_arguments().filter(|a| !a.is_positional()) {
+                let name = flag.get_long().unwrap();
+                let variable = format!(
+                    "PROFILE_PROJECTOR_{}",
+                    name.replace('-', "_").to_uppercase()
+                );
+                if name != "help" && name != "version" {
+                    assert_eq!(flag.get_env().unwrap(), &*variable, "--{name}");
+                }
+            }
+        }
+        Cli::command().debug_assert();
+    }
+}

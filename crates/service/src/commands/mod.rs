@@ -1,0 +1,29 @@
+//! One file per command.
+
+mod check;
+mod publish;
+mod serve;
+
+use crate::cli::Command;
+use crate::exit::Failure;
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Dev(_) | Command::Token(_) => Err(anyhow::anyhow!("not built yet").into()),
+        Command::Publish(args) => publish::run(&args),
+        Command::Serve(args) => serve::run(&args),
+    }
+}
+
+/// Runs `work` on a runtime of its own. What is left on it when `work` ends is given up.
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|problem| anyhow::anyhow!("no runtime can be started: {problem}"))?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_background();
+    ended
+}

@@ -1,0 +1,222 @@
+//! What `serve` is told, judged whole: all faults are collected, none is found twice.
+
+mod faults;
+mod nats;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use faults::{ConfigFault, ConfigFaults};
+pub use nats::{NatsConfig, NatsCredentials};
+
+use crate::cli::{LogArgs, ServeArgs};
+use crate::telemetry::LogFormat;
+use faults::Judge;
+
+/// What the service runs with. `Debug` shows no secret (S2).
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How to reach the log.
+    pub nats: NatsConfig,
+    /// Name of this replica's consumer.
+    pub consumer_name: String,
+    /// Folder of the read model.
+    pub data_dir: PathBuf,
+    /// Address of the Convex routes.
+    pub listen: SocketAddr,
+    /// Address of the admin routes.
+    pub admin_listen: SocketAddr,
+    /// Certificate and key of the Convex routes; plain HTTP without.
+    pub tls: Option<PemPair>,
+    /// Whose tokens are believed.
+    pub auth: AuthSource,
+    /// Whether errors are answered with a development deployment's texts.
+    pub verbose_errors: bool,
+}
+
+/// Whose tokens are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthSource {
+    /// The two issuers of a WorkOS client.
+    Workos {
+        /// The client's id.
+        client_id: String,
+    },
+    /// The issuers that a JSON file names.
+    File(PathBuf),
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PemPair {
+    /// The certificate, or a chain of them.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// How and what to log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A directive list.
+    pub filter: String,
+}
+
+impl Config {
+    /// Judges what `serve` was told.
+    pub(crate) fn of(args: &ServeArgs) -> Result<(Self, LogConfig), ConfigFaults> {
+        let mut judge = Judge::default();
+        let log = LogConfig::judged(&args.log, &mut judge);
+        let nats = NatsConfig::judged(&args.nats, &mut judge);
+        judge_token("--consumer-name", &args.consumer_name, &mut judge);
+        let listen = judge_address("--listen", &args.listen, &mut judge);
+        let admin_listen = judge_address("--admin-listen", &args.admin_listen, &mut judge);
+        if listen.is_some_and(|at| at.port() != 0) && listen == admin_listen {
+            judge.fault(
+                "--admin-listen",
+                "is the address of --listen: the admin routes must never be on the public port",
+            );
+        }
+        let tls = judge_pair(
+            ("--tls-cert", args.tls_cert.as_deref()),
+            ("--tls-key", args.tls_key.as_deref()),
+            &mut judge,
+        );
+        let auth = judge_auth(args, &mut judge);
+        if args.data_dir.is_file() {
+            judge.fault("--data-dir", "is a file, not a folder");
+        }
+        let config = || {
+            Some(Self {
+                nats: nats?,
+                consumer_name: args.consumer_name.clone(),
+                data_dir: args.data_dir.clone(),
+                listen: listen?,
+                admin_listen: admin_listen?,
+                tls,
+                auth: auth?,
+                verbose_errors: args.verbose_errors,
+            })
+        };
+        judge.end(config().zip(log))
+    }
+}
+
+impl LogConfig {
+    /// Judges the log flags alone, for commands that take no others.
+    pub(crate) fn of(args: &LogArgs) -> Result<Self, ConfigFaults> {
+        let mut judge = Judge::default();
+        let log = Self::judged(args, &mut judge);
+        judge.end(log)
+    }
+
+    fn judged(args: &LogArgs, judge: &mut Judge) -> Option<Self> {
+        let format = match args.log_format.as_deref() {
+            None => LogFormat::fitting(),
+            Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(_) => {
+                judge.fault("--log-format", "is neither text nor json");
+                return None;
+            }
+        };
+        let filter = args.log.clone().unwrap_or_else(|| "info".to_owned());
+        if filter.parse::<tracing_subscriber::EnvFilter>().is_err() {
+            judge.fault("--log", "is not a list of levels");
+            return None;
+        }
+        Some(Self { format, filter })
+    }
+}
+
+/// Streams and consumers are named by one subject token.
+fn judge_token(flag: &'static str, name: &str, judge: &mut Judge) {
+    let illegal = |c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c);
+    if name.is_empty() || name.len() > 255 || name.contains(illegal) {
+        judge.fault(flag, "is no name: no space, dot, *, >, / or \\ is allowed");
+    }
+}
+
+pub(crate) fn judge_address(
+    flag: &'static str,
+    text: &str,
+    judge: &mut Judge,
+) -> Option<SocketAddr> {
+    let address = text.parse().ok();
+    if address.is_none() {
+        judge.fault(flag, "is no address: expected IP:PORT");
+    }
+    address
+}
+
+/// A file that must be there and readable.
+fn judge_file(flag: &'static str, path: &Path, judge: &mut Judge) {
+    if path.is_dir() {
+        judge.fault(flag, format!("{} is a folder, not a file", path.display()));
+    } else if let Err(problem) = std::fs::File::open(path) {
+        judge.fault(flag, format!("{}: {problem}", path.display()));
+    }
+}
+
+/// Two files that make sense together only.
+fn judge_pair(
+    (cert_flag, cert): (&'static str, Option<&Path>),
+    (key_flag, key): (&'static str, Option<&Path>),
+    judge: &mut Judge,
+) -> Option<PemPair> {
+    for (flag, path) in [(cert_flag, cert), (key_flag, key)] {
+        if let Some(path) = path {
+            judge_file(flag, path, judge);
+        }
+    }
+    match (cert, key) {
+        (Some(cert), Some(key)) => Some(PemPair {
+            cert: cert.into(),
+            key: key.into(),
+        }),
+        (None, None) => None,
+        (Some(_), None) => {
+            judge.fault(key_flag, format!("is missing, {cert_flag} needs it"));
+            None
+        }
+        (None, Some(_)) => {
+            judge.fault(cert_flag, format!("is missing, {key_flag} needs it"));
+            None
+        }
+    }
+}
+
+fn judge_auth(args: &ServeArgs, judge: &mut Judge) -> Option<AuthSource> {
+    match (&args.workos_client_id, &args.auth_config) {
+        (Some(client_id), None) => {
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if client_id.is_empty() || !client_id.chars().all(legal) {
+                judge.fault("--workos-client-id", "is no client id");
+                return None;
+            }
+            Some(AuthSource::Workos {
+                client_id: client_id.clone(),
+            })
+        }
+        (None, Some(file)) => {
+            judge_file("--auth-config", file, judge);
+            Some(AuthSource::File(file.clone()))
+        }
+        (Some(_), Some(_)) => {
+            judge.fault("--auth-config", "excludes --workos-client-id: give one");
+            None
+        }
+        (None, None) => {
+            judge.fault(
+                "--workos-client-id",
+                "is missing, and so is --auth-config: whose tokens are to be believed?",
+            );
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

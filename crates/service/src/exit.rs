@@ -1,0 +1,33 @@
+//! How the process ends: 0 done, 1 failed, 2 asked for in a wrong way.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::config::ConfigFaults;
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigFaults),
+    /// The command failed.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+    /// The command did its work and has already told what was wrong with what it was given.
+    #[error("the input has faults")]
+    Told,
+}
+
+/// Prints what is left to say and gives the code.
+pub(crate) fn code_of(ended: &Result<(), Failure>) -> ExitCode {
+    let (code, text) = match ended {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Told) => return ExitCode::from(1),
+        Err(failure @ Failure::Config(_)) => (2, failure.to_string()),
+        Err(failure @ Failure::Failed(_)) => (1, format!("error: {failure}")),
+    };
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(code)
+}

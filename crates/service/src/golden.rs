@@ -1,0 +1,18 @@
+//! Texts that people see, kept beside the tests. `UPDATE_GOLDEN=1` writes them anew.
+
+use std::path::Path;
+
+/// Compares `found` with `golden/<name>`.
+#[track_caller]
+pub(crate) fn assert(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(name);
+    let found = format!("{}\n", found.trim_end());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &found).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, golden, "{name} differs; UPDATE_GOLDEN=1 accepts it");
+}

@@ -1,0 +1,232 @@
+//! The commands' own connection to NATS, and what its failures mean to the person who typed a command.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use tokio::sync::watch;
+
+use crate::config::{NatsConfig, NatsCredentials};
+
+/// A command's client tells within this time that nobody is there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long one request or one enqueueing may take.
+pub(crate) const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// What went wrong with NATS, and what to do about it, in one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NatsError {
+    /// A file of the configuration cannot be used any more.
+    #[error("{path} cannot be used: {problem}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; never its content.
+        problem: String,
+    },
+    /// Nobody answers.
+    #[error("NATS cannot be reached at {servers} ({problem}): is it running? is --nats-url right?")]
+    Unreachable {
+        /// Where.
+        servers: String,
+        /// What the client saw.
+        problem: String,
+    },
+    /// The server does not know us.
+    #[error(
+        "NATS at {servers} refused our credentials: check --nats-creds, --nats-nkey or the user in --nats-url"
+    )]
+    Unauthorized {
+        /// Where.
+        servers: String,
+    },
+    /// The server knows us but does not let us.
+    #[error("NATS does not permit it ({said}): grant it to this user, or use another one")]
+    PermissionDenied {
+        /// The server's words; they name the subject.
+        said: String,
+    },
+    /// There is no JetStream.
+    #[error("JetStream does not answer at {servers}: is it enabled for this server and account?")]
+    JetStreamDisabled {
+        /// Where.
+        servers: String,
+    },
+    /// There is no such stream.
+    #[error(
+        "there is no stream {stream} for these events: create it (deploy/nats/stream.json holds its configuration), or name another with --stream"
+    )]
+    StreamMissing {
+        /// The stream.
+        stream: String,
+    },
+    /// The events' subjects belong to another stream.
+    #[error(
+        "the events went to stream {found}, not to {expected}: give --stream {found} if that is right"
+    )]
+    OtherStream {
+        /// The stream asked for.
+        expected: String,
+        /// The stream that took them.
+        found: String,
+    },
+    /// The stream differs from its file.
+    #[error("stream {stream} is not what its file says: {differences}")]
+    StreamDiffers {
+        /// The stream.
+        stream: String,
+        /// Members and their values.
+        differences: String,
+    },
+    /// No answer in time.
+    #[error("NATS at {servers} did not answer in time: {asked}")]
+    TimedOut {
+        /// Where.
+        servers: String,
+        /// What it was asked.
+        asked: &'static str,
+    },
+    /// Anything else that the server said.
+    #[error("NATS refused: {said}")]
+    Refused {
+        /// The server's words.
+        said: String,
+    },
+}
+
+/// A connection with the problems that only its events tell.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) jetstream: jetstream::Context,
+    /// A permission that the server denied: requests that need it time out without a word.
+    pub(crate) denied: watch::Receiver<Option<NatsError>>,
+    /// Where, without passwords.
+    pub(crate) servers: String,
+}
+
+/// Connects within seconds or tells why not.
+pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connection, NatsError> {
+    let servers = config.shown_servers();
+    let (tell_denied, denied) = watch::channel(None);
+    let options = options(config)?
+        .name(name)
+        .connection_timeout(CONNECT_WITHIN)
+        .request_timeout(Some(REQUEST_WITHIN))
+        .ping_interval(PING_EVERY)
+        .event_callback(move |event| {
+            if let Event::ServerError(ServerError::Other(said)) = event
+                && said.to_ascii_lowercase().contains("permissions violation")
+            {
+                tell_denied.send_replace(Some(NatsError::PermissionDenied { said }));
+            }
+            std::future::ready(())
+        });
+    let connecting = options.connect(config.servers.clone());
+    let unreachable = |problem: String| NatsError::Unreachable {
+        servers: servers.clone(),
+        problem,
+    };
+    // The client's own limit is per server and does not cover every step.
+    let client = tokio::time::timeout(CONNECT_WITHIN * 2, connecting)
+        .await
+        .map_err(|_elapsed| unreachable("no answer".to_owned()))?
+        .map_err(|error| match error.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                NatsError::Unauthorized {
+                    servers: servers.clone(),
+                }
+            }
+            ConnectErrorKind::ServerParse
+            | ConnectErrorKind::Dns
+            | ConnectErrorKind::TimedOut
+            | ConnectErrorKind::Tls
+            | ConnectErrorKind::Io
+            | ConnectErrorKind::MaxReconnects => unreachable(error.to_string()),
+        })?;
+    let mut jetstream = jetstream::new(client.clone());
+    jetstream.set_timeout(REQUEST_WITHIN);
+    Ok(Connection {
+        client,
+        jetstream,
+        denied,
+        servers,
+    })
+}
+
+/// Credentials and TLS of a configuration, as the client takes them. Files are read now, certificates
+/// again at every connect.
+pub fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
+    let mut options = ConnectOptions::new();
+    match &config.credentials {
+        NatsCredentials::Url => {}
+        NatsCredentials::Creds(path) => {
+            let text = read(path)?;
+            options = options
+                .credentials(&text)
+                .map_err(|_content| NatsError::File {
+                    path: path.clone(),
+                    problem: "it is no NATS credentials file".to_owned(),
+                })?;
+        }
+        NatsCredentials::Nkey(path) => options = options.nkey(read(path)?.trim().to_owned()),
+    }
+    if let Some(ca) = &config.tls_ca {
+        options = options.add_root_certificates(ca.clone()).require_tls(true);
+    }
+    if let Some(pair) = &config.tls_client {
+        options = options
+            .add_client_certificate(pair.cert.clone(), pair.key.clone())
+            .require_tls(true);
+    }
+    Ok(options)
+}
+
+fn read(path: &Path) -> Result<String, NatsError> {
+    std::fs::read_to_string(path).map_err(|problem| NatsError::File {
+        path: path.to_owned(),
+        problem: problem.to_string(),
+    })
+}
+
+impl Connection {
+    /// Finds out why nobody took a subject. A client may lack the permission to ask; then the likeliest
+    /// reason is given.
+    pub(crate) async fn why_unheard(&self, stream: &str) -> NatsError {
+        let missing = || NatsError::StreamMissing {
+            stream: stream.to_owned(),
+        };
+        let asked = tokio::time::timeout(REQUEST_WITHIN, self.jetstream.get_stream(stream)).await;
+        match asked {
+            Ok(Ok(_)) => NatsError::Refused {
+                said: format!("stream {stream} does not take the subjects identity.v1.>"),
+            },
+            Ok(Err(error)) => match error.kind() {
+                GetStreamErrorKind::JetStream(error) => match error.error_code() {
+                    ErrorCode::STREAM_NOT_FOUND => missing(),
+                    ErrorCode::JETSTREAM_NOT_ENABLED
+                    | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => self.no_jetstream(),
+                    _ => NatsError::Refused {
+                        said: error.to_string(),
+                    },
+                },
+                GetStreamErrorKind::Request if error.to_string().contains("JetStream resource") => {
+                    self.no_jetstream()
+                }
+                GetStreamErrorKind::Request
+                | GetStreamErrorKind::EmptyName
+                | GetStreamErrorKind::InvalidStreamName => missing(),
+            },
+            Err(_elapsed) => missing(),
+        }
+    }
+
+    fn no_jetstream(&self) -> NatsError {
+        NatsError::JetStreamDisabled {
+            servers: self.servers.clone(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! An event as it goes to NATS: a binary `CloudEvent`.
+
+use std::fmt;
+
+use bytes::Bytes;
+use domain::{Family, Lane, RecordRef, Sequence, UserId};
+use serde_json::{Map, Value};
+
+/// A checked event. Its record is exactly what the projector will read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OutgoingEvent {
+    /// The event's id.
+    pub id: String,
+    /// Where it is published.
+    pub subject: String,
+    /// Header names and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// The data.
+    pub payload: Bytes,
+}
+
+/// Attributes and their headers. The trace context goes as plain headers too, where tracing tools look.
+const HEADERS: [(&str, &str); 12] = [
+    ("specversion", "ce-specversion"),
+    ("id", "ce-id"),
+    ("id", "Nats-Msg-Id"),
+    ("source", "ce-source"),
+    ("type", "ce-type"),
+    ("subject", "ce-subject"),
+    ("time", "ce-time"),
+    ("dataschema", "ce-dataschema"),
+    ("traceparent", "ce-traceparent"),
+    ("tracestate", "ce-tracestate"),
+    ("traceparent", "traceparent"),
+    ("tracestate", "tracestate"),
+];
+
+impl OutgoingEvent {
+    /// The binary form of a structured event. `None` when a member is missing that the schemas require.
+    pub(super) fn of(event: &Map<String, Value>) -> Option<Self> {
+        let data = event.get("data")?;
+        let user = data
+            .get("userId")
+            .or_else(|| data.get("entity")?.get("userId"));
+        let family = event.get("type")?.as_str()?.split('.').nth(2)?;
+        let lane = Lane {
+            user: UserId::parse(user?.as_str()?).ok()?,
+            family: Family::parse(family)?,
+        };
+        let mut headers = vec![("Content-Type", "application/json".to_owned())];
+        for (attribute, header) in HEADERS {
+            if let Some(value) = event.get(attribute).and_then(Value::as_str) {
+                headers.push((header, value.to_owned()));
+            }
+        }
+        Some(Self {
+            id: event.get("id")?.as_str()?.to_owned(),
+            subject: lane.subject(),
+            headers,
+            payload: serde_json::to_vec(data).ok()?.into(),
+        })
+    }
+
+    /// Lends the event in the form that the projector reads.
+    pub fn with_record<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> T {
+        let headers: Vec<(&str, &str)> = self.headers.iter().map(|(n, v)| (*n, &**v)).collect();
+        read(&RecordRef {
+            // It has no place yet, and its meaning does not depend on one.
+            sequence: Sequence::FIRST,
+            subject: &self.subject,
+            headers: &headers,
+            payload: &self.payload,
+        })
+    }
+}
+
+impl fmt::Debug for OutgoingEvent {
+    /// Shows no content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutgoingEvent")
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}

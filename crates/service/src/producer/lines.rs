@@ -1,0 +1,140 @@
+//! The lines of a file of any size, in bounded memory.
+
+use std::io::{self, BufRead, Read};
+
+/// The longest line: the largest event and room for its attributes.
+pub const LINE_BYTES_MAX: usize = domain::DATA_BYTES_MAX + 64 * 1024;
+
+/// Reads line by line; a line that is too long is passed over without being held.
+#[derive(Debug)]
+pub struct Lines<R> {
+    input: R,
+    line: Vec<u8>,
+    number: u64,
+    bytes: u64,
+}
+
+/// One line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Counted from 1, blank ones too.
+    pub number: u64,
+    /// Without its end; `None` when longer than [`LINE_BYTES_MAX`].
+    pub text: Option<&'a [u8]>,
+    /// How much of the input has been read, this line included.
+    pub bytes_read: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The lines of `input`.
+    pub fn of(input: R) -> Self {
+        Self {
+            input,
+            line: Vec::new(),
+            number: 0,
+            bytes: 0,
+        }
+    }
+
+    /// The next line that is not blank; `None` at the end.
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        loop {
+            self.line.clear();
+            // One byte more than the longest line and its end tells the two apart.
+            let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+            let read = self
+                .input
+                .by_ref()
+                .take(limit)
+                .read_until(b'\n', &mut self.line)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            self.count(read);
+            let is_whole = self.line.last() == Some(&b'\n');
+            if !is_whole && self.line.len() > LINE_BYTES_MAX {
+                self.pass_over_rest()?;
+                return Ok(Some(self.line(false)));
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some(self.line(true)));
+            }
+        }
+    }
+
+    /// Whether the next line may have to be waited for.
+    pub fn may_wait(&mut self) -> bool
+    where
+        R: Buffered,
+    {
+        !self.input.holds(b'\n')
+    }
+
+    fn line(&self, fits: bool) -> Line<'_> {
+        Line {
+            number: self.number,
+            text: fits.then(|| self.line.trim_ascii()),
+            bytes_read: self.bytes,
+        }
+    }
+
+    fn count(&mut self, read: usize) {
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+    }
+
+    fn pass_over_rest(&mut self) -> io::Result<()> {
+        let skipped = self.input.skip_until(b'\n')?;
+        self.count(skipped);
+        Ok(())
+    }
+}
+
+/// An input that tells what it holds without reading.
+pub trait Buffered {
+    /// Whether `byte` is among what was read ahead.
+    fn holds(&self, byte: u8) -> bool;
+}
+
+impl<R: Read> Buffered for io::BufReader<R> {
+    fn holds(&self, byte: u8) -> bool {
+        self.buffer().contains(&byte)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(input: &[u8]) -> Vec<(u64, Option<usize>, u64)> {
+        let mut lines = Lines::of(io::BufReader::with_capacity(7, input));
+        let mut seen = Vec::new();
+        while let Some(line) = lines.next_line().unwrap() {
+            seen.push((line.number, line.text.map(<[u8]>::len), line.bytes_read));
+        }
+        seen
+    }
+
+    #[test]
+    fn blank_lines_count_and_long_ones_are_passed_over() {
+        assert_eq!(lines(b""), []);
+        assert_eq!(lines(b"a\r\n\n  \nbc"), [(1, Some(1), 3), (4, Some(2), 9)]);
+        let longest = "x".repeat(LINE_BYTES_MAX);
+        let input = format!("{longest}\n{longest}x\n{longest}xyz\na\n{longest}y");
+        let numbers: Vec<_> = lines(input.as_bytes())
+            .into_iter()
+            .map(|(number, length, _)| (number, length))
+            .collect();
+        let max = Some(LINE_BYTES_MAX);
+        assert_eq!(
+            numbers,
+            [(1, max), (2, None), (3, None), (4, Some(1)), (5, None)]
+        );
+        assert_eq!(
+            lines(input.as_bytes()).last().unwrap().2,
+            u64::try_from(input.len()).unwrap()
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! The producer's side of the contract: what a file of events must be, and how it gets into the stream.
+//!
+//! A file holds one structured `CloudEvent` a line (`schemas/README.md`). [`Checker`] judges a line
+//! strictly, by the schemas and then by the projector's own decoder, so that what passes here is
+//! applied there. `send` publishes what passed.
+
+mod check;
+mod event;
+mod fault;
+mod json;
+mod lines;
+mod read;
+mod schema_fault;
+mod schemas;
+pub(crate) mod send;
+
+pub use check::Checker;
+pub use event::OutgoingEvent;
+pub use fault::Fault;
+pub use lines::{LINE_BYTES_MAX, Line, Lines};
+pub(crate) use read::{open, read_in_background};
+pub use schemas::EVENT_TYPES;

@@ -1,0 +1,95 @@
+//! Reads and checks a file on a thread of its own.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+
+use super::check::Checker;
+use super::event::OutgoingEvent;
+use super::fault::Fault;
+use super::lines::Lines;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 256 * 1024;
+/// Lines handed over together; fewer when the input makes us wait.
+const BATCH_LINES: usize = 64;
+/// Batches read ahead. With lines of the largest size this bounds the memory to 80 MiB.
+const BATCHES_AHEAD: usize = 4;
+
+/// One line, judged.
+pub(crate) struct Judged {
+    pub(crate) line: u64,
+    pub(crate) event: Result<OutgoingEvent, Vec<Fault>>,
+}
+
+/// Some lines, judged, and how far into the input they reach.
+pub(crate) struct Read {
+    pub(crate) lines: Vec<Judged>,
+    pub(crate) bytes_read: u64,
+}
+
+/// Opens `path`, or standard input for `-`; tells the length where there is one.
+pub(crate) fn open(path: &Path) -> anyhow::Result<(Box<dyn io::Read + Send>, Option<u64>)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let about = file
+        .metadata()
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    anyhow::ensure!(
+        !about.is_dir(),
+        "{} is a folder, not a file",
+        path.display()
+    );
+    let length = about.is_file().then_some(about.len());
+    Ok((Box::new(file), length))
+}
+
+/// Reads and checks on a thread of its own, which nobody waits for: a read of a terminal cannot be
+/// interrupted. It ends at the end of the input, at the first error, or when the receiver is gone.
+pub(crate) fn read_in_background(
+    input: Box<dyn io::Read + Send>,
+    checker: Checker,
+) -> anyhow::Result<mpsc::Receiver<io::Result<Read>>> {
+    let (batches, receiver) = mpsc::channel(BATCHES_AHEAD);
+    std::thread::Builder::new()
+        .name("read-events".to_owned())
+        .spawn(move || {
+            if let Err(error) = read(input, &checker, &batches) {
+                // Gone is the receiver, and with it the interest.
+                let _ = batches.blocking_send(Err(error));
+            }
+        })
+        .context("no thread can be started")?;
+    Ok(receiver)
+}
+
+fn read(
+    input: Box<dyn io::Read + Send>,
+    checker: &Checker,
+    batches: &mpsc::Sender<io::Result<Read>>,
+) -> io::Result<()> {
+    let mut lines = Lines::of(BufReader::with_capacity(READ_BYTES, input));
+    let mut batch = Vec::with_capacity(BATCH_LINES);
+    while let Some(line) = lines.next_line()? {
+        let (number, bytes_read) = (line.number, line.bytes_read);
+        batch.push(Judged {
+            line: number,
+            event: checker.check(&line),
+        });
+        if batch.len() == BATCH_LINES || lines.may_wait() {
+            let lines = std::mem::take(&mut batch);
+            if batches
+                .blocking_send(Ok(Read { lines, bytes_read }))
+                .is_err()
+            {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! SIGTERM and SIGINT, in one place.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What a shell reports for a process that a signal ended: 128 and the signal's number.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// A token that the first signal cancels; a second signal ends the process at once.
+pub(crate) fn stop_token() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if first {
+                token.cancel();
+            }
+        }
+        std::process::exit(EXIT_INTERRUPTED);
+    });
+    Ok(stop)
+}
