@@ -1,6 +1,7 @@
 //! Random histories: few people, few identities, few documents, so that everything meets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -28,21 +29,81 @@ impl Form {
     pub const ALL: [Self; 3] = [Self::Binary, Self::Structured, Self::Bare];
 }
 
+/// Records in order, numbered from 1. Made up, so `Debug` shows them whole.
+#[derive(Clone, PartialEq, Eq)]
+pub struct History(pub Vec<Record>);
+
+impl std::ops::Deref for History {
+    type Target = [Record];
+
+    fn deref(&self) -> &[Record] {
+        &self.0
+    }
+}
+
+impl IntoIterator for History {
+    type Item = Record;
+    type IntoIter = std::vec::IntoIter<Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'h> IntoIterator for &'h History {
+    type Item = &'h Record;
+    type IntoIter = std::slice::Iter<'h, Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of_type = |(name, _): &&(Box<str>, Box<str>)| &**name == "ce-type";
+        for record in &self.0 {
+            let kind = record.headers.iter().find(of_type);
+            let kind = kind.map_or("", |(_, kind)| kind);
+            let payload = String::from_utf8_lossy(&record.payload);
+            writeln!(f)?;
+            write!(f, "{} {} {kind} {payload}", record.sequence, record.subject)?;
+        }
+        Ok(())
+    }
+}
+
 /// A history of at most `length_max` records, numbered from 1.
 ///
 /// Each document's versions mostly count up, as a producer's do, with repeats, holes and returns;
 /// identities and profile ids are shared between few users; some records repeat an earlier one,
 /// are unreadable, are decisions about an earlier one, or erase. Users are `u0` to `u2`, identities
 /// `w0` to `w3`, profiles `p0` to `p2`.
-pub fn history(length_max: usize) -> impl Strategy<Value = Vec<Record>> {
-    proptest::collection::vec(step(), 1..=length_max).prop_map(|steps| {
+pub fn history(length_max: usize) -> impl Strategy<Value = History> {
+    let user = proptest::sample::select(&["u0", "u1", "u2"]);
+    written(step(user, change()), length_max)
+}
+
+fn written(step: impl Strategy<Value = Step>, length_max: usize) -> impl Strategy<Value = History> {
+    proptest::collection::vec(step, 1..=length_max).prop_map(|steps| {
         let mut writer = Writer::default();
         for step in steps {
             let message = writer.message(&step);
             writer.messages.push(message);
         }
-        records(&writer.messages)
+        History(records(&writer.messages))
     })
+}
+
+/// A history of user documents alone: six users, `u0` to `u5`, pass the same four identities around.
+pub fn identity_history(length_max: usize) -> impl Strategy<Value = History> {
+    let user = proptest::sample::select(&["u0", "u1", "u2", "u3", "u4", "u5"]);
+    let identity = proptest::sample::select(&["w0", "w1", "w2", "w3"]);
+    let change = prop_oneof![
+        8 => identity.prop_map(Change::UserState),
+        1 => Just(Change::UserDeleted),
+    ];
+    written(step(user, change), length_max)
 }
 
 /// The members of any valid profile.
@@ -110,11 +171,13 @@ enum Break {
     OtherUser,
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let user = proptest::sample::select(&["u0", "u1", "u2"]);
+fn step(
+    user: impl Strategy<Value = &'static str>,
+    change: impl Strategy<Value = Change>,
+) -> impl Strategy<Value = Step> {
     let form = proptest::sample::select(&Form::ALL);
     let lead = prop_oneof![10 => Just(1_i64), 2 => Just(0), 1 => Just(-1), 2 => Just(2)];
-    (user, form, lead, change()).prop_map(|(user, form, lead, change)| Step {
+    (user, form, lead, change).prop_map(|(user, form, lead, change)| Step {
         user,
         form,
         lead,

@@ -5,7 +5,7 @@
 
 mod history;
 
-pub use history::{Form, history, profile_members};
+pub use history::{Form, History, history, identity_history, profile_members};
 
 use serde_json::{Value, json};
 
