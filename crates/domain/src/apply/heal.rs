@@ -1,30 +1,46 @@
 //! What follows a change of a lane, in the same batch: superseding, trying again what is parked in
 //! the lane, and trying again who waits for an identity that became free.
 
-use std::collections::VecDeque;
-
 use super::{Change, Step, try_event, unpark};
 use crate::decode::decode;
-use crate::{Decoded, Family, Lane, Outcome, ParkedDocument, ParkedSummary, State, WorkosUserId};
+use crate::{
+    Decoded, Family, Lane, Outcome, ParkedDocument, ParkedSummary, State, UserId, WorkosUserId,
+};
+
+/// What is left to try after a change, beyond its own lane.
+enum Todo {
+    /// An identity became free: whoever waits for it.
+    Offer(WorkosUserId),
+    /// The `user` lane of somebody who waits.
+    Retry(UserId),
+}
 
 /// Heals what can heal after a change.
 pub(super) fn after<S: State>(state: &mut S, change: Change) -> Result<(), S::Error> {
-    let mut freed = VecDeque::new();
-    retry_lane(state, change, &mut freed)?;
+    // The latest first: what follows from a change comes before the next lane is tried, so that an
+    // identity freed on the way goes to whoever has waited longest, and not to the lane after.
+    let mut todo = Vec::new();
+    retry_lane(state, change, &mut todo)?;
     // Ends: only a record that leaves its lane can free another identity.
-    while let Some(workos_id) = freed.pop_front() {
-        for user in state.awaiting(&workos_id)? {
-            let lane = Lane {
-                user,
-                family: Family::User,
-            };
-            let change = Change {
-                lane,
-                supersedes: None,
-                erases: false,
-                freed: None,
-            };
-            retry_lane(state, change, &mut freed)?;
+    while let Some(next) = todo.pop() {
+        match next {
+            Todo::Offer(workos_id) => {
+                let waiting = state.awaiting(&workos_id)?;
+                todo.extend(waiting.into_iter().rev().map(Todo::Retry));
+            }
+            Todo::Retry(user) => {
+                let lane = Lane {
+                    user,
+                    family: Family::User,
+                };
+                let change = Change {
+                    lane,
+                    supersedes: None,
+                    erases: false,
+                    freed: None,
+                };
+                retry_lane(state, change, &mut todo)?;
+            }
         }
     }
     Ok(())
@@ -35,12 +51,12 @@ pub(super) fn after<S: State>(state: &mut S, change: Change) -> Result<(), S::Er
 fn retry_lane<S: State>(
     state: &mut S,
     change: Change,
-    freed: &mut VecDeque<WorkosUserId>,
+    todo: &mut Vec<Todo>,
 ) -> Result<(), S::Error> {
     let lane = change.lane.clone();
     let mut next = Some(change);
     while let Some(change) = next.take() {
-        freed.extend(change.freed);
+        todo.extend(change.freed.map(Todo::Offer));
         if let Some(document) = &change.supersedes {
             supersede(state, &lane, document, change.erases)?;
         }
