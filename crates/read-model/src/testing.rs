@@ -89,7 +89,8 @@ impl StorageBackend for ForgetfulDisk {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut images = self.call()?;
-        images.durable = images.live.clone();
+        let live = images.live.clone();
+        images.durable.clone_from(&live);
         Ok(())
     }
 

@@ -1,0 +1,354 @@
+//! The read model is the fold, whatever the batches, restarts and crashes.
+
+use domain::testing::{Form, history, named, profile_state, records, user_state};
+use domain::{Checkpoint, Fingerprint, MemoryState, Record, StreamId, WorkosUserId, apply};
+use proptest::prelude::*;
+use read_model::testing::ForgetfulDisk;
+use read_model::{CommitError, Digest, OpenError, ReadModel};
+
+fn stream() -> StreamId {
+    StreamId {
+        name: "IDENTITY_EVENTS".into(),
+        created_ns: 1,
+    }
+}
+
+fn fingerprint(record: &Record) -> Fingerprint {
+    let time_ns = i64::try_from(record.sequence.get()).unwrap() * 10;
+    Fingerprint {
+        sequence: record.sequence,
+        time_ns,
+    }
+}
+
+/// Applies one batch and commits it.
+fn commit(model: &mut ReadModel, records: &[Record]) -> Result<(), CommitError> {
+    let mut batch = model.begin();
+    let held = batch
+        .checkpoint()
+        .cloned()
+        .unwrap_or_else(|| Checkpoint::start_of(stream()));
+    for record in records {
+        record.with_ref(|record| apply(&mut batch, record))?;
+    }
+    let last = fingerprint(records.last().expect("a batch has a record"));
+    batch.commit(held.advanced(last))?;
+    Ok(())
+}
+
+fn in_memory(records: &[Record]) -> MemoryState {
+    let mut state = MemoryState::default();
+    for record in records {
+        record.with_ref(|record| apply(&mut state, record)).unwrap();
+    }
+    state
+}
+
+fn on_disk(disk: ForgetfulDisk) -> ReadModel {
+    ReadModel::on_storage(disk).expect("the disk has power")
+}
+
+/// Whatever a reader can see is what the fold in memory says.
+fn assert_same(model: &ReadModel, state: &MemoryState) {
+    let reader = model.reader();
+    for (identity, _) in state.owners() {
+        let answer = reader.profile_of(identity).unwrap();
+        let expected = state.profile_of(identity);
+        let answered = answer.profile.as_ref().map(|p| (&p.user, &p.document));
+        assert_eq!(answered, expected);
+    }
+    let parked: Vec<_> = state.all_parked().cloned().collect();
+    let mut held = reader.parked(usize::MAX).unwrap();
+    held.sort_by_key(|parked| (parked.lane.clone(), parked.sequence()));
+    let mut expected = parked;
+    expected.sort_by_key(|parked| (parked.lane.clone(), parked.sequence()));
+    assert_eq!(held, expected);
+    let totals = reader.totals();
+    assert_eq!(totals.outcomes, *state.tally());
+    let live = state.owners().count();
+    assert_eq!(totals.users, u64::try_from(live).unwrap());
+    let profiles = state
+        .profiles()
+        .filter(|(_, row)| row.live.is_some())
+        .count();
+    assert_eq!(totals.profiles, u64::try_from(profiles).unwrap());
+    let lanes = state
+        .users()
+        .filter(|(_, row)| !row.parked.is_empty())
+        .count()
+        + state
+            .profiles()
+            .filter(|(_, row)| !row.parked.is_empty())
+            .count();
+    assert_eq!(totals.parked_lanes, u64::try_from(lanes).unwrap());
+    assert_eq!(
+        totals.parked_records,
+        u64::try_from(expected.len()).unwrap()
+    );
+}
+
+fn digest_of(records: &[Record]) -> Digest {
+    let mut model = on_disk(ForgetfulDisk::default());
+    if !records.is_empty() {
+        commit(&mut model, records).unwrap();
+    }
+    model.reader().totals().digest
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_batches_and_restarts_end_in_the_same_rows(
+        history in history(80),
+        cuts in prop::collection::vec((1_usize..9, any::<bool>()), 80),
+    ) {
+        let disk = ForgetfulDisk::default();
+        let mut model = on_disk(disk.clone());
+        let mut rest: &[Record] = &history;
+        for (length, restart) in cuts {
+            if rest.is_empty() {
+                break;
+            }
+            let (batch, after) = rest.split_at(length.min(rest.len()));
+            commit(&mut model, batch).unwrap();
+            rest = after;
+            if restart {
+                drop(model);
+                model = on_disk(disk.after_power_cut());
+                // The new process has a disk of its own; go on from what it found.
+                let applied = model.reader().checkpoint().unwrap().sequence();
+                prop_assert_eq!(applied, batch.last().unwrap().sequence.get());
+                assert_resumed(model, rest, &history);
+                return Ok(());
+            }
+        }
+        if rest.is_empty() {
+            assert_same(&model, &in_memory(&history));
+            prop_assert_eq!(model.reader().totals().digest, digest_of(&history));
+        }
+    }
+}
+
+fn assert_resumed(mut model: ReadModel, rest: &[Record], history: &[Record]) {
+    for batch in rest.chunks(5) {
+        commit(&mut model, batch).unwrap();
+    }
+    assert_same(&model, &in_memory(history));
+    assert_eq!(model.reader().totals().digest, digest_of(history));
+}
+
+fn sample() -> Vec<Record> {
+    let messages: Vec<_> = (1..=6_u64)
+        .flat_map(|version| {
+            (0..5).flat_map(move |user| {
+                let (user, profile) = (format!("u{user}"), format!("p{user}"));
+                let identity = format!("user_{user}_{}", version / 3);
+                [
+                    user_state(&user, version, &identity).message(Form::Binary),
+                    profile_state(&user, &profile, version, &named(&"x".repeat(600)))
+                        .message(Form::Binary),
+                ]
+            })
+        })
+        .collect();
+    records(&messages)
+}
+
+/// Runs `history` in batches; gives up at the first failure, as a process does.
+fn run(model: &mut ReadModel, history: &[Record]) -> Result<(), CommitError> {
+    let applied = model
+        .reader()
+        .checkpoint()
+        .map_or(0, |held| held.sequence());
+    let rest: Vec<Record> = history
+        .iter()
+        .filter(|record| record.sequence.get() > applied)
+        .cloned()
+        .collect();
+    rest.chunks(7).try_for_each(|batch| commit(model, batch))
+}
+
+#[test]
+fn r1_a_power_cut_at_any_call_leaves_rows_and_checkpoint_of_one_commit() {
+    let history = sample();
+    let expected = digest_of(&history);
+    let fresh = ForgetfulDisk::default();
+    drop(on_disk(fresh.clone()));
+    let undisturbed = fresh.after_power_cut();
+    run(&mut on_disk(undisturbed.clone()), &history).unwrap();
+    let calls = undisturbed.calls();
+    let mut interrupted = 0;
+    for call in 0..calls {
+        let disk = fresh.after_power_cut().failing_at(call);
+        if let Ok(mut model) = ReadModel::on_storage(disk.clone())
+            && run(&mut model, &history).is_err()
+        {
+            interrupted += 1;
+        }
+        let mut model = on_disk(disk.after_power_cut());
+        let applied = model
+            .reader()
+            .checkpoint()
+            .map_or(0, |held| held.sequence());
+        let kept: Vec<Record> = history
+            .iter()
+            .filter(|r| r.sequence.get() <= applied)
+            .cloned()
+            .collect();
+        assert_eq!(
+            model.reader().totals().digest,
+            digest_of(&kept),
+            "call {call}"
+        );
+        run(&mut model, &history).unwrap();
+        assert_eq!(model.reader().totals().digest, expected, "call {call}");
+        assert_same(&model, &in_memory(&history));
+    }
+    println!("{calls} calls, {interrupted} of them cut a run short");
+    assert!(interrupted > 20);
+}
+
+#[test]
+fn r2_a_checkpoint_only_moves_forward_in_one_stream() {
+    let history = sample();
+    let mut model = on_disk(ForgetfulDisk::default());
+    commit(&mut model, &history[..10]).unwrap();
+    let at = |record: &Record| Checkpoint::start_of(stream()).advanced(fingerprint(record));
+    for earlier in &history[..10] {
+        let refused = model.begin().commit(at(earlier)).unwrap_err();
+        assert!(
+            matches!(refused, CommitError::Backward { held: 10, .. }),
+            "{refused}"
+        );
+    }
+    let mut other = at(&history[20]);
+    other.stream.created_ns += 1;
+    let refused = model.begin().commit(other).unwrap_err();
+    assert!(
+        matches!(refused, CommitError::OtherStream { .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_batch_that_is_dropped_leaves_nothing() {
+    let history = sample();
+    let mut model = on_disk(ForgetfulDisk::default());
+    let mut batch = model.begin();
+    for record in &history {
+        record.with_ref(|record| apply(&mut batch, record)).unwrap();
+    }
+    drop(batch);
+    assert_eq!(model.reader().checkpoint(), None);
+    assert_eq!(model.reader().totals(), read_model::Totals::default());
+}
+
+#[test]
+fn r5_a_reader_keeps_its_commit_and_sees_the_next() {
+    let history = sample();
+    let mut model = on_disk(ForgetfulDisk::default());
+    let reader = model.reader();
+    let identity = WorkosUserId::parse("user_u0_0").unwrap();
+    assert_eq!(reader.profile_of(&identity).unwrap().sequence, 0);
+    commit(&mut model, &history[..2]).unwrap();
+    let answer = reader.profile_of(&identity).unwrap();
+    assert_eq!(answer.sequence, 2);
+    assert_eq!(answer.profile.unwrap().user.as_str(), "u0");
+}
+
+#[test]
+fn a_commit_names_whose_answer_may_have_changed() {
+    let mut model = on_disk(ForgetfulDisk::default());
+    let messages = [
+        user_state("u1", 1, "user_a").message(Form::Binary),
+        profile_state("u2", "p2", 1, &named("Grace")).message(Form::Binary),
+    ];
+    let mut batch = model.begin();
+    let history = records(&messages);
+    for record in &history {
+        record.with_ref(|record| apply(&mut batch, record)).unwrap();
+    }
+    let to = Checkpoint::start_of(stream()).advanced(fingerprint(&history[1]));
+    let committed = batch.commit(to).unwrap();
+    let users: Vec<&str> = committed.changes.users.iter().map(|u| u.as_str()).collect();
+    let identities: Vec<&str> = committed
+        .changes
+        .identities
+        .iter()
+        .map(|i| i.as_str())
+        .collect();
+    assert_eq!((users, identities), (vec!["u2"], vec!["user_a"]));
+}
+
+#[test]
+fn r3_a_folder_has_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let _model = ReadModel::open(folder.path(), read_model::Options::default()).unwrap();
+    let second = ReadModel::open(folder.path(), read_model::Options::default());
+    assert!(matches!(second.err(), Some(OpenError::InUse { .. })));
+}
+
+#[test]
+fn r6_a_file_is_created_whole_private_or_not_at_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data");
+    let open = || ReadModel::open(&folder, read_model::Options::default());
+    drop(open().unwrap());
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let file = folder.join(read_model::FILE_NAME);
+    assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
+    // What a crash in the middle of creation leaves does not stand in the way.
+    std::fs::rename(&file, folder.join("read-model.redb.unfinished")).unwrap();
+    drop(open().unwrap());
+    let names: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, [read_model::FILE_NAME]);
+}
+
+#[test]
+fn a_file_that_is_none_of_ours_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(read_model::FILE_NAME), b"hello").unwrap();
+    let error = ReadModel::open(folder.path(), read_model::Options::default())
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains("cannot be read as a read model"),
+        "{error}"
+    );
+}
+
+#[test]
+fn r4_another_layout_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || ReadModel::open(folder.path(), read_model::Options::default());
+    drop(open().unwrap());
+    let database = redb::Database::open(folder.path().join(read_model::FILE_NAME)).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let table: redb::TableDefinition<&[u8], &[u8]> = redb::TableDefinition::new("meta");
+    let layout = u32::MAX.to_le_bytes();
+    transaction
+        .open_table(table)
+        .unwrap()
+        .insert(b"layout".as_slice(), layout.as_slice())
+        .unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error = open().err().unwrap();
+    assert!(
+        matches!(
+            error,
+            OpenError::OtherLayout {
+                found: u32::MAX,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    ReadModel::discard(folder.path()).unwrap();
+    assert!(open().is_ok());
+}
