@@ -1,5 +1,12 @@
 //! The read model is the fold, whatever the batches, restarts and crashes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use domain::testing::{Form, history, named, profile_state, records, user_state};
 use domain::{Checkpoint, Fingerprint, MemoryState, Record, StreamId, WorkosUserId, apply};
 use proptest::prelude::*;
