@@ -1,1 +1,3 @@
 //! Answers the query over HTTP: routes, tokens, sockets.
+
+pub mod auth;

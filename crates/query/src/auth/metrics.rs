@@ -1,0 +1,44 @@
+//! The names of this module's metrics, and what they count.
+
+use metrics::{counter, gauge};
+
+use super::AuthError;
+
+/// Tokens looked at, by `result`: `accepted` or the reason for refusal.
+const TOKENS: &str = "auth_tokens_total";
+/// Loads of key sets, by `source` and `result` (`ok`, `failed`).
+const LOADS: &str = "auth_jwks_loads_total";
+/// Keys in use, by `source`.
+const KEYS: &str = "auth_jwks_keys";
+/// When the keys were last known to be right, in seconds since 1970, by `source`.
+const CONFIRMED: &str = "auth_jwks_confirmed_timestamp_seconds";
+/// Tokens that named a key we do not have.
+const UNKNOWN_KEY: &str = "auth_unknown_key_total";
+/// Of those, the ones that caused and awaited no load.
+const RELOAD_SUPPRESSED: &str = "auth_jwks_reload_suppressed_total";
+
+pub(super) fn token<T>(result: &Result<T, AuthError>) {
+    let result = result
+        .as_ref()
+        .map_or_else(AuthError::reason, |_| "accepted");
+    counter!(TOKENS, "result" => result).increment(1);
+}
+
+pub(super) fn unknown_key() {
+    counter!(UNKNOWN_KEY).increment(1);
+}
+
+pub(super) fn reload_suppressed() {
+    counter!(RELOAD_SUPPRESSED).increment(1);
+}
+
+pub(super) fn loaded(source: &str, keys: usize) {
+    counter!(LOADS, "source" => source.to_owned(), "result" => "ok").increment(1);
+    gauge!(KEYS, "source" => source.to_owned()).set(u32::try_from(keys).unwrap_or(u32::MAX));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    gauge!(CONFIRMED, "source" => source.to_owned()).set(now.unwrap_or_default().as_secs_f64());
+}
+
+pub(super) fn load_failed(source: &str) {
+    counter!(LOADS, "source" => source.to_owned(), "result" => "failed").increment(1);
+}

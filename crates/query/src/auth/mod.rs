@@ -1,0 +1,42 @@
+//! Who may ask: bearer tokens of trusted issuers.
+//!
+//! A [`Verifier`] turns a token into an [`Identity`] or an [`AuthError`]. Its [`KeyLoader`] is a
+//! future that keeps the issuers' signing keys fresh; the process runs both for as long as it lives.
+//!
+//! - A1: the algorithm is ours (RS256), never the token's.
+//! - A2: no claim leaves this module before its signature was checked.
+//! - A3: a token causes no request of its own: at most it asks the loader, which has a cooldown.
+//! - A4: keys are replaced by a set that holds at least one, or not at all.
+//! - A5: no part of a token is logged, counted by, or shown by `Debug`.
+//!
+//! What is accepted is decided here; which code and text a refusal has is Convex's contract.
+
+mod admission;
+mod claims;
+mod config;
+mod error;
+mod fetch;
+mod keys;
+mod loader;
+mod metrics;
+mod policy;
+mod token;
+mod verifier;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{AuthConfig, ConfigFault, ConfigFaults};
+pub use error::AuthError;
+pub use keys::KeysStatus;
+pub use loader::{ClientError, KeyLoader};
+pub use verifier::{Identity, Verifier, WallClock};
+
+/// Makes aws-lc the backend of token signatures for this process. Harmless when called again.
+///
+/// The signature library panics at its first check when a second backend was compiled in and none
+/// was chosen, so `main` calls this first.
+pub fn install_crypto() {
+    // An error says that one was installed before.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
