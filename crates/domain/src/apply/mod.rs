@@ -5,6 +5,8 @@
 
 mod heal;
 mod profile;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use crate::decode::decode;

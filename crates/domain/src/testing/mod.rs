@@ -4,8 +4,10 @@
 //! [`Message::at`] a place in the stream. Ids are taken as they are, so that invalid ones can be made.
 
 mod history;
+mod invariants;
 
 pub use history::{Form, History, history, identity_history, profile_members};
+pub use invariants::broken_invariant;
 
 use serde_json::{Value, json};
 
@@ -124,6 +126,13 @@ impl Draft {
             "specversion": "1.0", "id": self.id, "source": SOURCE, "type": self.kind,
             "subject": self.user, "data": self.data,
         })
+    }
+}
+
+/// In binary form, the one that producers emit.
+impl From<Draft> for Message {
+    fn from(draft: Draft) -> Self {
+        draft.message(Form::Binary)
     }
 }
 

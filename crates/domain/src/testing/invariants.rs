@@ -1,0 +1,105 @@
+//! What holds of a state after every record.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Family, Lane, MemoryState, ParkReason, Parked, ParkedSummary, State, UserDocument, UserId,
+};
+
+type Check = fn(&MemoryState, &[Parked]) -> bool;
+
+/// The first invariant that the state breaks, in words.
+pub fn broken_invariant(state: &mut MemoryState) -> Option<&'static str> {
+    let parked: Vec<Parked> = state.all_parked().cloned().collect();
+    let checks: [(&str, Check); 5] = [
+        ("the mapping is that of the live users", |state, _| {
+            state.is_consistent()
+        }),
+        ("rows count what is parked in their lanes", summaries_agree),
+        (
+            "an erased user keeps nothing but the tombstone",
+            erased_is_bare,
+        ),
+        ("one profile is live, and no tombstone is its own", one_live),
+        (
+            "a decodable record is parked for a document",
+            documents_agree,
+        ),
+    ];
+    let broken = checks.into_iter().find(|(_, holds)| !holds(state, &parked));
+    if let Some((words, _)) = broken {
+        return Some(words);
+    }
+    let waits = parked.iter().all(|one| {
+        let Some(identity) = &one.awaits else {
+            return one.reason != ParkReason::MappingConflict;
+        };
+        let Some(user) = one.lane.as_ref().map(|lane| &lane.user) else {
+            return false;
+        };
+        let Ok(owner) = state.owner(identity);
+        let Ok(waiting) = state.awaiting(identity);
+        owner.is_some_and(|owner| owner != *user) && waiting.contains(user)
+    });
+    (!waits).then_some("whoever awaits an identity is found by it, and another user has it")
+}
+
+fn summaries_agree(state: &MemoryState, parked: &[Parked]) -> bool {
+    let mut counted: BTreeMap<Lane, ParkedSummary> = BTreeMap::new();
+    for one in parked {
+        if let Some(lane) = one
+            .lane
+            .clone()
+            .filter(|lane| lane.family != Family::Quarantine)
+        {
+            counted.entry(lane).or_default().add(one.document.as_ref());
+        }
+    }
+    let lane = |user: &UserId, family| Lane {
+        user: user.clone(),
+        family,
+    };
+    let users = state
+        .users()
+        .map(|(user, row)| (lane(user, Family::User), &row.parked));
+    let profiles = state
+        .profiles()
+        .map(|(user, row)| (lane(user, Family::Profile), &row.parked));
+    let rows: BTreeMap<Lane, &ParkedSummary> = users
+        .chain(profiles)
+        .filter(|(_, summary)| !summary.is_empty())
+        .collect();
+    rows.into_iter().eq(counted
+        .iter()
+        .map(|(lane, summary)| (lane.clone(), summary)))
+}
+
+fn erased_is_bare(state: &MemoryState, parked: &[Parked]) -> bool {
+    let erased = state
+        .users()
+        .filter(|(_, row)| row.document == UserDocument::Erased);
+    erased.into_iter().all(|(user, row)| {
+        let theirs = |one: &Parked| one.lane.as_ref().is_some_and(|lane| lane.user == *user);
+        row.parked.is_empty()
+            && !state.profiles().any(|(other, _)| other == user)
+            && !state.owners().any(|(_, owner)| owner == user)
+            && !parked.iter().any(theirs)
+    })
+}
+
+fn one_live(state: &MemoryState, _: &[Parked]) -> bool {
+    state.profiles().all(|(_, row)| {
+        let live = row.live.as_ref().map(|live| &live.id);
+        row.gone.is_sorted_by(|(a, _), (b, _)| a < b)
+            && row.gone.iter().all(|(id, _)| Some(id) != live)
+    })
+}
+
+fn documents_agree(_: &MemoryState, parked: &[Parked]) -> bool {
+    parked.iter().all(|one| {
+        let invalid = one.reason == ParkReason::Invalid;
+        invalid == one.document.is_none()
+            && invalid != one.detail.is_empty()
+            && (one.lane.is_some() || invalid)
+    })
+}
