@@ -1,0 +1,24 @@
+# Short names of everything. `just` alone lists them.
+
+_list:
+    @just --list
+
+# Everything on this machine, until Ctrl-C
+dev:
+    cargo run --release -- dev
+
+# What decides whether a change lands
+ci:
+    bash .ci/run
+
+# All tests
+test:
+    cargo test --workspace
+
+# Formatting and lints, as .ci/run has them
+lint:
+    bash .ci/run format lint docs
+
+# The benchmarks of the README, against a bare reader and a bare handler
+bench:
+    cargo bench -p tests
