@@ -98,10 +98,9 @@ pub(crate) struct ServeArgs {
     /// Answer errors with a Convex development deployment's texts
     #[arg(long, env = "PROFILE_PROJECTOR_VERBOSE_ERRORS")]
     pub(crate) verbose_errors: bool,
-    /// Name of this replica's consumer; each replica needs its own
+    /// Name of this replica's consumer, each replica its own; made from host and folder by default
     #[arg(long, env = "PROFILE_PROJECTOR_CONSUMER_NAME", value_name = "NAME")]
-    #[arg(default_value = "profile-projector")]
-    pub(crate) consumer_name: String,
+    pub(crate) consumer_name: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -18,8 +18,8 @@ use faults::Judge;
 pub struct Config {
     /// How to reach the log.
     pub nats: NatsConfig,
-    /// Name of this replica's consumer.
-    pub consumer_name: String,
+    /// Name of this replica's consumer; one is made from host and folder without.
+    pub consumer_name: Option<String>,
     /// Folder of the read model.
     pub data_dir: PathBuf,
     /// Address of the Convex routes.
@@ -70,7 +70,9 @@ impl Config {
         let mut judge = Judge::default();
         let log = LogConfig::judged(&args.log, &mut judge);
         let nats = NatsConfig::judged(&args.nats, &mut judge);
-        judge_token("--consumer-name", &args.consumer_name, &mut judge);
+        if let Some(name) = &args.consumer_name {
+            judge_token("--consumer-name", name, &mut judge);
+        }
         let listen = judge_address("--listen", &args.listen, &mut judge);
         let admin_listen = judge_address("--admin-listen", &args.admin_listen, &mut judge);
         if listen.is_some_and(|at| at.port() != 0) && listen == admin_listen {
