@@ -63,6 +63,8 @@ struct Headers<'a> {
     source: Option<&'a str>,
     kind: Option<&'a str>,
     subject: Option<&'a str>,
+    time: Option<&'a str>,
+    dataschema: Option<&'a str>,
     datacontenttype: Option<&'a str>,
     content_type: Option<&'a str>,
     message_id: Option<&'a str>,
@@ -107,6 +109,10 @@ impl<'a> Headers<'a> {
             Some(&mut self.kind)
         } else if is("subject") {
             Some(&mut self.subject)
+        } else if is("time") {
+            Some(&mut self.time)
+        } else if is("dataschema") {
+            Some(&mut self.dataschema)
         } else if is("datacontenttype") {
             Some(&mut self.datacontenttype)
         } else {

@@ -92,10 +92,23 @@ fn without_values(text: &str) -> (Option<&str>, String) {
         .strip_prefix("invalid type: ")
         .and_then(|found| found.split(['`', '"', ',']).next())
         .map(str::trim);
-    match (expected, found) {
-        (Some(expected), Some(found)) => (None, format!("expected {expected}, found {found}")),
-        (Some(expected), None) => (None, format!("expected {expected}")),
-        (None, _) => (None, "is not what the contract says".into()),
+    let problem = match (expected.map(json_words), found.map(json_words)) {
+        (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
+        (Some(expected), None) => format!("expected {expected}"),
+        (None, _) => "is not what the contract says".into(),
+    };
+    (None, problem)
+}
+
+/// JSON's words for what serde names in Rust's.
+fn json_words(words: &str) -> &str {
+    match words {
+        "f64" => "a number",
+        "a sequence" => "an array",
+        "integer" | "floating point" => "number",
+        "sequence" => "array",
+        "map" => "object",
+        other => other,
     }
 }
 
