@@ -5,6 +5,8 @@
 
 mod attributes;
 mod json;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use attributes::{Attributes, Body, read_attributes};

@@ -9,6 +9,8 @@ mod invariants;
 pub use history::{Form, History, history, identity_history, profile_members};
 pub use invariants::broken_invariant;
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
 use crate::{Record, Sequence};
@@ -16,7 +18,7 @@ use crate::{Record, Sequence};
 /// What every draft says of its origin.
 const SOURCE: &str = "/tests";
 
-/// A message before the broker gave it a sequence.
+/// A message before the broker gave it a sequence. Made up, so `Debug` shows it whole.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// Where it is published.
@@ -25,6 +27,13 @@ pub struct Message {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub payload: Vec<u8>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} ", self.subject, self.headers)?;
+        f.write_str(&String::from_utf8_lossy(&self.payload))
+    }
 }
 
 impl Message {
