@@ -14,6 +14,7 @@ pub mod config;
 mod exit;
 #[cfg(test)]
 mod golden;
+pub mod issuer;
 pub mod nats;
 pub mod nats_server;
 pub mod producer;
