@@ -20,6 +20,7 @@ pub mod nats_server;
 pub mod producer;
 mod run;
 mod signals;
+pub mod stream;
 pub mod telemetry;
 
 use std::process::ExitCode;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use crate::config::{NatsConfig, NatsCredentials};
@@ -121,7 +122,11 @@ pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connectio
             if let Event::ServerError(ServerError::Other(said)) = event
                 && said.to_ascii_lowercase().contains("permissions violation")
             {
-                tell_denied.send_replace(Some(NatsError::PermissionDenied { said }));
+                tell_denied.send_if_modified(|denied| {
+                    let is_first = denied.is_none();
+                    denied.get_or_insert(NatsError::PermissionDenied { said });
+                    is_first
+                });
             }
             std::future::ready(())
         });
@@ -162,7 +167,7 @@ pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connectio
 pub fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
     let mut options = ConnectOptions::new();
     match &config.credentials {
-        NatsCredentials::Url => {}
+        NatsCredentials::Url => options = with_url_user(options, &config.servers),
         NatsCredentials::Creds(path) => {
             let text = read(path)?;
             options = options
@@ -183,6 +188,19 @@ pub fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
             .require_tls(true);
     }
     Ok(options)
+}
+
+/// The client takes no notice of the user in a URL. One without a password is a token.
+fn with_url_user(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let Some(server) = servers.iter().find(|server| server.has_user_pass()) else {
+        return options;
+    };
+    match (server.username(), server.password()) {
+        (Some(user), Some(password)) => options.user_and_password(decoded(user), decoded(password)),
+        (Some(token), None) => options.token(decoded(token)),
+        (None, _) => options,
+    }
 }
 
 fn read(path: &Path) -> Result<String, NatsError> {

@@ -51,8 +51,9 @@ fn conclude(
             "interrupted; run it again to go on, what is there counts as duplicate"
         )
         .into()),
+        Err(error) if account.confirmed() == 0 => Err(anyhow::anyhow!("{error}").into()),
         Err(error) => Err(anyhow::anyhow!(
-            "{error}; then run it again, what is there counts as duplicate"
+            "{error}; run it again to go on, what is there counts as duplicate"
         )
         .into()),
     }

@@ -1,0 +1,283 @@
+//! `publish` against a real nats-server: the account, repetition, interruption, and every refusal's words.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use domain::{Decoded, RecordRef, Sequence};
+use serde_json::json;
+use service::nats_server::{NatsServer, Setup, locate};
+use tempfile::TempDir;
+
+const PEOPLE: &str = include_str!("../../../schemas/examples/people.ndjson");
+const STREAM: &str = "IDENTITY_EVENTS";
+
+/// A server with the stream, and a folder for files.
+struct Site {
+    server: NatsServer,
+    jetstream: jetstream::Context,
+    dir: TempDir,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let (server, dir) = start(&[]).await;
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let jetstream = jetstream::new(client);
+        service::stream::create(&jetstream, STREAM).await.unwrap();
+        Self {
+            server,
+            jetstream,
+            dir,
+        }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn publish(&self, file: &Path) -> Output {
+        publish(&self.server.url(), file, &[]).output().unwrap()
+    }
+
+    async fn messages(&self) -> u64 {
+        let stream = self.jetstream.get_stream(STREAM).await.unwrap();
+        stream.cached_info().state.messages
+    }
+
+    async fn wait_for_messages(&self, some: u64) {
+        while self.messages().await < some {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn start(arguments: &[&str]) -> (NatsServer, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup {
+        binary: locate(None).unwrap(),
+        dir: dir.path().join("nats"),
+        port: None,
+        arguments: arguments.iter().map(Into::into).collect(),
+    };
+    (NatsServer::start(setup).await.unwrap(), dir)
+}
+
+fn publish(url: &str, file: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_profile-projector"));
+    command.arg("publish").arg(file).args(["--nats-url", url]);
+    command.args(flags).stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Versions of one profile.
+fn history(events: u64) -> String {
+    let line = |version: u64| {
+        let event = json!({
+            "specversion": "1.0", "id": format!("profile:p1:{version}"), "source": "/test",
+            "type": "app.connvo.profile.updated.v1",
+            "data": {
+                "entity": {"kind": "profile", "id": "p1", "userId": "u1", "version": version},
+                "state": {"displayName": "A", "languages": [], "createdAt": 1, "updatedAt": version},
+            },
+        });
+        format!("{event}\n")
+    };
+    (1..=events).map(line).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_published_once_however_often_it_is_sent() {
+    let site = Site::new().await;
+    let file = site.file("people.ndjson", PEOPLE);
+    let first = site.publish(&file);
+    assert_eq!(text(&first.stderr), "");
+    assert_eq!(
+        text(&first.stdout),
+        "IDENTITY_EVENTS: 13 new, 0 duplicates, 0 refused; the last is at sequence 13\n"
+    );
+    assert!(first.status.success());
+    let again = site.publish(&file);
+    assert_eq!(
+        text(&again.stdout),
+        "IDENTITY_EVENTS: 0 new, 13 duplicates, 0 refused; the last is at sequence 13\n"
+    );
+    assert!(again.status.success());
+
+    let stream = site.jetstream.get_stream(STREAM).await.unwrap();
+    for (sequence, line) in (1..=13).zip(PEOPLE.lines()) {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let headers: Vec<(&str, &str)> = message
+            .headers
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(|v| (name.as_ref(), v.as_str())))
+            .collect();
+        assert!(headers.contains(&("Nats-Msg-Id", event["id"].as_str().unwrap())));
+        let decoded = domain::decode(&RecordRef {
+            sequence: Sequence::new(sequence).unwrap(),
+            subject: &message.subject,
+            headers: &headers,
+            payload: &message.payload,
+        });
+        assert!(matches!(decoded, Decoded::Event(_)), "{decoded:?}");
+        let data: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!(data, event["data"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_refused_and_the_rest_is_sent() {
+    let site = Site::new().await;
+    let mut child = publish(&site.server.url(), Path::new("-"), &[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let faulty = include_str!("../golden/faulty.ndjson");
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(faulty.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        text(&output.stdout),
+        "IDENTITY_EVENTS: 1 new, 0 duplicates, 47 refused; the last is at sequence 1\n"
+    );
+    let checked = include_str!("../golden/check.txt");
+    let faults = checked.lines().filter(|line| line.starts_with("line "));
+    assert!(text(&output.stderr).lines().eq(faults));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_the_server_is_killed_in_between() {
+    let mut site = Site::new().await;
+    let file = site.file("history.ndjson", &history(20_000));
+    let child = publish(&site.server.url(), &file, &[])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    site.wait_for_messages(1_000).await;
+    site.server.kill();
+    site.server.restart().await.unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(site.messages().await, 20_000, "{}", text(&output.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_tells_how_far_it_got_and_can_be_repeated() {
+    let site = Site::new().await;
+    let file = site.file("history.ndjson", &history(50_000));
+    let child = publish(&site.server.url(), &file, &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    site.wait_for_messages(500).await;
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stored = site.messages().await;
+    assert!(stored < 50_000, "interrupted too late to show anything");
+    let account = |new: u64, duplicates: u64, last: u64| {
+        format!(
+            "IDENTITY_EVENTS: {new} new, {duplicates} duplicates, 0 refused; the last is at sequence {last}\n"
+        )
+    };
+    assert_eq!(text(&output.stdout), account(stored, 0, stored));
+    assert_eq!(
+        text(&output.stderr),
+        "error: interrupted; run it again to go on, what is there counts as duplicate\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let rest = site.publish(&file);
+    assert_eq!(text(&rest.stdout), account(50_000 - stored, stored, 50_000));
+}
+
+/// Runs `publish` and gives what it says on standard error, with the server's port taken out.
+fn refusal(url: &str, flags: &[&str]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("people.ndjson");
+    std::fs::write(&file, PEOPLE).unwrap();
+    let begun = Instant::now();
+    let output = publish(url, &file, flags).output().unwrap();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let port = url.rsplit_once(':').unwrap().1;
+    said.replace(port, "PORT")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_trouble_with_nats_is_one_line_that_says_what_to_do() {
+    let mut said = Vec::new();
+    let mut tell = |name: &str, line: String| said.push(format!("{name}: {line}"));
+
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", silent.local_addr().unwrap());
+    tell("silent", refusal(&url, &[]));
+    drop(silent);
+    tell("unreachable", refusal(&url, &[]));
+
+    let (server, _dir) = start(&[]).await;
+    tell("no stream", refusal(&server.url(), &[]));
+
+    let site = Site::new().await;
+    let other = ["--stream", "OTHER"];
+    tell("other stream", refusal(&site.server.url(), &other));
+
+    let dir = tempfile::tempdir().unwrap();
+    let configured = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let users = configured(
+        "users.conf",
+        r#"authorization { users: [
+            {user: "reader", password: "r", permissions: {publish: {deny: "identity.>"}}},
+            {user: "writer", password: "w"}]}"#,
+    );
+    let (server, _dir) = start(&["--config", &users]).await;
+    tell("no credentials", refusal(&server.url(), &[]));
+    let reader = server.url().replace("nats://", "nats://reader:r@");
+    tell("no permission", refusal(&reader, &[]));
+
+    let accounts = configured(
+        "accounts.conf",
+        "accounts { A { users: [{user: a, password: a}] } }",
+    );
+    let (server, _dir) = start(&["--config", &accounts]).await;
+    let account = server.url().replace("nats://", "nats://a:a@");
+    tell("no JetStream", refusal(&account, &[]));
+
+    let golden = include_str!("../golden/publish_refusals.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/publish_refusals.txt");
+        std::fs::write(path, said.concat()).unwrap();
+    }
+    assert_eq!(said.concat(), golden);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_line() {
+    let output = publish("nats://127.0.0.1:1", Path::new("no/such.ndjson"), &[]).output();
+    let output = output.unwrap();
+    assert_eq!(
+        text(&output.stderr),
+        "error: no/such.ndjson cannot be read: No such file or directory (os error 2)\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
