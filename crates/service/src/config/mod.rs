@@ -6,6 +6,8 @@ mod nats;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use query::auth::AuthConfig;
+
 pub use faults::{ConfigFault, ConfigFaults};
 pub use nats::{NatsConfig, NatsCredentials};
 
@@ -29,21 +31,9 @@ pub struct Config {
     /// Certificate and key of the Convex routes; plain HTTP without.
     pub tls: Option<PemPair>,
     /// Whose tokens are believed.
-    pub auth: AuthSource,
+    pub auth: AuthConfig,
     /// Whether errors are answered with a development deployment's texts.
     pub verbose_errors: bool,
-}
-
-/// Whose tokens are believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuthSource {
-    /// The two issuers of a WorkOS client.
-    Workos {
-        /// The client's id.
-        client_id: String,
-    },
-    /// The issuers that a JSON file names.
-    File(PathBuf),
 }
 
 /// A certificate and its key.
@@ -190,34 +180,34 @@ fn judge_pair(
     }
 }
 
-fn judge_auth(args: &ServeArgs, judge: &mut Judge) -> Option<AuthSource> {
-    match (&args.workos_client_id, &args.auth_config) {
-        (Some(client_id), None) => {
-            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if client_id.is_empty() || !client_id.chars().all(legal) {
-                judge.fault("--workos-client-id", "is no client id");
-                return None;
-            }
-            Some(AuthSource::Workos {
-                client_id: client_id.clone(),
-            })
-        }
-        (None, Some(file)) => {
-            judge_file("--auth-config", file, judge);
-            Some(AuthSource::File(file.clone()))
-        }
+fn judge_auth(args: &ServeArgs, judge: &mut Judge) -> Option<AuthConfig> {
+    let (flag, auth) = match (&args.workos_client_id, &args.auth_config) {
+        (Some(client_id), None) => ("--workos-client-id", AuthConfig::workos(client_id)),
+        (None, Some(file)) => ("--auth-config", AuthConfig::from_file(file)),
         (Some(_), Some(_)) => {
             judge.fault("--auth-config", "excludes --workos-client-id: give one");
-            None
+            return None;
         }
         (None, None) => {
             judge.fault(
                 "--workos-client-id",
                 "is missing, and so is --auth-config: whose tokens are to be believed?",
             );
-            None
+            return None;
         }
-    }
+    };
+    auth.map_err(|faults| {
+        for fault in faults.0 {
+            let is_flag = fault.place == flag;
+            let place = if is_flag {
+                String::new()
+            } else {
+                format!("at {}: ", fault.place)
+            };
+            judge.fault(flag, format!("{place}{}; {}", fault.problem, fault.remedy));
+        }
+    })
+    .ok()
 }
 
 #[cfg(test)]

@@ -72,3 +72,16 @@ fn s2_no_password_is_shown() {
         "nats://127.0.0.1:4222,tls://other:4223"
     );
 }
+
+#[test]
+fn the_faults_of_an_issuers_file_are_told_with_the_others() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(
+        file.path(),
+        r#"{"issuers":[{"issuer":"x"},{"jwks":"ftp://y"}]}"#,
+    )
+    .unwrap();
+    let path = file.path().to_str().unwrap();
+    let faults = config(&["--auth-config", path, "--listen", "x"]);
+    crate::golden::assert("config_auth.txt", &faults.unwrap_err().to_string());
+}
