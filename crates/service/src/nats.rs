@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
@@ -101,7 +101,6 @@ pub enum NatsError {
 /// A connection with the problems that only its events tell.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     /// A permission that the server denied: requests that need it time out without a word.
     pub(crate) denied: watch::Receiver<Option<NatsError>>,
@@ -152,10 +151,9 @@ pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connectio
             | ConnectErrorKind::Io
             | ConnectErrorKind::MaxReconnects => unreachable(error.to_string()),
         })?;
-    let mut jetstream = jetstream::new(client.clone());
+    let mut jetstream = jetstream::new(client);
     jetstream.set_timeout(REQUEST_WITHIN);
     Ok(Connection {
-        client,
         jetstream,
         denied,
         servers,

@@ -1,7 +1,7 @@
 //! The stream, as `deploy/nats/stream.json` describes it. Only `dev` and tests create it: elsewhere it
 //! belongs to operations.
 
-use async_nats::jetstream::context::CreateStreamErrorKind;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{Context, ErrorCode};
 use serde_json::Value;
@@ -18,14 +18,8 @@ pub async fn create(jetstream: &Context, name: &str) -> Result<(), NatsError> {
     let created = tokio::time::timeout(REQUEST_WITHIN, jetstream.create_stream(config)).await;
     let found = match created {
         Ok(Ok(stream)) => stream.cached_info().config.clone(),
-        Ok(Err(error)) => match error.kind() {
-            CreateStreamErrorKind::JetStream(problem)
-                if problem.error_code() == ErrorCode::STREAM_NAME_EXIST =>
-            {
-                existing(jetstream, name).await?
-            }
-            _ => return Err(refused(&error)),
-        },
+        Ok(Err(error)) if is_there(&error) => existing(jetstream, name).await?,
+        Ok(Err(error)) => return Err(refused(&error)),
         Err(elapsed) => return Err(refused(&elapsed)),
     };
     let found = serde_json::to_value(found).map_err(|error| refused(&error))?;
@@ -37,6 +31,15 @@ pub async fn create(jetstream: &Context, name: &str) -> Result<(), NatsError> {
         stream: name.to_owned(),
         differences: differences.join(", "),
     })
+}
+
+/// Whether the stream exists with another configuration.
+fn is_there(error: &CreateStreamError) -> bool {
+    matches!(
+        error.kind(),
+        CreateStreamErrorKind::JetStream(problem)
+            if problem.error_code() == ErrorCode::STREAM_NAME_EXIST
+    )
 }
 
 async fn existing(jetstream: &Context, name: &str) -> Result<Config, NatsError> {
@@ -69,7 +72,7 @@ fn parsed(definition: &Value) -> Result<Config, NatsError> {
 fn differences(wanted: &Value, found: &Value) -> Vec<String> {
     let members = wanted.as_object().into_iter().flatten();
     let differs = |(name, wanted): (&String, &Value)| {
-        let is_zero = *wanted == Value::from(0) || *wanted == Value::from(false);
+        let is_zero = wanted.as_u64() == Some(0) || wanted.as_bool() == Some(false);
         match found.get(name) {
             Some(found) if found == wanted => None,
             None if is_zero => None,

@@ -1,5 +1,10 @@
 //! `publish` against a real nats-server: the account, repetition, interruption, and every refusal's words.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers end it as it does itself"
+)]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -153,8 +158,8 @@ async fn what_is_wrong_is_refused_and_the_rest_is_sent() {
         "IDENTITY_EVENTS: 1 new, 0 duplicates, 47 refused; the last is at sequence 1\n"
     );
     let checked = include_str!("../golden/check.txt");
-    let faults = checked.lines().filter(|line| line.starts_with("line "));
-    assert!(text(&output.stderr).lines().eq(faults));
+    let expected = checked.lines().filter(|line| line.starts_with("line "));
+    assert!(text(&output.stderr).lines().eq(expected));
     assert_eq!(output.status.code(), Some(1));
 }
 

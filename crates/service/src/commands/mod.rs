@@ -1,8 +1,10 @@
 //! One file per command.
 
 mod check;
+mod dev;
 mod publish;
 mod serve;
+mod token;
 
 use crate::cli::Command;
 use crate::exit::Failure;
@@ -11,9 +13,10 @@ use crate::exit::Failure;
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(args) => check::run(&args),
-        Command::Dev(_) | Command::Token(_) => Err(anyhow::anyhow!("not built yet").into()),
+        Command::Dev(args) => dev::run(args),
         Command::Publish(args) => publish::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Token(args) => token::run(&args),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `serve` is told, judged whole: all faults are collected, none is found twice.
 
+mod dev;
 mod faults;
 mod nats;
 
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use query::auth::AuthConfig;
 
+pub(crate) use dev::DevConfig;
 pub use faults::{ConfigFault, ConfigFaults};
 pub use nats::{NatsConfig, NatsCredentials};
 
@@ -58,7 +60,7 @@ impl Config {
     /// Judges what `serve` was told.
     pub(crate) fn of(args: &ServeArgs) -> Result<(Self, LogConfig), ConfigFaults> {
         let mut judge = Judge::default();
-        let log = LogConfig::judged(&args.log, &mut judge);
+        let log = LogConfig::judged(&args.log, "info", &mut judge);
         let nats = NatsConfig::judged(&args.nats, &mut judge);
         if let Some(name) = &args.consumer_name {
             judge_token("--consumer-name", name, &mut judge);
@@ -97,14 +99,7 @@ impl Config {
 }
 
 impl LogConfig {
-    /// Judges the log flags alone, for commands that take no others.
-    pub(crate) fn of(args: &LogArgs) -> Result<Self, ConfigFaults> {
-        let mut judge = Judge::default();
-        let log = Self::judged(args, &mut judge);
-        judge.end(log)
-    }
-
-    fn judged(args: &LogArgs, judge: &mut Judge) -> Option<Self> {
+    fn judged(args: &LogArgs, default: &str, judge: &mut Judge) -> Option<Self> {
         let format = match args.log_format.as_deref() {
             None => LogFormat::fitting(),
             Some("text") => LogFormat::Text,
@@ -114,7 +109,7 @@ impl LogConfig {
                 return None;
             }
         };
-        let filter = args.log.clone().unwrap_or_else(|| "info".to_owned());
+        let filter = args.log.clone().unwrap_or_else(|| default.to_owned());
         if filter.parse::<tracing_subscriber::EnvFilter>().is_err() {
             judge.fault("--log", "is not a list of levels");
             return None;
@@ -131,11 +126,7 @@ fn judge_token(flag: &'static str, name: &str, judge: &mut Judge) {
     }
 }
 
-pub(crate) fn judge_address(
-    flag: &'static str,
-    text: &str,
-    judge: &mut Judge,
-) -> Option<SocketAddr> {
+fn judge_address(flag: &'static str, text: &str, judge: &mut Judge) -> Option<SocketAddr> {
     let address = text.parse().ok();
     if address.is_none() {
         judge.fault(flag, "is no address: expected IP:PORT");

@@ -1,0 +1,63 @@
+//! The histories that a fresh stream of `dev` begins with.
+
+use std::io;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::nats::{Connection, REQUEST_WITHIN};
+use crate::producer::send::{Account, Report, Sender};
+use crate::producer::{Checker, Fault, read_in_background};
+
+const SAMPLES: &str = concat!(
+    include_str!("../../../../../schemas/examples/people.ndjson"),
+    include_str!("../../../../../schemas/examples/lifecycle.ndjson"),
+);
+
+/// The identity of the person whom the lines to paste are about, with her user and profile.
+pub(super) const IDENTITY: &str = "user_01SAMPLEADA000000000000000";
+pub(super) const USER: &str = "jd7adasampleuser0000000000000000";
+pub(super) const PROFILE: &str = "k57adasampleprofile0000000000000";
+
+/// Publishes the samples unless the stream has them.
+pub(super) async fn publish(
+    connection: &Connection,
+    stream: &str,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let asked = tokio::time::timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream));
+    let found = asked.await.context("NATS does not answer")??;
+    let held = found.cached_info().state.last_sequence;
+    if usize::try_from(held).is_ok_and(|held| held >= SAMPLES.lines().count()) {
+        return Ok(());
+    }
+    let batches = read_in_background(Box::new(io::Cursor::new(SAMPLES)), Checker::new()?)?;
+    let mut report = Silent;
+    let mut sender = Sender::new(connection, stream, &mut report);
+    sender.run(batches, stop).await?;
+    let refused = sender.account().refused;
+    anyhow::ensure!(refused == 0, "{refused} samples were refused");
+    Ok(())
+}
+
+struct Silent;
+
+impl Report for Silent {
+    fn refused(&mut self, line: u64, fault: &Fault) {
+        tracing::error!(line, %fault, "sample refused");
+    }
+
+    fn progress(&mut self, _account: &Account) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_person_of_the_guide_is_among_the_samples() {
+        for name in [IDENTITY, USER, PROFILE] {
+            assert!(SAMPLES.contains(name), "{name}");
+        }
+    }
+}

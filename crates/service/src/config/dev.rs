@@ -1,0 +1,39 @@
+//! What `dev` is told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::faults::{ConfigFaults, Judge};
+use super::{LogConfig, judge_address};
+use crate::cli::DevArgs;
+
+/// What `dev` runs with.
+#[derive(Debug)]
+pub(crate) struct DevConfig {
+    /// Folder of everything that it keeps.
+    pub(crate) data_dir: PathBuf,
+    /// Address of the Convex routes; a free port without.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address of the admin routes; a free port without.
+    pub(crate) admin_listen: Option<SocketAddr>,
+    /// The nats-server to run.
+    pub(crate) nats_server: Option<PathBuf>,
+}
+
+impl DevConfig {
+    /// Judges what `dev` was told.
+    pub(crate) fn of(args: DevArgs) -> Result<(Self, LogConfig), ConfigFaults> {
+        let mut judge = Judge::default();
+        let log = LogConfig::judged(&args.log, "warn", &mut judge);
+        let mut address = |flag, text: Option<String>| {
+            text.and_then(|text| judge_address(flag, &text, &mut judge))
+        };
+        let config = Self {
+            listen: address("--listen", args.listen),
+            admin_listen: address("--admin-listen", args.admin_listen),
+            data_dir: args.data_dir,
+            nats_server: args.nats_server,
+        };
+        judge.end(log.map(|log| (config, log)))
+    }
+}
