@@ -8,7 +8,7 @@
 //! A request passes these modules in this order: [`client`] (who asks, and whether that version is still served),
 //! [`request`] (the body), [`path`] (which function), [`args`] (what it is given), [`encode`] (its answer in the
 //! [`Format`] asked for), [`response`] (the envelope). What ends it early is a [`TransportError`]; what the function
-//! itself refuses is a [`FunctionError`], which is an answer like any other.
+//! itself refuses is a [`FunctionError`], which is an answer like any other. Live answers are told by [`sync`].
 
 pub mod args;
 pub mod client;
@@ -16,6 +16,7 @@ pub mod encode;
 pub mod path;
 pub mod request;
 pub mod response;
+pub mod sync;
 mod timestamp;
 mod transport;
 pub mod value;

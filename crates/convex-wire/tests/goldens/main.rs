@@ -5,6 +5,7 @@ mod answers;
 mod args;
 mod bodies;
 mod names;
+mod sync;
 
 use convex_wire::TransportError;
 

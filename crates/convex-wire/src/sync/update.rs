@@ -1,0 +1,150 @@
+//! An update: from what a session knows to one Transition.
+
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use super::Session;
+use super::server_message::{ServerMessage, StateModification, StateVersion};
+use crate::{FunctionError, RequestId, TextMode, Timestamp};
+
+/// A query that a client subscribes to.
+#[derive(Debug)]
+pub(super) enum Query {
+    /// It has a value. Holds the hash of the one that was last told.
+    Runs(Option<[u8; 32]>),
+    /// It is refused, always for the same reason. Holds the reason until it was told.
+    Refused(Option<FunctionError>),
+}
+
+/// The one value that all queries of a session have, and the hash it is compared by.
+struct Value<'v> {
+    json: &'v RawValue,
+    hash: [u8; 32],
+}
+
+impl Query {
+    pub(super) fn new(verdict: Result<(), FunctionError>) -> Self {
+        match verdict {
+            Ok(()) => Self::Runs(None),
+            Err(error) => Self::Refused(Some(error)),
+        }
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        matches!(self, Self::Runs(_))
+    }
+
+    /// What the client has to be told of it.
+    fn tell<'v>(
+        &mut self,
+        query_id: u32,
+        value: Option<&Value<'v>>,
+        error_message: impl FnOnce(&FunctionError) -> String,
+    ) -> Option<StateModification<'v>> {
+        match self {
+            Self::Runs(told) => {
+                let value = value.filter(|value| *told != Some(value.hash))?;
+                *told = Some(value.hash);
+                Some(StateModification::QueryUpdated {
+                    query_id,
+                    value: value.json,
+                    log_lines: [],
+                    journal: (),
+                })
+            }
+            Self::Refused(error) => error.take().map(|error| StateModification::QueryFailed {
+                query_id,
+                error_message: error_message(&error),
+                log_lines: [],
+                journal: (),
+            }),
+        }
+    }
+}
+
+/// An update that has begun. Dropped, it has not taken place.
+#[derive(Debug)]
+#[must_use = "nothing is told before `finish`"]
+pub struct Update<'s> {
+    session: &'s mut Session,
+}
+
+impl<'s> Update<'s> {
+    pub(super) fn new(session: &'s mut Session) -> Self {
+        Self { session }
+    }
+
+    /// Makes the Transition, as the time `now`. `None`: nothing has changed and nobody waits for an answer.
+    ///
+    /// `read` gives the value of the session's identity. It is called at most once, and only for queries that have one.
+    /// `random` names the runs of queries that fail.
+    pub fn finish<E>(
+        self,
+        now: Timestamp,
+        mut random: impl FnMut() -> u64,
+        read: impl FnOnce() -> Result<Box<RawValue>, E>,
+    ) -> Result<Option<String>, E> {
+        let session = self.session;
+        let json = session.runs().then(read).transpose()?;
+        let value = json.as_deref().map(|json| Value {
+            json,
+            hash: Sha256::digest(json.get()).into(),
+        });
+        let texts = session.texts;
+        let mut name = |error: &FunctionError| failure(error, random(), texts);
+        let modifications = session.tell(value.as_ref(), &mut name);
+        session.invalidated = false;
+        let owed = std::mem::take(&mut session.owed);
+        if modifications.is_empty() && !owed && !session.moved() {
+            return Ok(None);
+        }
+        let message = ServerMessage::Transition {
+            start_version: session.current,
+            end_version: session.advance(now),
+            modifications,
+            client_clock_skew: session.clock_skew,
+            server_ts: now.0,
+        };
+        Ok(Some(message.to_json()))
+    }
+}
+
+fn failure(error: &FunctionError, random: u64, texts: TextMode) -> String {
+    error.error_message(&RequestId::from_random(random), texts)
+}
+
+impl Session {
+    /// Everything that differs from what was told, ordered by query.
+    fn tell<'v>(
+        &mut self,
+        value: Option<&Value<'v>>,
+        name: &mut dyn FnMut(&FunctionError) -> String,
+    ) -> Vec<StateModification<'v>> {
+        let mut told = Vec::new();
+        for query_id in std::mem::take(&mut self.removed) {
+            // One that was added again is told of as itself.
+            if !self.queries.contains_key(&query_id) {
+                told.push((query_id, StateModification::QueryRemoved { query_id }));
+            }
+        }
+        for (&query_id, query) in &mut self.queries {
+            let modification = query.tell(query_id, value, &mut *name);
+            told.extend(modification.map(|modification| (query_id, modification)));
+        }
+        told.sort_by_key(|(query_id, _)| *query_id);
+        told.into_iter()
+            .map(|(_, modification)| modification)
+            .collect()
+    }
+
+    /// Moves to what the client is told now.
+    fn advance(&mut self, now: Timestamp) -> StateVersion {
+        let above = Timestamp(self.current.ts.0.saturating_add(1));
+        self.current = StateVersion {
+            query_set: self.query_set,
+            identity: self.identity,
+            ts: now.max(above),
+        };
+        self.current
+    }
+}
