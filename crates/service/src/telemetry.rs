@@ -1,6 +1,7 @@
 //! Logs and metrics.
 
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -39,13 +40,19 @@ pub fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     .map_err(|problem| anyhow::anyhow!("the log cannot be started: {problem}"))
 }
 
-/// Makes the process's metrics go to a Prometheus page; the handle renders it.
-/// May be called once in a process.
-pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new()
+/// The process's metrics as a Prometheus page, which the handle renders. The first call makes metrics
+/// count; later ones give the same handle.
+pub fn metrics() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut held = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*held {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new()
         .set_buckets(&BUCKETS_SECONDS)
         .and_then(PrometheusBuilder::install_recorder)
-        .context("the metrics cannot be started")
+        .context("the metrics cannot be started")?;
+    Ok(held.insert(handle).clone())
 }
 
 /// From a request answered out of memory to a commit on a slow disk.
