@@ -156,6 +156,9 @@ fn signing_key(n: &[u8]) -> Result<SigningKey, &'static str> {
     if last % 2 == 0 {
         return Err("modulus");
     }
+    if is_roca(n) {
+        return Err("modulus_weak");
+    }
     Ok(SigningKey {
         key: DecodingKey::from_rsa_raw_components(n, &EXPONENT),
         signature_chars: (n.len() * 4).div_ceil(3),
@@ -168,4 +171,20 @@ fn integer(text: Option<&str>) -> Option<Vec<u8>> {
     let text = text.filter(|text| text.len() <= MODULUS_CHARS_MAX)?;
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
+}
+
+/// Whether a modulus is of a generator that can be factored (CVE-2017-15361): its remainders by
+/// these primes are all powers of 65,537. One sound modulus in some hundred million looks so.
+fn is_roca(n: &[u8]) -> bool {
+    const PRIMES: [u32; 17] = [
+        11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
+    ];
+    PRIMES.iter().all(|&prime| {
+        let remainder = n
+            .iter()
+            .fold(0, |rest, &byte| (rest * 256 + u32::from(byte)) % prime);
+        let next = |power: &u32| Some(power * (65_537 % prime) % prime);
+        let powers = std::iter::successors(Some(1), next).take(157);
+        powers.into_iter().any(|power| power == remainder)
+    })
 }

@@ -2,7 +2,6 @@
 //!
 //! A loop is the only one that loads its source, so that there is never more than one load of it.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,7 +115,7 @@ impl Keeper<'_> {
                 }
                 let (least, most) = timing.refresh_bounds;
                 let refresh = max_age.map_or(timing.refresh, |age| age.clamp(least, most));
-                refresh.mul_f64(0.9 + 0.2 * random())
+                refresh.mul_f64(0.9 + 0.2 * rand::random::<f64>())
             }
             Err(error) => {
                 let failures = self.failed(&error);
@@ -125,7 +124,7 @@ impl Keeper<'_> {
                 }
                 let (first, longest) = timing.retry;
                 let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(16));
-                doubled.min(longest).mul_f64(random()).max(first / 4)
+                doubled.min(longest).mul_f64(rand::random()).max(first / 4)
             }
         }
     }
@@ -186,10 +185,4 @@ impl Keeper<'_> {
         });
         failures
     }
-}
-
-/// A random number from 0 to 1. The standard library's hash seeds are random enough for waits.
-fn random() -> f64 {
-    let random = RandomState::new().build_hasher().finish();
-    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::keys::{KeySource, KeysStatus};
-use super::server::{Answer, Server};
+use super::server::{Answer, Server, bad_answers};
 use super::*;
 
 /// Waits short enough for a test, except the ones that a test waits to see.
@@ -89,76 +89,12 @@ fn rotated() -> String {
     key_set(&[K1.entry("k1"), STRANGER.entry("k2")])
 }
 
-/// Name, answer, what the status says of it: K01 to K09 and K15.
-fn bad_answers() -> Vec<(&'static str, Answer, &'static str)> {
-    let json = "content-type: application/json\r\n";
-    let ok = "200 OK";
-    let good = good();
-    let gzip = format!("{json}content-encoding: gzip\r\n");
-    let redirect = "location: http://127.0.0.1:9/jwks\r\n";
-    let cut = format!("HTTP/1.1 200 OK\r\n{json}content-length: 9999\r\n\r\n{good}");
-    let endless = format!("HTTP/1.1 200 OK\r\n{json}\r\n{}", " ".repeat(1 << 20));
-    let many: Vec<String> = (0..100)
-        .map(|n| format!(r#"{{"kty":"RSA","kid":"{n}"}}"#))
-        .collect();
-    vec![
-        (
-            "K01 redirect",
-            Answer::new("302 Found", redirect, ""),
-            "302",
-        ),
-        (
-            "K03 1 MiB",
-            Answer::new(ok, json, &" ".repeat(1 << 20)),
-            "more than",
-        ),
-        (
-            "K03 1 MiB without length",
-            Answer::bytes(endless),
-            "more than",
-        ),
-        (
-            "K04 slow",
-            Answer::new(ok, json, &good).dripping(Duration::from_millis(20)),
-            "request failed",
-        ),
-        ("K05 500", Answer::new("500 Oops", json, &good), "500"),
-        ("204", Answer::new("204 No Content", json, ""), "204"),
-        (
-            "K06 html",
-            Answer::new(ok, "content-type: text/html\r\n", &good),
-            "text/html",
-        ),
-        ("no type", Answer::new(ok, "", &good), "the answer's type"),
-        ("K07 gzip", Answer::new(ok, &gzip, &good), "compressed"),
-        (
-            "K08 no keys",
-            Answer::new(ok, json, r#"{"keys":[]}"#),
-            "none of its 0 keys",
-        ),
-        (
-            "K09 100 keys",
-            Answer::new(ok, json, &key_set(&many)),
-            "holds 100 keys",
-        ),
-        ("K15 cut", Answer::bytes(cut), "request failed"),
-        ("not HTTP", Answer::bytes("hello\r\n\r\n"), "request failed"),
-        ("closed at once", Answer::bytes(""), "request failed"),
-        (
-            "not JSON",
-            Answer::new(ok, json, "<html>"),
-            "not a JSON object",
-        ),
-        ("a list", Answer::new(ok, json, "[]"), "not a JSON object"),
-    ]
-}
-
 #[tokio::test]
 async fn a4_a_bad_answer_leaves_the_old_keys() {
     let server = Server::start(Answer::document(&good())).await;
     let running = Running::start(&server.url, &quick());
     let token = Token::good().signed();
-    let bad_answers = bad_answers();
+    let bad_answers = bad_answers(&good());
     for (name, answer, said) in &bad_answers {
         running
             .until(name, |now| {
@@ -286,6 +222,27 @@ async fn a_reload_that_takes_too_long_is_not_waited_for() {
         .until("the load to end", |now| now.accepts(&by_k2()))
         .await;
     assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn a3_only_an_unknown_key_of_a_trusted_issuer_causes_a_request() {
+    let server = Server::start(Answer::document(&good())).await;
+    let running = Running::start(&server.url, &on_demand());
+    running.until("keys", |now| now.verifier.ready()).await;
+    running
+        .until("cooldown", |now| now.source().cooled_down())
+        .await;
+    let tokens = super::hostile::all();
+    let known = tokens
+        .iter()
+        .filter(|(name, _)| !name.contains("kid"))
+        .count();
+    for (name, token) in tokens.iter().filter(|(name, _)| !name.contains("kid")) {
+        let address = token.replace("http://127.0.0.1:9", &server.url);
+        let _ = running.verifier.authenticate(&address).await;
+        assert_eq!(server.requests(), 1, "{name}");
+    }
+    println!("{known} hostile tokens, no request");
 }
 
 #[tokio::test(start_paused = true)]

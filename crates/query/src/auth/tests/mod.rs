@@ -1,8 +1,13 @@
 //! Tokens, keys and verifiers to test with. Nothing here is taken from the code under test.
 
+mod config;
 mod contract;
+mod hostile;
+mod hostile_keys;
 mod loader;
+mod properties;
 mod server;
+mod vectors;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,9 +37,10 @@ pub(super) fn b64(bytes: impl AsRef<[u8]>) -> String {
 /// A key pair of an issuer.
 pub(super) struct Key(pub(super) RsaKeyPair);
 
-/// The issuer's key `k1` and a key nobody trusts.
+/// The issuer's key `k1`, a key nobody trusts, and a longer one.
 pub(super) static K1: LazyLock<Key> = LazyLock::new(|| Key::new(KeySize::Rsa2048));
 pub(super) static STRANGER: LazyLock<Key> = LazyLock::new(|| Key::new(KeySize::Rsa2048));
+pub(super) static K4096: LazyLock<Key> = LazyLock::new(|| Key::new(KeySize::Rsa4096));
 
 impl Key {
     pub(super) fn new(size: KeySize) -> Self {
@@ -134,6 +140,11 @@ impl Token {
     /// Adds a claim even if it is there.
     pub(super) fn claim_again(mut self, name: &str, json: &str) -> Self {
         self.claims.push((name.to_owned(), json.to_owned()));
+        self
+    }
+
+    pub(super) fn header_again(mut self, name: &str, json: &str) -> Self {
+        self.header.push((name.to_owned(), json.to_owned()));
         self
     }
 

@@ -107,3 +107,66 @@ async fn serve(mut connection: TcpStream, answer: Answer) {
         }
     }
 }
+
+/// Answers that give no keys: name, answer, what the status says of it (K01 to K09 and K15).
+pub(super) fn bad_answers(good: &str) -> Vec<(&'static str, Answer, &'static str)> {
+    let json = "content-type: application/json\r\n";
+    let ok = "200 OK";
+    let gzip = format!("{json}content-encoding: gzip\r\n");
+    let redirect = "location: http://127.0.0.1:9/jwks\r\n";
+    let cut = format!("HTTP/1.1 200 OK\r\n{json}content-length: 9999\r\n\r\n{good}");
+    let endless = format!("HTTP/1.1 200 OK\r\n{json}\r\n{}", " ".repeat(1 << 20));
+    let many: Vec<String> = (0..100)
+        .map(|n| format!(r#"{{"kty":"RSA","kid":"{n}"}}"#))
+        .collect();
+    vec![
+        (
+            "K01 redirect",
+            Answer::new("302 Found", redirect, ""),
+            "302",
+        ),
+        (
+            "K03 1 MiB",
+            Answer::new(ok, json, &" ".repeat(1 << 20)),
+            "more than",
+        ),
+        (
+            "K03 1 MiB without length",
+            Answer::bytes(endless),
+            "more than",
+        ),
+        (
+            "K04 slow",
+            Answer::new(ok, json, good).dripping(Duration::from_millis(20)),
+            "request failed",
+        ),
+        ("K05 500", Answer::new("500 Oops", json, good), "500"),
+        ("204", Answer::new("204 No Content", json, ""), "204"),
+        (
+            "K06 html",
+            Answer::new(ok, "content-type: text/html\r\n", good),
+            "text/html",
+        ),
+        ("no type", Answer::new(ok, "", good), "the answer's type"),
+        ("K07 gzip", Answer::new(ok, &gzip, good), "compressed"),
+        (
+            "K08 no keys",
+            Answer::new(ok, json, r#"{"keys":[]}"#),
+            "none of its 0 keys",
+        ),
+        (
+            "K09 100 keys",
+            Answer::new(ok, json, &super::key_set(&many)),
+            "holds 100 keys",
+        ),
+        ("K15 cut", Answer::bytes(cut), "request failed"),
+        ("not HTTP", Answer::bytes("hello\r\n\r\n"), "request failed"),
+        ("closed at once", Answer::bytes(""), "request failed"),
+        (
+            "not JSON",
+            Answer::new(ok, json, "<html>"),
+            "not a JSON object",
+        ),
+        ("a list", Answer::new(ok, json, "[]"), "not a JSON object"),
+    ]
+}
