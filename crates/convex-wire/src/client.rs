@@ -63,7 +63,8 @@ impl ClientVersion {
         let (first, rest) = header
             .split_once('-')
             .ok_or_else(|| InvalidClientVersion::Header(header.to_owned()))?;
-        // The longest suffix that is a version wins, so a name may hold dashes and a version a pre-release.
+        // The longest suffix that is a version wins, so a name may hold dashes and a version a
+        // pre-release.
         let split = header.match_indices('-').find_map(|(at, _)| {
             let (name, suffix) = (header.get(..at)?, header.get(at + 1..)?);
             Version::parse(suffix).ok().map(|version| (name, version))

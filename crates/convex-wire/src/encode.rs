@@ -1,7 +1,8 @@
 //! Values as answers carry them, written straight into a byte buffer.
 //!
-//! An answer of a known shape goes through [`ObjectWriter`] in one pass; a [`Value`] of any shape through
-//! [`write_value`]. Both append and never clear, so that an envelope can be written around them.
+//! An answer of a known shape goes through [`ObjectWriter`] in one pass; a [`Value`] of any shape
+//! through [`write_value`]. Both append and never clear, so that an envelope can be written around
+//! them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +16,8 @@ use crate::value::{Value, is_special};
 pub enum Format {
     /// `json`: readable and lossy. An int64 is a string.
     Clean,
-    /// `convex_encoded_json`: lossless, and what the WebSocket carries. int64, bytes and special floats are objects.
+    /// `convex_encoded_json`: lossless, and what the WebSocket carries. int64, bytes and special
+    /// floats are objects.
     Encoded,
     /// `export_json`: as encoded, but an int64 is a number and -0 is plain.
     Export,
@@ -145,7 +147,8 @@ pub fn write_value(buffer: &mut Vec<u8>, format: Format, value: &Value) {
 
 /// Writes an object member by member, without a [`Value`] in between.
 ///
-/// Members must come in the byte order of their names, which is the order of every Convex object; a debug build checks.
+/// Members must come in the byte order of their names, which is the order of every Convex object; a
+/// debug build checks.
 #[derive(Debug)]
 #[must_use = "the object is open until `finish`"]
 pub struct ObjectWriter<'b, 'n> {

@@ -64,7 +64,8 @@ impl FunctionPath {
         })
     }
 
-    /// Takes what follows `/api/run/` in a URL, after [`decode_url_tail`]: the last segment is the export.
+    /// Takes what follows `/api/run/` in a URL, after [`decode_url_tail`]: the last segment is the
+    /// export.
     pub fn parse_url_tail(tail: &str) -> Result<Self, TransportError> {
         let (module, export) = tail
             .rsplit_once('/')
@@ -82,6 +83,11 @@ impl FunctionPath {
             module,
             export: export.into(),
         })
+    }
+
+    /// Whether this is that export of that module, the module without its `.js`.
+    pub fn is(&self, module: &str, export: &str) -> bool {
+        *self.module == *module && *self.export == *export
     }
 
     /// The long form, with the module's `.js`.
@@ -105,7 +111,8 @@ impl fmt::Display for FunctionPath {
     }
 }
 
-/// Undoes the percent-encoding of what follows `/api/run/`, as a router does before a handler sees it.
+/// Undoes the percent-encoding of what follows `/api/run/`, as a router does before a handler sees
+/// it.
 pub fn decode_url_tail(tail: &str) -> Result<Cow<'_, str>, TransportError> {
     decode(tail)
 }

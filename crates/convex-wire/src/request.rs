@@ -1,4 +1,5 @@
-//! Request bodies. The structs' names and the order of their fields show in serde's texts, so both are Convex's.
+//! Request bodies. The structs' names and the order of their fields show in serde's texts, so both
+//! are Convex's.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -77,7 +78,8 @@ pub enum BodyFault {
     Shape(String),
 }
 
-/// True for `application/json` and `application/*+json`, with any parameters. Judged before the body is read.
+/// True for `application/json` and `application/*+json`, with any parameters. Judged before the
+/// body is read.
 pub fn is_json(content_type: Option<&[u8]>) -> bool {
     let Some(Ok(text)) = content_type.map(str::from_utf8) else {
         return false;
@@ -111,7 +113,8 @@ pub fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, TransportError>
 
 /// The fault of `GET /api/query`, given the names in its query string in order.
 ///
-/// Convex declares `args` as raw JSON there, which its query string deserializer can never make: no call succeeds.
+/// Convex declares `args` as raw JSON there, which its query string deserializer can never make: no
+/// call succeeds.
 pub fn get_query_fault<'n>(names: impl IntoIterator<Item = &'n str>) -> TransportError {
     let (mut path, mut format) = (false, false);
     for name in names {

@@ -1,4 +1,5 @@
-//! Timestamps as Convex writes them: nanoseconds since the epoch, eight bytes little endian, base64.
+//! Timestamps as Convex writes them: nanoseconds since the epoch, eight bytes little endian,
+//! base64.
 
 use std::fmt;
 

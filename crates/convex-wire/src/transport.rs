@@ -40,7 +40,8 @@ pub enum TransportError {
     /// The format is none.
     #[error(transparent)]
     BadFormat(BadFormat),
-    /// The `Authorization` header holds other than visible ASCII; its debug form is shown to its sender alone.
+    /// The `Authorization` header holds other than visible ASCII; its debug form is shown to its
+    /// sender alone.
     #[error("Failed to parse header {0}")]
     HeaderParseFailure(String),
     /// The admin key in the `Authorization` header has the form of a user's, but is none.
@@ -63,7 +64,8 @@ pub enum TransportError {
     /// The timestamp is none, or in the future; or a fault of ours.
     #[error("Your request couldn't be completed. Try again later.")]
     InternalServerError,
-    /// The timestamp is older than what is kept. Says the same as [`TransportError::InternalServerError`].
+    /// The timestamp is older than what is kept. Says the same as
+    /// [`TransportError::InternalServerError`].
     #[error("Your request couldn't be completed. Try again later.")]
     OutOfRetention,
 }

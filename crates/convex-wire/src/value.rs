@@ -10,7 +10,8 @@ use serde_json::Value as Json;
 /// Longest name of an object's field, in bytes.
 const FIELD_NAME_BYTES_MAX: usize = 1024;
 
-/// A Convex value. `Display` is the form that error messages show; [`crate::encode`] has the forms that answers carry.
+/// A Convex value. `Display` is the form that error messages show; [`crate::encode`] has the forms
+/// that answers carry.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names are Convex's own")]
 pub enum Value {
@@ -49,8 +50,8 @@ pub enum InvalidValue {
 }
 
 impl Value {
-    /// Reads a client's JSON. Every number is a float64; int64, bytes and the floats that JSON lacks come as objects
-    /// with one `$` field.
+    /// Reads a client's JSON. Every number is a float64; int64, bytes and the floats that JSON
+    /// lacks come as objects with one `$` field.
     pub fn from_json(json: Json) -> Result<Self, InvalidValue> {
         Ok(match json {
             Json::Null => Self::Null,
@@ -101,7 +102,8 @@ impl Value {
     }
 }
 
-/// True for a float that the encoded form must wrap: JSON has no NaN and no infinity, and clients lose the sign of -0.
+/// True for a float that the encoded form must wrap: JSON has no NaN and no infinity, and clients
+/// lose the sign of -0.
 pub(crate) fn is_special(float: f64) -> bool {
     !float.is_finite() || (float == 0.0 && float.is_sign_negative())
 }
