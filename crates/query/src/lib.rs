@@ -1,3 +1,25 @@
-//! Answers the query over HTTP: routes, tokens, sockets.
+//! Answers the query over HTTP: routes, tokens, the door.
+//!
+//! - Q1 An absent token is answered with null, a bad one with an error; they are never mixed up.
+//! - Q2 The algorithm of a token is ours, not the token's.
+//! - Q3 No secret and nothing personal stands in a log line.
+//! - Q4 This crate cannot write: it holds a [`read_model::Reader`].
+//! - Q5 Whatever a client sends or fails to send, its connection and its request end within
+//!   [`Limits`].
+//!
+//! A connection comes in through [`server`], which bounds it. A request then passes `http::door`
+//! (CORS, the client's version, metrics), its handler in `http::routes` (syntax, body, token, path,
+//! in Convex's order), and `answer` (the row as bytes). [`admin`] is for operators and stands on a
+//! listener of its own.
 
+pub mod admin;
+mod answer;
 pub mod auth;
+pub mod http;
+mod limits;
+pub mod metrics;
+pub mod server;
+mod state;
+
+pub use limits::Limits;
+pub use state::QueryState;

@@ -1,0 +1,163 @@
+//! The operators' routes: alive, ready, how far, how much. On a listener of their own, never on the
+//! public one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use domain::{Checkpoint, Fingerprint, Outcome, Phase, Progress};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio_util::sync::CancellationToken;
+
+use crate::QueryState;
+
+/// What the operators' routes need.
+pub struct Admin {
+    /// Whose progress and figures they tell.
+    pub query: Arc<QueryState>,
+    /// Renders the process's metrics in Prometheus' text format.
+    pub render_metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// Cancelled when the process begins to stop: it is not ready from then on.
+    pub stopping: CancellationToken,
+}
+
+/// The operators' routes.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(admin))
+}
+
+type Shared = State<Arc<Admin>>;
+
+async fn readyz(State(admin): Shared) -> impl IntoResponse {
+    match admin.unready() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}\n"),
+        ),
+    }
+}
+
+async fn status(State(admin): Shared) -> impl IntoResponse {
+    Json(Status::of(&admin.query))
+}
+
+async fn metrics(State(admin): Shared) -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4")],
+        (admin.render_metrics)(),
+    )
+}
+
+impl Admin {
+    /// Why requests should go elsewhere. Lag is no reason: all replicas would leave together.
+    fn unready(&self) -> Option<&'static str> {
+        let progress = self.query.progress.borrow();
+        if self.stopping.is_cancelled() {
+            Some("stopping")
+        } else if !self.query.verifier.ready() {
+            Some("no signing keys to check tokens with")
+        } else if progress.was_live || progress.phase == Phase::Live {
+            None
+        } else {
+            Some("the read model has not been live yet")
+        }
+    }
+}
+
+/// The members of `/status`.
+#[derive(Serialize)]
+struct Status {
+    phase: &'static str,
+    reason: Option<&'static str>,
+    connection: &'static str,
+    detail: Option<String>,
+    stream: Option<Stream>,
+    applied_sequence: u64,
+    /// Null while the broker was not asked.
+    tail_sequence: Option<u64>,
+    lag_events: Option<u64>,
+    lag_seconds: Option<f64>,
+    users: u64,
+    profiles: u64,
+    parked_lanes: u64,
+    parked_records: u64,
+    /// Those that came to be at least once.
+    outcomes: BTreeMap<&'static str, u64>,
+    digest: String,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    name: String,
+    created: Option<String>,
+}
+
+impl Status {
+    fn of(query: &QueryState) -> Self {
+        let progress = query.progress.borrow().clone();
+        let totals = query.reader.totals();
+        let outcomes = totals.outcomes.iter().filter(|(_, count)| *count != 0);
+        let (reason, refusal) = match &progress.phase {
+            Phase::Blocked(refusal) => (Some(refusal.word()), Some(refusal.to_string())),
+            Phase::Starting | Phase::CatchingUp { .. } | Phase::Live => (None, None),
+        };
+        Self {
+            phase: progress.phase.word(),
+            reason,
+            connection: progress.connection.word(),
+            detail: progress.detail.clone().or(refusal),
+            stream: progress.checkpoint.as_ref().map(Stream::of),
+            applied_sequence: progress.applied(),
+            tail_sequence: progress.tail,
+            lag_events: progress.tail.map(|_| progress.lag_events()),
+            lag_seconds: lag_seconds(&progress),
+            users: totals.users,
+            profiles: totals.profiles,
+            parked_lanes: totals.parked_lanes,
+            parked_records: totals.parked_records,
+            outcomes: outcomes
+                .map(|(outcome, count)| (Outcome::as_str(outcome), count))
+                .collect(),
+            digest: totals.digest.to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+impl Stream {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        let created = i128::from(checkpoint.stream.created_ns);
+        let created = OffsetDateTime::from_unix_timestamp_nanos(created).ok();
+        Self {
+            name: checkpoint.stream.name.to_string(),
+            created: created.and_then(|created| created.format(&Rfc3339).ok()),
+        }
+    }
+}
+
+/// How old the last applied record is while newer ones wait; null while that is unknown.
+fn lag_seconds(progress: &Progress) -> Option<f64> {
+    progress.tail?;
+    if progress.lag_events() == 0 {
+        return Some(0.0);
+    }
+    let Fingerprint { time_ns, .. } = progress.checkpoint.as_ref()?.applied?;
+    let applied = std::time::Duration::from_nanos(u64::try_from(time_ns).ok()?);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(now.saturating_sub(applied).as_secs_f64())
+}

@@ -1,0 +1,61 @@
+//! Every bound of the door, in one place.
+
+use std::time::Duration;
+
+/// What a client may take: time, bytes, places. [`Limits::default`] suits a service behind a proxy
+/// as well as one without; a test takes shorter ones.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at a time. More wait in the system's backlog. 4,096.
+    pub connections: usize,
+    /// From accepting a connection to knowing its protocol: the TLS handshake, then the bytes that
+    /// tell HTTP/1 from HTTP/2. 5 s.
+    pub first_byte_timeout: Duration,
+    /// From the end of one HTTP/1 request to the end of the next one's header, so also how long an
+    /// idle connection stays. A proxy in front must give up idle connections sooner. 15 s.
+    pub header_timeout: Duration,
+    /// How long an HTTP/2 connection stays without a request. 30 s.
+    pub idle_timeout: Duration,
+    /// For a request's whole body. 5 s, then 408.
+    pub body_timeout: Duration,
+    /// After this a connection is told to end; clients open another one. 10 min.
+    pub connection_age: Duration,
+    /// What a connection that is told to end has left for the requests under way. 5 s.
+    pub farewell: Duration,
+    /// The size of an HTTP/1 header, and of an HTTP/2 header list. 32 KiB, then 431, as for more
+    /// than 100 fields.
+    pub header_bytes: usize,
+    /// Requests at a time on one HTTP/2 connection. 64.
+    pub streams: u32,
+    /// The size of a request's body; Convex allows 16 MiB. 64 KiB, then 400.
+    pub body_bytes: usize,
+    /// Bodies held in memory by all requests together. 64 MiB, then 503.
+    pub bodies_bytes: usize,
+    /// Requests that are being answered, waiting ones included. 1,024, then 503.
+    pub in_flight: usize,
+    /// Requests that wait for a sequence. 512, then 503.
+    pub waiting: usize,
+    /// How long a request waits for a sequence. 5 s, then 503.
+    pub sequence_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            first_byte_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(5),
+            connection_age: Duration::from_mins(10),
+            farewell: Duration::from_secs(5),
+            header_bytes: 32 * 1024,
+            streams: 64,
+            body_bytes: 64 * 1024,
+            bodies_bytes: 64 * 1024 * 1024,
+            in_flight: 1024,
+            waiting: 512,
+            sequence_timeout: Duration::from_secs(5),
+        }
+    }
+}

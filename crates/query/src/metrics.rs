@@ -1,0 +1,94 @@
+//! Names of this crate's metrics, with unit and help. The tokens' are in `auth`.
+
+use ::metrics::{Counter, Gauge, Histogram, Unit};
+
+/// Requests answered, by `route` (its template) and `status`.
+pub const REQUESTS: &str = "query_requests_total";
+/// From the end of a request's header to its answer, by `route`.
+pub const REQUEST_SECONDS: &str = "query_request_seconds";
+/// Connections that are open, by `listener`.
+pub const CONNECTIONS: &str = "query_connections";
+/// Connections that ended, by `listener` and `reason`.
+pub const CONNECTIONS_ENDED: &str = "query_connections_ended_total";
+
+/// Tells the recorder what the metrics mean.
+pub fn describe() {
+    ::metrics::describe_counter!(
+        REQUESTS,
+        Unit::Count,
+        "Requests answered, by route and status"
+    );
+    ::metrics::describe_histogram!(
+        REQUEST_SECONDS,
+        Unit::Seconds,
+        "Time from a request's header to its answer, by route"
+    );
+    ::metrics::describe_gauge!(CONNECTIONS, Unit::Count, "Open connections, by listener");
+    ::metrics::describe_counter!(
+        CONNECTIONS_ENDED,
+        Unit::Count,
+        "Connections that ended, by listener and reason"
+    );
+}
+
+/// The statuses that have a counter of their own; any other counts as `other`.
+const STATUSES: [(u16, &str); 10] = [
+    (200, "200"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (408, "408"),
+    (500, "500"),
+    (503, "503"),
+    (0, "other"),
+];
+
+/// The metrics of a route, looked up once: a request then costs two atomic additions.
+pub(crate) struct RouteMetrics {
+    seconds: Histogram,
+    requests: [(u16, Counter); STATUSES.len()],
+}
+
+impl RouteMetrics {
+    /// Registers with the recorder that is installed now.
+    pub(crate) fn new(route: &'static str) -> Self {
+        Self {
+            seconds: ::metrics::histogram!(REQUEST_SECONDS, "route" => route),
+            requests: STATUSES.map(|(status, label)| {
+                let counter = ::metrics::counter!(REQUESTS, "route" => route, "status" => label);
+                (status, counter)
+            }),
+        }
+    }
+
+    pub(crate) fn answered(&self, status: u16, elapsed: std::time::Duration) {
+        self.seconds.record(elapsed);
+        let own = self.requests.iter().find(|(known, _)| *known == status);
+        if let Some((_, counter)) = own.or(self.requests.last()) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// Counts a connection for as long as it lives.
+pub(crate) struct OpenConnection(Gauge);
+
+impl OpenConnection {
+    pub(crate) fn new(listener: &'static str) -> Self {
+        let gauge = ::metrics::gauge!(CONNECTIONS, "listener" => listener);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+pub(crate) fn connection_ended(listener: &'static str, reason: &'static str) {
+    ::metrics::counter!(CONNECTIONS_ENDED, "listener" => listener, "reason" => reason).increment(1);
+}

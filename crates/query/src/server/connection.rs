@@ -1,0 +1,216 @@
+//! One connection, from its first byte to its end.
+
+use std::future::{self, Future};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Server;
+use super::sniff::{Protocol, sniff};
+use crate::Limits;
+use crate::metrics::{OpenConnection, connection_ended};
+
+/// An HTTP/2 client that is silent for this long is asked whether it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long it has to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a connection ended, as its metric says it.
+type Reason = &'static str;
+
+/// Serves a connection until it ends by itself, by a limit, or by `stop`.
+pub(super) async fn serve(stream: TcpStream, server: Arc<Server>, stop: CancellationToken) {
+    let _open = OpenConnection::new(server.name);
+    let (Ok(reason) | Err(reason)) = begin(stream, &server, &stop).await;
+    connection_ended(server.name, reason);
+}
+
+async fn begin(
+    stream: TcpStream,
+    server: &Server,
+    stop: &CancellationToken,
+) -> Result<Reason, Reason> {
+    // A small answer must not wait for the acknowledgement of the one before.
+    stream.set_nodelay(true).map_err(|_gone| "broken")?;
+    let limit = server.limits.first_byte_timeout;
+    let Some(tls) = &server.tls else {
+        let (protocol, io) = open(sniff(stream), limit, stop).await?.ok_or("closed")?;
+        return Ok(speak(protocol, io, server, stop).await);
+    };
+    let io = open(tls.accept(stream), limit, stop).await?;
+    let protocol = match io.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        Some(_) | None => Protocol::Http1,
+    };
+    Ok(speak(protocol, io, server, stop).await)
+}
+
+/// Waits for the protocol to be known.
+async fn open<T>(
+    opened: impl Future<Output = io::Result<T>>,
+    limit: Duration,
+    stop: &CancellationToken,
+) -> Result<T, Reason> {
+    tokio::select! {
+        () = stop.cancelled() => Err("stop"),
+        opened = timeout(limit, opened) => match opened {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(_broken)) => Err("broken"),
+            Err(_elapsed) => Err("silent"),
+        },
+    }
+}
+
+async fn speak(
+    protocol: Protocol,
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    server: &Server,
+    stop: &CancellationToken,
+) -> Reason {
+    let io = TokioIo::new(io);
+    let routes = TowerToHyperService::new(server.router.clone());
+    let limits = &server.limits;
+    match protocol {
+        Protocol::Http1 => {
+            let connection = http1_of(limits)
+                .serve_connection(io, routes)
+                .with_upgrades();
+            let farewell = |connection: Pin<&mut _>| {
+                http1::UpgradeableConnection::graceful_shutdown(connection);
+            };
+            until_end(connection, farewell, limits, stop, future::pending()).await
+        }
+        Protocol::Http2 => {
+            let (under_way, seen) = watch::channel(0);
+            let under_way = Arc::new(under_way);
+            let routes = service_fn(move |request| {
+                let counted = UnderWay::count(&under_way);
+                let answered = routes.call(request);
+                async move {
+                    let response = answered.await;
+                    drop(counted);
+                    response
+                }
+            });
+            let streams = Streams::default();
+            let _guard = streams.cancelled.clone().drop_guard();
+            let connection = http2_of(limits, streams).serve_connection(io, routes);
+            let farewell =
+                |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
+            let idle = idle(seen, limits.idle_timeout);
+            until_end(connection, farewell, limits, stop, idle).await
+        }
+    }
+}
+
+fn http1_of(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.header_bytes);
+    builder
+}
+
+fn http2_of(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+/// Drives a connection. One that must end is told so first, and has [`Limits::farewell`] to do it.
+async fn until_end<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    farewell: impl FnOnce(Pin<&mut C>),
+    limits: &Limits,
+    stop: &CancellationToken,
+    idle: impl Future<Output = ()>,
+) -> Reason {
+    let mut connection = pin!(connection);
+    let reason = tokio::select! {
+        ended = connection.as_mut() => return match ended {
+            Ok(()) => "closed",
+            Err(error) if error.is_timeout() => "slow",
+            Err(_broken) => "broken",
+        },
+        () = stop.cancelled() => "stop",
+        () = sleep(limits.connection_age) => "age",
+        () = idle => "idle",
+    };
+    farewell(connection.as_mut());
+    // Whether it took the hint or is dropped now, it ends for the same reason.
+    let _ = timeout(limits.farewell, connection).await;
+    reason
+}
+
+/// Ends when there was no request for `limit`.
+async fn idle(mut under_way: watch::Receiver<usize>, limit: Duration) {
+    loop {
+        let busy = *under_way.borrow_and_update() != 0;
+        let changed = under_way.changed();
+        let changed = if busy {
+            changed.await
+        } else {
+            let Ok(changed) = timeout(limit, changed).await else {
+                return;
+            };
+            changed
+        };
+        if changed.is_err() {
+            // The connection is gone, and with it whoever waits for this.
+            return future::pending().await;
+        }
+    }
+}
+
+/// Counts a request while it is under way.
+struct UnderWay(Arc<watch::Sender<usize>>);
+
+impl UnderWay {
+    fn count(under_way: &Arc<watch::Sender<usize>>) -> Self {
+        under_way.send_modify(|count| *count += 1);
+        Self(Arc::clone(under_way))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Runs an HTTP/2 connection's streams; none outlives the connection.
+#[derive(Clone, Default)]
+struct Streams {
+    tracker: TaskTracker,
+    cancelled: CancellationToken,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let cancelled = self.cancelled.clone();
+        self.tracker
+            .spawn(async move { cancelled.run_until_cancelled(stream).await });
+    }
+}

@@ -1,0 +1,64 @@
+//! What answering needs, shared by every request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use convex_wire::{TextMode, Timestamp};
+use domain::Progress;
+use read_model::Reader;
+use tokio::sync::{Semaphore, watch};
+
+use crate::Limits;
+use crate::auth::Verifier;
+
+/// What answering needs. Nothing here can write (Q4), and nothing on the way to an answer is
+/// locked.
+pub struct QueryState {
+    pub(crate) reader: Reader,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) progress: watch::Receiver<Progress>,
+    pub(crate) texts: TextMode,
+    pub(crate) limits: Limits,
+    /// Places of [`Limits::in_flight`].
+    pub(crate) in_flight: Semaphore,
+    /// Places of [`Limits::waiting`].
+    pub(crate) waiting: Semaphore,
+    /// Bytes of [`Limits::bodies_bytes`].
+    pub(crate) bodies: Semaphore,
+    latest: AtomicU64,
+}
+
+impl QueryState {
+    /// Puts the parts together. `progress` must follow what `reader` shows: told after the commit,
+    /// never before.
+    pub fn new(
+        reader: Reader,
+        verifier: Arc<Verifier>,
+        progress: watch::Receiver<Progress>,
+        texts: TextMode,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let places = |wanted: usize| Semaphore::new(wanted.min(Semaphore::MAX_PERMITS));
+        Arc::new(Self {
+            reader,
+            verifier,
+            progress,
+            texts,
+            in_flight: places(limits.in_flight),
+            waiting: places(limits.waiting),
+            bodies: places(limits.bodies_bytes),
+            limits,
+            latest: AtomicU64::new(0),
+        })
+    }
+
+    /// The time as Convex tells it. Never goes back, whatever the wall clock does.
+    pub(crate) fn now(&self) -> Timestamp {
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let nanos = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
+        Timestamp(self.latest.fetch_max(nanos, Ordering::Relaxed).max(nanos))
+    }
+}
