@@ -1,0 +1,119 @@
+//! The operators' routes.
+
+use domain::{Connection, Phase, Refusal};
+use serde_json::{Value, json};
+
+use crate::exchange::{exchange, request};
+use crate::running::{Running, Setup};
+
+#[tokio::test]
+async fn status_has_the_members_of_the_contract() {
+    let running = Running::start(Setup::default()).await;
+    running
+        .progress
+        .send_modify(|progress| progress.connection = Connection::Connected);
+    let reply = running.admin("/status").await;
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let mut status: Value = serde_json::from_str(&reply.body).unwrap();
+    let digest = status.as_object_mut().unwrap().remove("digest").unwrap();
+    assert_eq!(digest.as_str().map(str::len), Some(32));
+    let stream = json!({"name": "IDENTITY_EVENTS", "created": "2026-11-23T08:00:00Z"});
+    let wanted = json!({
+        "phase": "live", "reason": null, "connection": "connected", "detail": null,
+        "stream": stream, "applied_sequence": 4711, "tail_sequence": 4711,
+        "lag_events": 0, "lag_seconds": 0.0, "users": 0, "profiles": 5,
+        "parked_lanes": 0, "parked_records": 0, "outcomes": {}, "version": "0.1.0",
+    });
+    assert_eq!(status, wanted);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn status_says_why_it_is_blocked_and_how_far_behind() {
+    let running = Running::start(Setup::default()).await;
+    running.progress.send_modify(|progress| {
+        progress.phase = Phase::Blocked(Refusal::AheadOfLog {
+            applied: 4711,
+            last: 7,
+        });
+        progress.tail = Some(4721);
+    });
+    let status: Value = serde_json::from_str(&running.admin("/status").await.body).unwrap();
+    let member = |name: &str| status.get(name).cloned().unwrap_or_default();
+    assert_eq!(
+        (member("phase"), member("reason")),
+        (json!("blocked"), json!("ahead_of_log"))
+    );
+    assert_eq!(
+        member("detail"),
+        json!("the rows hold message 4711, but the stream ends at 7")
+    );
+    assert_eq!(member("lag_events"), json!(10));
+    assert!(member("lag_seconds").as_f64().is_some());
+    running
+        .progress
+        .send_modify(|progress| progress.tail = None);
+    let status: Value = serde_json::from_str(&running.admin("/status").await.body).unwrap();
+    assert_eq!(
+        status.get("lag_events"),
+        Some(&Value::Null),
+        "unknown is not zero"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn ready_means_keys_and_rows_that_were_live() {
+    let running = Running::start(Setup::default()).await;
+    assert_eq!(running.admin("/livez").await.status, 200);
+    running
+        .progress
+        .send_modify(|progress| progress.phase = Phase::CatchingUp { target: 1 });
+    let reply = running.admin("/readyz").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(
+        reply.body,
+        "not ready: the read model has not been live yet\n"
+    );
+    running
+        .progress
+        .send_modify(|progress| progress.was_live = true);
+    assert_eq!(running.admin("/readyz").await.status, 200);
+    running.stop().await;
+
+    let nowhere = Some("http://127.0.0.1:9/".to_owned());
+    let running = Running::start(Setup {
+        jwks: nowhere,
+        ..Setup::default()
+    })
+    .await;
+    let reply = running.admin("/readyz").await;
+    assert_eq!(
+        reply.body,
+        "not ready: no signing keys to check tokens with\n"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_operators_routes_are_not_public() {
+    let running = Running::start(Setup::default()).await;
+    assert_eq!(running.admin("/metrics").await.body, "some_metric 1\n");
+    for route in ["/status", "/metrics", "/readyz", "/livez"] {
+        let reply = exchange(running.address, &request("GET", route, &[], b"")).await;
+        assert_eq!(reply.status, 404, "{route}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_api_document_is_published() {
+    let running = Running::start(Setup::default()).await;
+    let asked = request("GET", "/api/public_openapi.json", &[], b"");
+    let reply = exchange(running.address, &asked).await;
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let document: Value = serde_json::from_str(&reply.body).unwrap();
+    let route = "/paths/~1api~1run~1profiles~1queries~1getCurrentUserProfile/post";
+    assert!(document.pointer(route).is_some());
+    running.stop().await;
+}

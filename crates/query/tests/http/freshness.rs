@@ -1,0 +1,112 @@
+//! `Read-Model-Sequence` and `Read-Model-Min-Sequence`.
+
+use std::time::Duration;
+
+use query::Limits;
+
+use crate::exchange::{ask_with, exchange};
+use crate::running::{Running, Setup};
+use crate::tokens;
+
+const WANTED: &str = "Read-Model-Min-Sequence";
+
+async fn with(limits: Limits) -> Running {
+    Running::start(Setup {
+        limits,
+        ..Setup::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_tells_its_sequence() {
+    let running = with(Limits::default()).await;
+    let bearer = format!("Bearer {}", tokens::token_of("user_1"));
+    for headers in [
+        &[][..],
+        &[("Authorization", bearer.as_str())],
+        &[(WANTED, "4711")],
+    ] {
+        let reply = exchange(running.address, &ask_with(headers)).await;
+        assert_eq!(reply.header("read-model-sequence"), Some("4711"));
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_waits_for_the_sequence_it_shall_have() {
+    let running = with(Limits::default()).await;
+    let asked = ask_with(&[(WANTED, "4712")]);
+    let waiting = tokio::spawn(exchange_owned(running.address, asked));
+    // A request that needs no newer rows is not held up by one that does.
+    assert_eq!(running.ask().await.status, 200);
+    assert!(!waiting.is_finished());
+    running.applied(4712);
+    let reply = waiting.await.unwrap();
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("read-model-sequence"), Some("4712"));
+    running.stop().await;
+}
+
+async fn exchange_owned(address: std::net::SocketAddr, asked: Vec<u8>) -> crate::exchange::Reply {
+    exchange(address, &asked).await
+}
+
+#[tokio::test]
+async fn a_wait_ends() {
+    let sequence_timeout = Duration::from_millis(50);
+    let running = with(Limits {
+        sequence_timeout,
+        ..Limits::default()
+    })
+    .await;
+    let reply = exchange(running.address, &ask_with(&[(WANTED, "4712")])).await;
+    assert_eq!(reply.status, 503);
+    let body = r#"{"code":"ReadModelBehind","message":"The read model is at sequence 4711 and did not reach 4712 in time."}"#;
+    assert_eq!(
+        (reply.body.as_str(), reply.header("retry-after")),
+        (body, Some("1"))
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_sequence_is_refused() {
+    let running = with(Limits::default()).await;
+    for bad in ["", "x", "-1", "+1", "1.0", "99999999999999999999"] {
+        let reply = exchange(running.address, &ask_with(&[(WANTED, bad)])).await;
+        assert_eq!(reply.status, 400, "{bad}");
+        let body = r#"{"code":"BadMinSequence","message":"Read-Model-Min-Sequence must be a whole number, e.g. 4711"}"#;
+        assert_eq!(reply.body, body);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn more_requests_than_places_are_shed() {
+    let running = with(Limits {
+        in_flight: 1,
+        ..Limits::default()
+    })
+    .await;
+    let waiting = tokio::spawn(exchange_owned(
+        running.address,
+        ask_with(&[(WANTED, "4712")]),
+    ));
+    let reply = loop {
+        let reply = running.ask().await;
+        if reply.status != 200 {
+            break reply;
+        }
+    };
+    assert_eq!(reply.status, 503);
+    let body = r#"{"code":"Overloaded","message":"The service has more requests at hand than it takes on. Try again shortly."}"#;
+    assert_eq!(
+        (reply.body.as_str(), reply.header("retry-after")),
+        (body, Some("1"))
+    );
+    running.applied(4712);
+    assert_eq!(waiting.await.unwrap().status, 200);
+    assert_eq!(running.ask().await.status, 200, "the place is free again");
+    running.stop().await;
+}

@@ -1,0 +1,18 @@
+//! The service over real sockets, with a real read model and real RS256 tokens.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it measured"
+)]
+
+mod admin;
+mod conformance;
+mod connections;
+mod exchange;
+mod freshness;
+mod running;
+mod tls;
+mod tokens;

@@ -1,0 +1,224 @@
+//! A service of a test's own: rows, keys, listeners on free ports. It ends with the test.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use convex_wire::TextMode;
+use domain::{
+    Checkpoint, Fingerprint, Gender, LiveProfile, Number, Phase, Profile, ProfileId, Progress,
+    Sequence, State as _, StreamId, UserId, Version, WorkosUserId,
+};
+use query::auth::{AuthConfig, Verifier};
+use query::server::{Server, Tls};
+use query::{Limits, QueryState, admin, http};
+use read_model::{Options, ReadModel};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::exchange::{Reply, ask, exchange, request};
+use crate::tokens;
+
+pub(crate) const FULL: &str = r#"{"_id":"j97fchahzkbf0y13se3se77vj56dq0cb","age":30.0,"bio":"hi","createdAt":1700000000000.0,"displayName":"Ada","gender":"female","languages":["en","fr"],"updatedAt":1700000000123.0,"userId":"j57bq0g31py2qjnt6amgqwq20x6dpzyk"}"#;
+pub(crate) const MIN: &str = r#"{"_id":"j97fchahzkbf0y13se3se77vj56dq0cb","createdAt":1700000000000.0,"displayName":"Ada","languages":["en","fr"],"updatedAt":1700000000123.0,"userId":"user-min"}"#;
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How a service differs from the usual one.
+pub(crate) struct Setup {
+    pub(crate) texts: TextMode,
+    pub(crate) limits: Limits,
+    /// An address to get the keys from instead of a file.
+    pub(crate) jwks: Option<String>,
+    pub(crate) tls: Option<Arc<Tls>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let limits = Limits {
+            body_bytes: (1 << 24) + 2000,
+            ..Limits::default()
+        };
+        Self {
+            texts: TextMode::Verbose,
+            limits,
+            jwks: None,
+            tls: None,
+        }
+    }
+}
+
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) stop: CancellationToken,
+    tasks: JoinSet<()>,
+    _model: ReadModel,
+    _folder: TempDir,
+}
+
+impl Running {
+    pub(crate) async fn start(setup: Setup) -> Self {
+        query::auth::install_crypto();
+        let folder = TempDir::new().unwrap();
+        let model = rows(folder.path());
+        let (progress, seen) = watch::channel(Progress {
+            phase: Phase::Live,
+            checkpoint: model.reader().checkpoint(),
+            tail: Some(4711),
+            ..Progress::default()
+        });
+        let (verifier, loader) = verifier(folder.path(), setup.jwks.as_deref());
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(loader.run(stop.clone()));
+        let patient = setup.jwks.is_some();
+        let state = QueryState::new(
+            model.reader(),
+            Arc::new(verifier),
+            seen,
+            setup.texts,
+            setup.limits.clone(),
+        );
+        let routes = http::router(Arc::clone(&state));
+        let operators = admin::router(admin::Admin {
+            query: state,
+            render_metrics: Box::new(|| "some_metric 1\n".to_owned()),
+            stopping: stop.clone(),
+        });
+        let mut listen = async |name, router, tls| {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = Server {
+                name,
+                router,
+                limits: setup.limits.clone(),
+                tls,
+            };
+            tasks.spawn(server.serve(listener, GRACE, stop.clone()));
+            address
+        };
+        let address = listen("public", routes, setup.tls).await;
+        let admin = listen("admin", operators, None).await;
+        let running = Self {
+            address,
+            admin,
+            progress,
+            stop,
+            tasks,
+            _model: model,
+            _folder: folder,
+        };
+        if !patient {
+            running.until_ready().await;
+        }
+        running
+    }
+
+    pub(crate) async fn ask(&self) -> Reply {
+        exchange(self.address, &ask()).await
+    }
+
+    pub(crate) async fn admin(&self, target: &str) -> Reply {
+        exchange(self.admin, &request("GET", target, &[], b"")).await
+    }
+
+    pub(crate) async fn until_ready(&self) {
+        while self.admin("/readyz").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Tells that rows up to here were committed.
+    pub(crate) fn applied(&self, sequence: u64) {
+        let checkpoint = Some(checkpoint(sequence));
+        self.progress
+            .send_modify(|progress| progress.checkpoint = checkpoint);
+    }
+
+    /// Ends it, and sees that every task of it ended.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
+fn verifier(folder: &Path, jwks: Option<&str>) -> (Verifier, query::auth::KeyLoader) {
+    std::fs::write(folder.join("jwks.json"), tokens::jwks().to_string()).unwrap();
+    let config = tokens::auth_config(jwks.unwrap_or("jwks.json"));
+    let config = AuthConfig::parse(&config, folder).unwrap();
+    Verifier::new(config, Arc::new(SystemTime::now)).unwrap()
+}
+
+fn checkpoint(sequence: u64) -> Checkpoint {
+    let stream = StreamId {
+        name: "IDENTITY_EVENTS".into(),
+        created_ns: 1_795_420_800_000_000_000,
+    };
+    let sequence = Sequence::new(sequence).unwrap();
+    Checkpoint::start_of(stream).advanced(Fingerprint {
+        sequence,
+        time_ns: 1_795_420_801_000_000_000,
+    })
+}
+
+/// The rows that the cases speak of, as of sequence 4711.
+fn rows(folder: &Path) -> ReadModel {
+    let ada = Profile {
+        display_name: "Ada".into(),
+        languages: vec!["en".into(), "fr".into()],
+        created_at: Number(1_700_000_000_000.0),
+        updated_at: Number(1_700_000_000_123.0),
+        age: Some(Number(30.0)),
+        gender: Some(Gender::Female),
+        bio: Some("hi".into()),
+        company: None,
+        experience: None,
+        field: None,
+        goals: None,
+        job_title: None,
+        linkedin_url: None,
+    };
+    let aged = |age: f64| {
+        Some(Profile {
+            age: Some(Number(age)),
+            ..ada.clone()
+        })
+    };
+    let min = Profile {
+        age: None,
+        gender: None,
+        bio: None,
+        ..ada.clone()
+    };
+    let same = "j57bq0g31py2qjnt6amgqwq20x6dpzyk";
+    let users = [
+        ("user_1", same, Some(ada.clone())),
+        ("user_min", "user-min", Some(min)),
+        ("user_no_profile", "user-no-profile", None),
+        ("user_minus_zero", "user-minus-zero", aged(-0.0)),
+        ("user_nan", "user-nan", aged(f64::NAN)),
+        ("user_infinity", "user-infinity", aged(f64::INFINITY)),
+    ];
+    let mut model = ReadModel::open(folder, Options::default()).unwrap();
+    let mut batch = model.begin();
+    for (identity, user, profile) in users {
+        let user = UserId::parse(user).unwrap();
+        batch
+            .set_owner(&WorkosUserId::parse(identity).unwrap(), Some(&user))
+            .unwrap();
+        batch.profiles_mut(&user).unwrap().live = profile.map(|profile| LiveProfile {
+            id: ProfileId::parse("j97fchahzkbf0y13se3se77vj56dq0cb").unwrap(),
+            version: Version::new(1).unwrap(),
+            profile,
+        });
+    }
+    batch.commit(checkpoint(4711)).unwrap();
+    model
+}

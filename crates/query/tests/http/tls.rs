@@ -1,0 +1,102 @@
+//! TLS on the listener, and certificates that change under it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use query::server::{Tls, TlsError};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+use crate::exchange::{ask, exchange_on};
+use crate::running::{Running, Setup};
+
+/// Writes a self-signed certificate and its key.
+fn certify(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+}
+
+fn load(folder: &Path) -> Result<Tls, TlsError> {
+    Tls::load(folder.join("cert.pem"), folder.join("key.pem"))
+}
+
+/// Asks the query, trusting only the certificate that lies in the folder now.
+async fn ask_trusting(running: &Running, folder: &Path) -> Result<u16, std::io::Error> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(running.address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await?;
+    Ok(exchange_on(stream, &ask()).await.status)
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_without_a_restart() {
+    let folder = TempDir::new().unwrap();
+    certify(folder.path());
+    let tls = Arc::new(load(folder.path()).unwrap());
+    let setup = Setup {
+        tls: Some(Arc::clone(&tls)),
+        ..Setup::default()
+    };
+    let running = Running::start(setup).await;
+    let stop = CancellationToken::new();
+    let following = tokio::spawn({
+        let (tls, stop) = (Arc::clone(&tls), stop.clone());
+        async move { tls.follow(Duration::from_millis(10), stop).await }
+    });
+    assert_eq!(ask_trusting(&running, folder.path()).await.unwrap(), 200);
+    certify(folder.path());
+    while ask_trusting(&running, folder.path()).await.is_err() {}
+    stop.cancel();
+    following.await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    certify(folder.path());
+    let tls = Arc::new(load(folder.path()).unwrap());
+    let running = Running::start(Setup {
+        tls: Some(Arc::clone(&tls)),
+        ..Setup::default()
+    })
+    .await;
+    let other = TempDir::new().unwrap();
+    certify(other.path());
+    let key = folder.path().join("key.pem");
+    fs::copy(other.path().join("key.pem"), &key).unwrap();
+    assert!(
+        matches!(tls.reload(), Err(TlsError::Refused(_))),
+        "a key of another certificate"
+    );
+    fs::remove_file(&key).unwrap();
+    assert!(matches!(tls.reload(), Err(TlsError::File { .. })));
+    fs::write(folder.path().join("cert.pem.empty"), "").unwrap();
+    let empty = Tls::load(
+        folder.path().join("cert.pem.empty"),
+        other.path().join("key.pem"),
+    );
+    assert!(matches!(empty, Err(TlsError::NoCertificate { .. })));
+    assert_eq!(ask_trusting(&running, folder.path()).await.unwrap(), 200);
+    running.stop().await;
+}
