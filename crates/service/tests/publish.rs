@@ -286,3 +286,45 @@ fn a_file_that_cannot_be_read_is_one_line() {
     );
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_trusted_by_its_certificate_and_knows_us_by_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let authority = rcgen::KeyPair::generate().unwrap();
+    let mut about = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    about.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca = write("ca.pem", &about.self_signed(&authority).unwrap().pem());
+    let issuer = rcgen::Issuer::new(about, authority);
+    let pair = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let about = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let cert = about.signed_by(&key, &issuer).unwrap();
+        let cert = write(&format!("{name}.crt"), &cert.pem());
+        (cert, write(&format!("{name}.key"), &key.serialize_pem()))
+    };
+    let (server_cert, server_key) = pair("server");
+    let (cert, key) = pair("client");
+    let config = format!(
+        "tls {{ cert_file: {server_cert:?}, key_file: {server_key:?}, ca_file: {ca:?}, verify: true }}"
+    );
+    let (server, _dir) = start(&["--config", &write("nats.conf", &config)]).await;
+
+    let flags = [
+        "--nats-tls-ca",
+        &ca,
+        "--nats-tls-cert",
+        &cert,
+        "--nats-tls-key",
+        &key,
+    ];
+    assert!(refusal(&server.url(), &flags).contains("there is no stream IDENTITY_EVENTS"));
+    for without in [&flags[..0], &flags[..2], &flags[2..]] {
+        let said = refusal(&server.url(), without);
+        assert!(said.contains("NATS cannot be reached"), "{said}");
+    }
+}

@@ -36,7 +36,7 @@ pub enum LocateError {
     #[error(
         "no nats-server 2.11 or newer is on PATH, and {0}; install one, or name it with --nats-server or NATS_SERVER_BIN"
     )]
-    Install(#[from] InstallError),
+    Install(InstallError),
 }
 
 /// Finds a nats-server: the one `named`, else the one that the variable `NATS_SERVER_BIN` names, else the one
@@ -54,7 +54,7 @@ pub fn locate(named: Option<&Path>) -> Result<PathBuf, LocateError> {
     if version_of(on_path).is_ok_and(|version| is_new_enough(&version)) {
         return Ok(on_path.to_owned());
     }
-    Ok(install::pinned()?)
+    install::pinned().map_err(LocateError::Install)
 }
 
 fn judge_named(origin: &'static str, path: &Path) -> Result<PathBuf, LocateError> {
