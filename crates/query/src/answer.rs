@@ -95,3 +95,44 @@ fn optional(object: &mut ObjectWriter<'_, 'static>, name: &'static str, text: Op
         object.string(name, text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{LiveProfile, Number, Profile, ProfileId, UserId, Version};
+
+    use super::*;
+
+    #[test]
+    fn every_member_in_the_order_of_names() {
+        let text = |name: &str| Some(format!("a {name}").into());
+        let profile = Profile {
+            display_name: "Zoë \"Z\"".into(),
+            languages: Vec::new(),
+            created_at: Number(0.5),
+            updated_at: Number(1e21),
+            age: Some(Number(30.0)),
+            gender: Some(Gender::PreferNotToSay),
+            bio: text("bio"),
+            company: text("company"),
+            experience: text("experience"),
+            field: text("field"),
+            goals: text("goals"),
+            job_title: text("job title"),
+            linkedin_url: text("link"),
+        };
+        let answered = AnsweredProfile {
+            user: UserId::parse("u").unwrap(),
+            document: LiveProfile {
+                id: ProfileId::parse("p").unwrap(),
+                version: Version::new(1).unwrap(),
+                profile,
+            },
+        };
+        let mut buffer = Vec::new();
+        write_profile(&mut buffer, Format::Clean, Some(&answered));
+        assert_eq!(
+            String::from_utf8(buffer).unwrap(),
+            r#"{"_id":"p","age":30.0,"bio":"a bio","company":"a company","createdAt":0.5,"displayName":"Zoë \"Z\"","experience":"a experience","field":"a field","gender":"prefer-not-to-say","goals":"a goals","jobTitle":"a job title","languages":[],"linkedinUrl":"a link","updatedAt":1e+21,"userId":"u"}"#
+        );
+    }
+}

@@ -18,6 +18,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// For a request's whole body. 5 s, then 408.
     pub body_timeout: Duration,
+    /// How long a client may leave us unable to send. 10 s.
+    pub write_timeout: Duration,
     /// After this a connection is told to end; clients open another one. 10 min.
     pub connection_age: Duration,
     /// What a connection that is told to end has left for the requests under way. 5 s.
@@ -47,6 +49,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(10),
             connection_age: Duration::from_mins(10),
             farewell: Duration::from_secs(5),
             header_bytes: 32 * 1024,

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -80,7 +81,9 @@ async fn speak(
     server: &Server,
     stop: &CancellationToken,
 ) -> Reason {
-    let io = TokioIo::new(io);
+    let mut io = TimeoutStream::new(io);
+    io.set_write_timeout(Some(server.limits.write_timeout));
+    let io = TokioIo::new(Box::pin(io));
     let routes = TowerToHyperService::new(server.router.clone());
     let limits = &server.limits;
     match protocol {

@@ -105,15 +105,3 @@ async fn the_operators_routes_are_not_public() {
     }
     running.stop().await;
 }
-
-#[tokio::test]
-async fn the_api_document_is_published() {
-    let running = Running::start(Setup::default()).await;
-    let asked = request("GET", "/api/public_openapi.json", &[], b"");
-    let reply = exchange(running.address, &asked).await;
-    assert_eq!(reply.header("content-type"), Some("application/json"));
-    let document: Value = serde_json::from_str(&reply.body).unwrap();
-    let route = "/paths/~1api~1run~1profiles~1queries~1getCurrentUserProfile/post";
-    assert!(document.pointer(route).is_some());
-    running.stop().await;
-}

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::exchange::{ask, ask_with, exchange, request, rest};
+use crate::exchange::{PATIENCE, ask, ask_with, exchange, request, rest};
 use crate::running::{Running, Setup};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -121,6 +121,26 @@ async fn a_connection_that_trickles() {
     let mut got = Vec::new();
     drop(read.read_to_end(&mut got).await);
     assert!(trickle.await.unwrap() < 400);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_and_never_reads() {
+    let running = with(Limits {
+        write_timeout: SHORT,
+        ..Limits::default()
+    })
+    .await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let body = format!(r#"{{"args":{{"a":"{}"}}}}"#, "x".repeat(60_000));
+    let json = [("Content-Type".to_owned(), "application/json".to_owned())];
+    let target = "/api/run/profiles/queries/getCurrentUserProfile";
+    let asked = String::from_utf8(request("POST", target, &json, body.as_bytes())).unwrap();
+    let asked = asked.replace("Connection: close\r\n", "");
+    let asking = async { while stream.write_all(asked.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .expect("the connection ends");
     running.stop().await;
 }
 

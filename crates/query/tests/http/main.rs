@@ -13,6 +13,8 @@ mod conformance;
 mod connections;
 mod exchange;
 mod freshness;
+mod http2;
+mod openapi;
 mod running;
 mod tls;
 mod tokens;

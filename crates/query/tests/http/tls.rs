@@ -1,20 +1,25 @@
 //! TLS on the listener, and certificates that change under it.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
+use query::Limits;
 use query::server::{Tls, TlsError};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::exchange::{ask, exchange_on};
+use crate::exchange::{PATIENCE, ask, exchange_on, rest};
+use crate::http2;
 use crate::running::{Running, Setup};
 
 /// Writes a self-signed certificate and its key.
@@ -29,23 +34,82 @@ fn load(folder: &Path) -> Result<Tls, TlsError> {
 }
 
 /// Asks the query, trusting only the certificate that lies in the folder now.
-async fn ask_trusting(running: &Running, folder: &Path) -> Result<u16, std::io::Error> {
+async fn ask_trusting(running: &Running, folder: &Path) -> io::Result<u16> {
+    let stream = connect(running, folder, &[]).await?;
+    Ok(exchange_on(stream, &ask()).await.status)
+}
+
+/// Shakes hands, offering these protocols.
+async fn connect(
+    running: &Running,
+    folder: &Path,
+    protocols: &[&str],
+) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap())
         .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
     let stream = TcpStream::connect(running.address).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config))
+    TlsConnector::from(Arc::new(config))
         .connect(name, stream)
-        .await?;
-    Ok(exchange_on(stream, &ask()).await.status)
+        .await
+}
+
+async fn encrypted(folder: &Path, limits: Limits) -> Running {
+    certify(folder);
+    let tls = Some(Arc::new(load(folder).unwrap()));
+    Running::start(Setup {
+        limits,
+        tls,
+        ..Setup::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn http2_is_offered() {
+    let folder = TempDir::new().unwrap();
+    let running = encrypted(folder.path(), Limits::default()).await;
+    let stream = connect(&running, folder.path(), &["h2", "http/1.1"])
+        .await
+        .unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    assert_eq!(
+        http2::ask(stream).await,
+        (200, r#"{"status":"success","value":null}"#.to_owned())
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn silence_before_and_after_the_handshake_ends() {
+    let folder = TempDir::new().unwrap();
+    let short = Duration::from_millis(300);
+    let limits = Limits {
+        first_byte_timeout: short,
+        header_timeout: short,
+        ..Limits::default()
+    };
+    let running = encrypted(folder.path(), limits).await;
+    let mut silent = TcpStream::connect(running.address).await.unwrap();
+    assert_eq!(rest(&mut silent).await, b"");
+    let mut stream = connect(&running, folder.path(), &[]).await.unwrap();
+    let mut got = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut got)).await;
+    drop(read.expect("the connection ends"));
+    assert_eq!(got, b"");
+    running.stop().await;
 }
 
 #[tokio::test]
