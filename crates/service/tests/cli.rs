@@ -1,0 +1,97 @@
+//! The binary's exit codes and what it says, for the commands that need no server.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+const FAULTY: &str = include_str!("../golden/faulty.ndjson");
+const PEOPLE: &str = include_str!("../../../schemas/examples/people.ndjson");
+
+/// Exit code, standard output, standard error.
+type Ended = (Option<i32>, String, String);
+
+fn run(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Ended {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_profile-projector"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn check_tells_by_its_exit_code() {
+    let right = "13 events checked, 0 invalid, 0 faults\n".to_owned();
+    let empty = String::new;
+    assert_eq!(run(&["check", "-"], &[], PEOPLE), (Some(0), right, empty()));
+    let faults = include_str!("../golden/check.txt").to_owned();
+    assert_eq!(
+        run(&["check", "-"], &[], FAULTY),
+        (Some(1), faults, empty())
+    );
+    let faults = include_str!("../golden/check.json.txt").to_owned();
+    let flags = ["check", "-", "--json"];
+    assert_eq!(run(&flags, &[], FAULTY), (Some(1), faults, empty()));
+}
+
+#[test]
+fn a_wrong_configuration_is_another_exit_code_than_a_failure() {
+    let (code, _, said) = run(&["serve"], &[("PROFILE_PROJECTOR_LISTEN", "here")], "");
+    assert_eq!(code, Some(2));
+    assert!(
+        said.starts_with("error: the configuration has 2 faults:"),
+        "{said}"
+    );
+    assert!(
+        said.contains("PROFILE_PROJECTOR_LISTEN=127.0.0.1:3210"),
+        "{said}"
+    );
+
+    let (code, _, said) = run(&["serve", "--listn", "x"], &[], "");
+    assert_eq!(code, Some(2));
+    assert!(said.contains("'--listn'"), "{said}");
+
+    let (code, _, said) = run(&["check", "no/such.ndjson"], &[], "");
+    assert_eq!(code, Some(1));
+    let expected = "error: no/such.ndjson cannot be read: No such file or directory (os error 2)\n";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    let url = (
+        "PROFILE_PROJECTOR_NATS_URL",
+        "nats://me:hunter2@127.0.0.1:1",
+    );
+    for arguments in [&["serve"][..], &["serve", "--help"], &["publish", "--help"]] {
+        let (_, printed, said) = run(arguments, &[url], "");
+        assert!(!printed.contains("hunter2") && !said.contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_token_is_printed_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let (code, token, said) = run(
+        &["token", "--data-dir", dir, "--subject", "user_1"],
+        &[],
+        "",
+    );
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    assert_eq!(token.trim_end().split('.').count(), 3);
+    assert_eq!(token.lines().count(), 1);
+}
