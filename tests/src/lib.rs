@@ -2,3 +2,6 @@
 //! own, each ended with its handle.
 
 pub mod broker;
+pub mod client;
+pub mod service;
+pub mod world;

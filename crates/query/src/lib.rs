@@ -21,5 +21,6 @@ pub mod metrics;
 pub mod server;
 mod state;
 
+pub use convex_wire::TextMode;
 pub use limits::Limits;
 pub use state::QueryState;

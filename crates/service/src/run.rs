@@ -1,11 +1,256 @@
-//! Wires the projector and the query service.
+//! Wires the projector and the query service: one set of tasks, one stop token.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, anyhow};
+use projector::{BatchLimits, Projector};
+use query::auth::{KeyLoader, Verifier};
+use query::server::{Server, Tls};
+use query::{Limits, QueryState, TextMode, admin};
+use read_model::{OpenError, Options, ReadModel};
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::Config;
+use crate::config::{Config, PemPair};
+use crate::{nats, telemetry};
 
-/// Runs the service until `stop`.
-pub async fn run(_config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    stop.cancelled().await;
-    Ok(())
+/// What requests under way are given at the end.
+const REQUESTS_GRACE: Duration = Duration::from_secs(4);
+/// What everything is given at the end, the last commit included (S3).
+const GRACE: Duration = Duration::from_secs(9);
+/// How often a renewed certificate is looked for.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
+/// How often the metrics' histograms are drained.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Runs the service until `stop` or until a part of it fails.
+pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    Service::bind(config).await?.run(stop).await
+}
+
+/// A service that holds its folder and its ports, and does nothing yet.
+struct Service {
+    projector: Projector,
+    query: Arc<QueryState>,
+    keys: KeyLoader,
+    tls: Option<Arc<Tls>>,
+    public: TcpListener,
+    admin: TcpListener,
+}
+
+impl Service {
+    /// Takes everything that can be refused: the read model, the issuers, the certificate, the ports.
+    async fn bind(config: Config) -> anyhow::Result<Self> {
+        query::auth::install_crypto();
+        let model = open_read_model(&config.data_dir)?;
+        let reader = model.reader();
+        let (verifier, keys) = Verifier::new(config.auth.clone(), Arc::new(SystemTime::now))?;
+        let tls = config.tls.as_ref().map(certificate).transpose()?;
+        let public = listen("--listen", config.listen).await?;
+        let admin = listen("--admin-listen", config.admin_listen).await?;
+        let texts = if config.verbose_errors {
+            TextMode::Verbose
+        } else {
+            TextMode::Redacted
+        };
+        let (projector, handle) = Projector::new(projector_config(config)?, model);
+        let verifier = Arc::new(verifier);
+        let query = QueryState::new(reader, verifier, handle.progress, texts, Limits::default());
+        Ok(Self {
+            projector,
+            query,
+            keys,
+            tls,
+            public,
+            admin,
+        })
+    }
+
+    /// Runs until `stop` or until a part fails; then ends every part within the grace time.
+    async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let metrics = telemetry::metrics()?;
+        let (listen, admin_listen) = (self.public.local_addr()?, self.admin.local_addr()?);
+        tracing::info!(%listen, %admin_listen, "listening");
+        let mut parts = Parts {
+            tasks: JoinSet::new(),
+            stop: stop.child_token(),
+        };
+        let operators = admin::router(admin::Admin {
+            query: Arc::clone(&self.query),
+            render_metrics: Box::new(|| metrics.render()),
+            stopping: parts.stop.clone(),
+        });
+        let public = Server {
+            name: "public",
+            router: query::http::router(self.query),
+            limits: Limits::default(),
+            tls: self.tls.clone(),
+        };
+        let operators = Server {
+            name: "admin",
+            router: operators,
+            limits: Limits::default(),
+            tls: None,
+        };
+        let projector = self.projector;
+        let projector_stop = parts.stop.clone();
+        parts.spawn("projector", async move {
+            Ok(projector.run(projector_stop).await?)
+        });
+        parts.serve(public, self.public);
+        parts.serve(operators, self.admin);
+        let keys = self.keys.run(parts.stop.clone());
+        parts.spawn("key loader", async move {
+            keys.await;
+            Ok(())
+        });
+        if let Some(tls) = self.tls {
+            let stop = parts.stop.clone();
+            parts.spawn("certificate", async move {
+                tls.follow(CERTIFICATE_LOOK, stop).await;
+                Ok(())
+            });
+        }
+        let upkeep_stop = parts.stop.clone();
+        parts.spawn("metrics", async move {
+            let mut ticks = interval(METRICS_UPKEEP);
+            while upkeep_stop
+                .run_until_cancelled(ticks.tick())
+                .await
+                .is_some()
+            {
+                metrics.run_upkeep();
+            }
+            Ok(())
+        });
+        parts.run().await
+    }
+}
+
+/// The tasks of a service. None may end before it is told to (S1).
+struct Parts {
+    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: CancellationToken,
+}
+
+impl Parts {
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, part.await) });
+    }
+
+    fn serve(&mut self, server: Server, listener: TcpListener) {
+        let stop = self.stop.clone();
+        self.spawn(server.name, async move {
+            server.serve(listener, REQUESTS_GRACE, stop).await;
+            Ok(())
+        });
+    }
+
+    async fn run(mut self) -> anyhow::Result<()> {
+        let first = tokio::select! {
+            // First, since parts that were told to end are ending too.
+            biased;
+            () = self.stop.cancelled() => Ok(()),
+            Some(ended) = self.tasks.join_next() => {
+                result_of(ended).and_then(|name| Err(anyhow!("the {name} ended unbidden")))
+            }
+        };
+        self.stop.cancel();
+        let rest = timeout(GRACE, async {
+            let mut result = first;
+            while let Some(ended) = self.tasks.join_next().await {
+                result = result.and(result_of(ended).map(|_name| ()));
+            }
+            result
+        });
+        match rest.await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(anyhow!("a part did not stop in time and was cut off")),
+        }
+    }
+}
+
+fn result_of(
+    ended: Result<(&'static str, anyhow::Result<()>), JoinError>,
+) -> anyhow::Result<&'static str> {
+    let (name, result) = ended.context("a part panicked")?;
+    result.with_context(|| format!("the {name} failed"))?;
+    Ok(name)
+}
+
+/// A file of another layout is derived data in a form that is no longer read: it is built again.
+fn open_read_model(folder: &Path) -> anyhow::Result<ReadModel> {
+    let opened = match ReadModel::open(folder, Options::default()) {
+        Err(OpenError::OtherLayout {
+            found, expected, ..
+        }) => {
+            tracing::warn!(
+                found,
+                expected,
+                "the read model has another layout and is rebuilt"
+            );
+            ReadModel::discard(folder)?;
+            ReadModel::open(folder, Options::default())
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| {
+        let hint = match &error {
+            OpenError::Folder { .. } => "let this user write there, or give another --data-dir",
+            OpenError::InUse { .. } => "stop the other one, or give another --data-dir",
+            OpenError::OtherLayout { .. } | OpenError::Damaged { .. } => {
+                "remove the file to have it rebuilt from the stream"
+            }
+        };
+        anyhow!("{:#}: {hint}", anyhow::Error::from(error))
+    })
+}
+
+fn certificate(pair: &PemPair) -> anyhow::Result<Arc<Tls>> {
+    Ok(Arc::new(Tls::load(pair.cert.clone(), pair.key.clone())?))
+}
+
+async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| anyhow!("cannot listen on {address} ({error}): choose another {flag}"))
+}
+
+fn projector_config(config: Config) -> anyhow::Result<projector::Config> {
+    let consumer = match config.consumer_name {
+        Some(name) => name,
+        None => own_consumer_name(&config.data_dir)?,
+    };
+    let (servers, stream) = (config.nats.servers.clone(), config.nats.stream.clone());
+    let nats = config.nats;
+    let options = move || nats::options(&nats).map_err(|error| error.to_string());
+    let limits = BatchLimits::default();
+    Ok(projector::Config {
+        servers,
+        options: Box::new(options),
+        stream,
+        consumer,
+        limits,
+    })
+}
+
+/// The same for every start of one replica, another for every other: of the host and the folder,
+/// which one process holds at a time.
+fn own_consumer_name(folder: &Path) -> anyhow::Result<String> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let folder = folder.canonicalize().context("the data folder is gone")?;
+    // A release that hashes otherwise leaves a consumer behind that the server removes in minutes.
+    let mut hasher = DefaultHasher::new();
+    (host.trim(), folder).hash(&mut hasher);
+    Ok(format!("profile-projector-{:016x}", hasher.finish()))
 }

@@ -1,11 +1,15 @@
 //! Logs and metrics.
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,31 +32,48 @@ impl LogFormat {
 }
 
 /// Sends the log to standard error. `filter` is a directive list such as `info` or `projector=debug,info`.
+///
+/// Other people's crates are held at `info`, whatever the filter says: below it they print what they
+/// read and write, which is personal.
 pub fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter: EnvFilter = filter.parse().context("--log is not a list of levels")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-    }
-    .map_err(|problem| anyhow::anyhow!("the log cannot be started: {problem}"))
+    let discreet = filter_fn(|line| {
+        *line.level() <= Level::INFO || OURS.iter().any(|ours| line.target().starts_with(ours))
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter).with_filter(discreet))
+        .try_init()
+        .context("the log cannot be started")
 }
 
-/// The process's metrics as a Prometheus page, which the handle renders. The first call makes metrics
-/// count; later ones give the same handle.
-pub fn metrics() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
-    let mut held = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = &*held {
-        return Ok(handle.clone());
+/// The crates whose lines are known to hold nothing personal.
+const OURS: [&str; 6] = [
+    "convex_wire",
+    "domain",
+    "projector",
+    "query",
+    "read_model",
+    "service",
+];
+
+/// The process's metrics; the first call makes them go to a Prometheus page, which the handle renders.
+pub fn metrics() -> anyhow::Result<&'static PrometheusHandle> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle);
     }
     let handle = PrometheusBuilder::new()
         .set_buckets(&BUCKETS_SECONDS)
         .and_then(PrometheusBuilder::install_recorder)
         .context("the metrics cannot be started")?;
-    Ok(held.insert(handle).clone())
+    projector::describe_metrics();
+    query::metrics::describe();
+    Ok(HANDLE.get_or_init(|| handle))
 }
 
 /// From a request answered out of memory to a commit on a slow disk.

@@ -1,3 +1,5 @@
+//! What is said of wrong configurations.
+
 use clap::Parser;
 
 use super::*;

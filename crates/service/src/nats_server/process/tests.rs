@@ -1,3 +1,5 @@
+//! A server of our own: started, restarted, killed.
+
 use tempfile::TempDir;
 
 use super::*;

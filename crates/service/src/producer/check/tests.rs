@@ -1,3 +1,5 @@
+//! What the checker says, and that the projector agrees.
+
 use proptest::prelude::*;
 use serde_json::json;
 

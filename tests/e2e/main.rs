@@ -1,0 +1,16 @@
+//! The whole on real parts: a real nats-server, the real binary, HTTP over sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod answers;
+mod broker_faults;
+mod crash;
+mod process;
+mod quarantine;
+mod tidy;

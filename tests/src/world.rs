@@ -1,0 +1,66 @@
+//! A broker, an issuer and a folder: what every test begins with.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use service::issuer::DevIssuer;
+use tempfile::TempDir;
+
+use crate::broker::Broker;
+use crate::service::{Service, Start};
+
+/// A broker with its stream, an issuer of tokens, and a folder for read models.
+pub struct World {
+    /// The broker.
+    pub broker: Broker,
+    /// Signs tokens that the service trusts.
+    pub issuer: DevIssuer,
+    folder: TempDir,
+}
+
+impl World {
+    /// A world with an empty stream.
+    pub async fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let issuer = DevIssuer::open(&folder.path().join("issuer"))?;
+        Ok(Self {
+            broker: Broker::start().await?,
+            issuer,
+            folder,
+        })
+    }
+
+    /// The folder of a read model of this name.
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the binary on the read model of this name.
+    pub async fn serve(&self, name: &str) -> anyhow::Result<Service> {
+        self.serve_from(&self.broker.server.url(), name, &[]).await
+    }
+
+    /// The same, with another broker address and further flags.
+    pub async fn serve_from(
+        &self,
+        nats_url: &str,
+        name: &str,
+        flags: &[&str],
+    ) -> anyhow::Result<Service> {
+        let (data, auth_config) = (self.data(name), self.issuer.auth_config());
+        let start = Start {
+            nats_url,
+            data: &data,
+            auth_config: &auth_config,
+            flags,
+        };
+        Service::start(&start).await
+    }
+
+    /// A token for `sub`, good for five minutes.
+    pub fn token(&self, sub: &str) -> anyhow::Result<String> {
+        Ok(self
+            .issuer
+            .mint(sub, SystemTime::now(), Duration::from_mins(5))?)
+    }
+}
