@@ -1,10 +1,13 @@
 //! What follows a change of a lane, in the same batch: superseding, trying again what is parked in
 //! the lane, and trying again who waits for an identity that became free.
 
-use super::{Change, Step, try_event, unpark};
+use std::collections::{BTreeSet, VecDeque};
+
+use super::{Change, Step, Unfit, try_event, unpark};
 use crate::decode::decode;
 use crate::{
-    Decoded, Family, Lane, Outcome, ParkedDocument, ParkedSummary, State, UserId, WorkosUserId,
+    Decoded, Family, Lane, Outcome, Parked, ParkedDocument, ParkedSummary, State, UserId,
+    WorkosUserId,
 };
 
 /// What is left to try after a change, beyond its own lane.
@@ -25,7 +28,10 @@ pub(super) fn after<S: State>(state: &mut S, change: Change) -> Result<(), S::Er
     while let Some(next) = todo.pop() {
         match next {
             Todo::Offer(workos_id) => {
-                let waiting = state.awaiting(&workos_id)?;
+                let mut waiting = state.awaiting(&workos_id)?;
+                // A lane is tried as a whole, however many of its records wait.
+                let mut seen = BTreeSet::new();
+                waiting.retain(|user| seen.insert(user.clone()));
                 todo.extend(waiting.into_iter().rev().map(Todo::Retry));
             }
             Todo::Retry(user) => {
@@ -46,75 +52,88 @@ pub(super) fn after<S: State>(state: &mut S, change: Change) -> Result<(), S::Er
     Ok(())
 }
 
-/// Each parked record that fits is a change of its own, after which the lane is tried from its
-/// first record again.
+/// Tries what is parked in a lane in sequence order. Each record that fits is a change of its own,
+/// after which those before it are tried again. The lane is read once, however many fit.
 fn retry_lane<S: State>(
     state: &mut S,
     change: Change,
     todo: &mut Vec<Todo>,
 ) -> Result<(), S::Error> {
-    let lane = change.lane.clone();
-    let mut next = Some(change);
-    while let Some(change) = next.take() {
-        todo.extend(change.freed.map(Todo::Offer));
-        if let Some(document) = &change.supersedes {
-            supersede(state, &lane, document, change.erases)?;
-        }
-        next = retry_first_fit(state, &lane)?;
-    }
-    Ok(())
-}
-
-fn supersede<S: State>(
-    state: &mut S,
-    lane: &Lane,
-    document: &ParkedDocument,
-    erases: bool,
-) -> Result<(), S::Error> {
-    for parked in state.parked(lane)? {
-        let pointless = parked
-            .document
-            .as_ref()
-            .is_none_or(|parked| parked.id == document.id && parked.version <= document.version);
-        if pointless {
-            unpark(state, &parked)?;
-            if !erases {
-                state.count(Outcome::Superseded);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Tries the lane's parked records in sequence order until one changes the lane.
-fn retry_first_fit<S: State>(state: &mut S, lane: &Lane) -> Result<Option<Change>, S::Error> {
+    let mut rest = VecDeque::from(state.parked(&change.lane)?);
+    let mut unfit = Vec::new();
     let mut earlier = ParkedSummary::default();
-    for mut parked in state.parked(lane)? {
-        let event = match parked.record.with_ref(decode) {
-            Decoded::Event(event) if parked.document.is_some() => event,
+    todo.extend(change.freed.map(Todo::Offer));
+    if let Some(document) = &change.supersedes {
+        supersede(state, &mut rest, document, change.erases)?;
+    }
+    while let Some(parked) = rest.pop_front() {
+        let step = match parked.record.with_ref(decode) {
+            Decoded::Event(event) if parked.document.is_some() => {
+                try_event(state, event, Some(&earlier))?
+            }
             // What this release could not decode stays until a rebuild by one that can.
             Decoded::Event(_) | Decoded::UnknownType(_) | Decoded::Invalid { .. } => {
                 earlier.add(None);
+                unfit.push(parked);
                 continue;
             }
         };
-        match try_event(state, event, Some(&earlier))? {
-            Step::Done(outcome, change) => {
-                unpark(state, &parked)?;
-                state.count(outcome);
-                if change.is_some() {
-                    return Ok(change);
-                }
-            }
-            Step::Unfit(unfit) => {
+        let (outcome, change) = match step {
+            Step::Done(outcome, change) => (outcome, change),
+            Step::Unfit(now) => {
                 earlier.add(parked.document.as_ref());
-                if (unfit.reason, &unfit.awaits) != (parked.reason, &parked.awaits) {
-                    state.unpark(&parked)?;
-                    (parked.reason, parked.awaits) = (unfit.reason, unfit.awaits);
-                    state.park(parked)?;
-                }
+                unfit.push(waiting_for(state, parked, now)?);
+                continue;
             }
+        };
+        unpark(state, &parked)?;
+        state.count(outcome);
+        let Some(change) = change else { continue };
+        todo.extend(change.freed.map(Todo::Offer));
+        // A patch fits only where nothing of its document stands before it: it helps none of those.
+        if let Some(document) = &change.supersedes {
+            unfit
+                .drain(..)
+                .rev()
+                .for_each(|parked| rest.push_front(parked));
+            earlier = ParkedSummary::default();
+            supersede(state, &mut rest, document, change.erases)?;
         }
     }
-    Ok(None)
+    Ok(())
+}
+
+/// Removes the records that a change made pointless, from the state and from those still to try.
+fn supersede<S: State>(
+    state: &mut S,
+    waiting: &mut VecDeque<Parked>,
+    document: &ParkedDocument,
+    erases: bool,
+) -> Result<(), S::Error> {
+    let is_pointless = |parked: &Parked| {
+        let named = parked.document.as_ref();
+        named.is_none_or(|named| named.id == document.id && named.version <= document.version)
+    };
+    for parked in waiting.iter().filter(|parked| is_pointless(parked)) {
+        unpark(state, parked)?;
+        if !erases {
+            state.count(Outcome::Superseded);
+        }
+    }
+    waiting.retain(|parked| !is_pointless(parked));
+    Ok(())
+}
+
+/// The record with the reason it has to wait for now.
+fn waiting_for<S: State>(
+    state: &mut S,
+    mut parked: Parked,
+    now: Unfit,
+) -> Result<Parked, S::Error> {
+    if (now.reason, &now.awaits) != (parked.reason, &parked.awaits) {
+        state.unpark(&parked)?;
+        (parked.reason, parked.awaits) = (now.reason, now.awaits);
+        state.park(parked.clone())?;
+    }
+    Ok(parked)
 }

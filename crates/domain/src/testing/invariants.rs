@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Family, Lane, MemoryState, ParkReason, Parked, ParkedSummary, State, UserDocument, UserId,
+    Family, Lane, MemoryState, ParkReason, Parked, ParkedSummary, Sequence, State, UserDocument,
+    UserId, WorkosUserId,
 };
 
 type Check = fn(&MemoryState, &[Parked]) -> bool;
@@ -30,18 +31,29 @@ pub fn broken_invariant(state: &mut MemoryState) -> Option<&'static str> {
     if let Some((words, _)) = broken {
         return Some(words);
     }
-    let waits = parked.iter().all(|one| {
-        let Some(identity) = &one.awaits else {
-            return one.reason != ParkReason::MappingConflict;
-        };
-        let Some(user) = one.lane.as_ref().map(|lane| &lane.user) else {
-            return false;
-        };
+    (!waiting_agree(state, &parked))
+        .then_some("whoever awaits an identity is found by it, in order, and another user has it")
+}
+
+fn waiting_agree(state: &mut MemoryState, parked: &[Parked]) -> bool {
+    let mut waiting: BTreeMap<&WorkosUserId, Vec<(Sequence, &UserId)>> = BTreeMap::new();
+    for one in parked {
+        match (&one.awaits, &one.lane) {
+            (Some(identity), Some(lane)) => {
+                let of_identity = waiting.entry(identity).or_default();
+                of_identity.push((one.sequence(), &lane.user));
+            }
+            (None, _) if one.reason != ParkReason::MappingConflict => {}
+            (None | Some(_), _) => return false,
+        }
+    }
+    waiting.into_iter().all(|(identity, mut expected)| {
+        expected.sort();
         let Ok(owner) = state.owner(identity);
-        let Ok(waiting) = state.awaiting(identity);
-        owner.is_some_and(|owner| owner != *user) && waiting.contains(user)
-    });
-    (!waits).then_some("whoever awaits an identity is found by it, and another user has it")
+        let Ok(found) = state.awaiting(identity);
+        found.iter().eq(expected.iter().map(|(_, user)| *user))
+            && owner.is_some_and(|owner| expected.iter().all(|(_, user)| owner != **user))
+    })
 }
 
 fn summaries_agree(state: &MemoryState, parked: &[Parked]) -> bool {

@@ -28,6 +28,12 @@ impl Given {
         let mut given = Self::nothing();
         for draft in drafts {
             given.publish(draft);
+            assert_eq!(
+                broken_invariant(&mut given.state),
+                None,
+                "after {}",
+                given.last
+            );
         }
         given
     }
@@ -36,12 +42,6 @@ impl Given {
         self.last += 1;
         let record = message.into().at(Sequence::new(self.last).unwrap());
         let Ok(outcome) = record.with_ref(|record| apply(&mut self.state, record));
-        assert_eq!(
-            broken_invariant(&mut self.state),
-            None,
-            "after {}",
-            self.last
-        );
         outcome
     }
 
@@ -49,6 +49,12 @@ impl Given {
     #[track_caller]
     fn when(mut self, message: impl Into<Message>, outcome: &str) -> Self {
         let found = self.publish(message);
+        assert_eq!(
+            broken_invariant(&mut self.state),
+            None,
+            "after {}",
+            self.last
+        );
         assert_eq!(found.as_str(), outcome, "at {}", self.last);
         self
     }
