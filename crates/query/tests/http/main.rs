@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod anything;
 mod conformance;
 mod connections;
 mod exchange;
