@@ -6,6 +6,7 @@ mod hostile;
 mod hostile_keys;
 mod loader;
 mod properties;
+mod second_opinion;
 mod server;
 mod vectors;
 
