@@ -7,7 +7,7 @@
 //! - A2: no claim leaves this module before its signature was checked.
 //! - A3: a token causes no request of its own: at most it asks the loader, which has a cooldown.
 //! - A4: keys are replaced by a set that holds at least one, or not at all.
-//! - A5: no part of a token is logged, counted by, or shown by `Debug`.
+//! - A5: no part of a token is logged or counted by; the caller alone is shown its key id.
 //!
 //! What is accepted is decided here; which code and text a refusal has is Convex's contract.
 

@@ -307,3 +307,30 @@ async fn an_address_nobody_listens_at_is_a_failure_that_names_it() {
     assert_eq!(status.source, "http://127.0.0.1:9/jwks");
     assert!(status.error.unwrap().contains("refused"));
 }
+
+#[tokio::test]
+async fn k16_a_certificate_that_nobody_vouches_for_is_refused() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let running = Running::start(&format!("https://localhost:{port}/jwks"), &quick());
+    let accepting = async {
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            assert!(acceptor.accept(connection).await.is_err());
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = running.until("failures", |now| now.status().failures > 1) => {}
+    }
+    let error = running.status().error.unwrap();
+    assert!(error.contains("certificate"), "{error}");
+    assert!(!running.verifier.ready());
+}
