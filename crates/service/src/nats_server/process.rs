@@ -25,7 +25,7 @@ const GUARD: &str = r#"read -r _; kill -KILL "$1""#;
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// The program, as [`super::locate`] gives it.
+    /// The program, as [`super::locate()`] gives it.
     pub binary: PathBuf,
     /// Holds `store/`, `nats-server.log` and `ports/`; created if missing.
     pub dir: PathBuf,

@@ -1,6 +1,6 @@
 //! The lines of a file of any size, in bounded memory.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 /// The longest line: the largest event and room for its attributes.
 pub const LINE_BYTES_MAX: usize = domain::DATA_BYTES_MAX + 64 * 1024;
@@ -8,7 +8,7 @@ pub const LINE_BYTES_MAX: usize = domain::DATA_BYTES_MAX + 64 * 1024;
 /// Reads line by line; a line that is too long is passed over without being held.
 #[derive(Debug)]
 pub struct Lines<R> {
-    input: R,
+    input: BufReader<R>,
     line: Vec<u8>,
     number: u64,
     bytes: u64,
@@ -25,9 +25,9 @@ pub struct Line<'a> {
     pub bytes_read: u64,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: Read> Lines<R> {
     /// The lines of `input`.
-    pub fn of(input: R) -> Self {
+    pub fn of(input: BufReader<R>) -> Self {
         Self {
             input,
             line: Vec::new(),
@@ -64,11 +64,8 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Whether the next line may have to be waited for.
-    pub fn may_wait(&mut self) -> bool
-    where
-        R: Buffered,
-    {
-        !self.input.holds(b'\n')
+    pub fn may_wait(&self) -> bool {
+        !self.input.buffer().contains(&b'\n')
     }
 
     fn line(&self, fits: bool) -> Line<'_> {
@@ -92,24 +89,12 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// An input that tells what it holds without reading.
-pub trait Buffered {
-    /// Whether `byte` is among what was read ahead.
-    fn holds(&self, byte: u8) -> bool;
-}
-
-impl<R: Read> Buffered for io::BufReader<R> {
-    fn holds(&self, byte: u8) -> bool {
-        self.buffer().contains(&byte)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn lines(input: &[u8]) -> Vec<(u64, Option<usize>, u64)> {
-        let mut lines = Lines::of(io::BufReader::with_capacity(7, input));
+        let mut lines = Lines::of(BufReader::with_capacity(7, input));
         let mut seen = Vec::new();
         while let Some(line) = lines.next_line().unwrap() {
             seen.push((line.number, line.text.map(<[u8]>::len), line.bytes_read));

@@ -4,6 +4,7 @@
 //! strictly, by the schemas and then by the projector's own decoder, so that what passes here is
 //! applied there. `send` publishes what passed.
 
+mod attempt;
 mod check;
 mod event;
 mod fault;

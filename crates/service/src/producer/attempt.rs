@@ -1,0 +1,122 @@
+//! One event's way to its ack, and what it means when none comes.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{HeaderMap, HeaderValue};
+
+use super::event::OutgoingEvent;
+use super::fault::Fault;
+use crate::nats::{Connection, NatsError};
+
+/// How often one event is sent when its ack does not come. With the ack's own time limit of 5 s this
+/// outlives the election of a new leader and gives up within half a minute.
+const ATTEMPTS_MAX: u32 = 5;
+/// A server that says at once that nobody takes the subject is asked less often.
+const ATTEMPTS_UNHEARD_MAX: u32 = 3;
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Whether an error is one event's or everybody's.
+pub(super) enum Meaning {
+    OfEvent(Fault),
+    OfAll(NatsError),
+}
+
+impl Connection {
+    pub(super) async fn meaning_of(&self, error: &PublishError, stream: &str) -> Meaning {
+        let too_large = || {
+            Meaning::OfEvent(Fault {
+                member: "data".to_owned(),
+                found: "more bytes than the server takes".to_owned(),
+                expected: "a message within the limits of server and stream".to_owned(),
+            })
+        };
+        match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => too_large(),
+            _ if code_of(error) == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM) => too_large(),
+            PublishErrorKind::StreamNotFound => Meaning::OfAll(self.why_unheard(stream).await),
+            PublishErrorKind::TimedOut
+            | PublishErrorKind::BrokenPipe
+            | PublishErrorKind::MaxAckPending => Meaning::OfAll(NatsError::TimedOut {
+                servers: self.servers.clone(),
+                asked: "an event was sent again and again, no ack came",
+            }),
+            PublishErrorKind::WrongLastMessageId
+            | PublishErrorKind::WrongLastSequence
+            | PublishErrorKind::Other => Meaning::OfAll(NatsError::Refused {
+                said: error.to_string(),
+            }),
+        }
+    }
+}
+
+/// Sends one event until it is acknowledged, refused, or nobody answers often enough.
+pub(super) async fn publish(
+    jetstream: &jetstream::Context,
+    event: &OutgoingEvent,
+) -> Result<PublishAck, PublishError> {
+    let mut pause = RETRY_AFTER;
+    let mut attempt = 1;
+    loop {
+        let error = match publish_once(jetstream, event).await {
+            Ok(ack) => return Ok(ack),
+            Err(error) => error,
+        };
+        if attempt >= attempts_max(&error) {
+            return Err(error);
+        }
+        attempt += 1;
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+async fn publish_once(
+    jetstream: &jetstream::Context,
+    event: &OutgoingEvent,
+) -> Result<PublishAck, PublishError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &event.headers {
+        // The schemas allow no control characters in an attribute.
+        let value: HeaderValue = value
+            .parse()
+            .map_err(|problem| PublishError::with_source(PublishErrorKind::Other, problem))?;
+        headers.insert(*name, value);
+    }
+    let message = PublishMessage::build()
+        .payload(event.payload.clone())
+        .headers(headers);
+    let ack = jetstream
+        .send_publish(event.subject.clone(), message)
+        .await?;
+    ack.await
+}
+
+fn attempts_max(error: &PublishError) -> u32 {
+    match error.kind() {
+        PublishErrorKind::TimedOut
+        | PublishErrorKind::BrokenPipe
+        | PublishErrorKind::MaxAckPending => ATTEMPTS_MAX,
+        PublishErrorKind::StreamNotFound => ATTEMPTS_UNHEARD_MAX,
+        // 503 is what the server says while a cluster finds its leader.
+        PublishErrorKind::Other if status_of(error) == Some(503) => ATTEMPTS_UNHEARD_MAX,
+        PublishErrorKind::WrongLastMessageId
+        | PublishErrorKind::WrongLastSequence
+        | PublishErrorKind::MaxPayloadExceeded
+        | PublishErrorKind::Other => 1,
+    }
+}
+
+fn server_error(error: &PublishError) -> Option<&jetstream::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+fn code_of(error: &PublishError) -> Option<ErrorCode> {
+    server_error(error).map(jetstream::Error::error_code)
+}
+
+fn status_of(error: &PublishError) -> Option<usize> {
+    server_error(error).map(jetstream::Error::code)
+}
