@@ -28,5 +28,5 @@ pub use encode::{BadFormat, Format, ObjectWriter};
 pub use path::FunctionPath;
 pub use response::{FunctionError, FunctionKind, RequestId, TextMode};
 pub use timestamp::{InvalidTimestamp, Timestamp};
-pub use transport::TransportError;
+pub use transport::{ShownHeader, TransportError};
 pub use value::Value;

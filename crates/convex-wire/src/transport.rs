@@ -1,5 +1,7 @@
 //! What ends a request before or beside its function: a status and `{"code","message"}`.
 
+use std::fmt;
+
 use crate::client::InvalidClientVersion;
 use crate::encode::BadFormat;
 use crate::path::InvalidPath;
@@ -43,7 +45,7 @@ pub enum TransportError {
     /// The `Authorization` header holds other than visible ASCII; its debug form is shown to its
     /// sender alone.
     #[error("Failed to parse header {0}")]
-    HeaderParseFailure(String),
+    HeaderParseFailure(ShownHeader),
     /// The admin key in the `Authorization` header has the form of a user's, but is none.
     #[error("Malformed Authorization header.")]
     MalformedAuthorization,
@@ -68,6 +70,22 @@ pub enum TransportError {
     /// [`TransportError::InternalServerError`].
     #[error("Your request couldn't be completed. Try again later.")]
     OutOfRetention,
+}
+
+/// A header in the form in which its sender is shown it. `Debug` hides it: it may hold a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ShownHeader(pub String);
+
+impl fmt::Debug for ShownHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShownHeader(..)")
+    }
+}
+
+impl fmt::Display for ShownHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl TransportError {

@@ -3,8 +3,8 @@
 use convex_wire::encode::{write_array, write_value};
 use convex_wire::response::{write_failure, write_success};
 use convex_wire::{
-    Format, FunctionError, FunctionKind, FunctionPath, ObjectWriter, RequestId, TextMode,
-    TransportError as E, Value,
+    Format, FunctionError, FunctionKind, FunctionPath, ObjectWriter, RequestId, ShownHeader,
+    TextMode, TransportError as E, Value,
 };
 
 use crate::check_transport;
@@ -157,7 +157,7 @@ fn transport_errors() {
     let later = "Your request couldn't be completed. Try again later.";
     for (error, status, code, message) in [
         (
-            E::HeaderParseFailure("\"\\xff\"".into()),
+            E::HeaderParseFailure(ShownHeader("\"\\xff\"".into())),
             400,
             "HeaderParseFailure",
             "Failed to parse header \"\\xff\"",
@@ -192,4 +192,11 @@ fn transport_errors() {
     ] {
         check_transport(&error, status, code, message);
     }
+}
+
+#[test]
+fn a_header_is_shown_to_its_sender_alone() {
+    let error = E::HeaderParseFailure(ShownHeader("secret".into()));
+    assert!(error.to_string().contains("secret"));
+    assert!(!format!("{error:?}").contains("secret"));
 }

@@ -5,7 +5,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use convex_wire::TransportError;
+use convex_wire::{ShownHeader, TransportError};
 use domain::WorkosUserId;
 
 use super::failure::Failure;
@@ -39,10 +39,10 @@ impl<'r> Credentials<'r> {
         if headers.next().is_some() {
             return Err(TransportError::InvalidHeaderFailure);
         }
-        let text = header
-            .to_str()
-            .map_err(|_bytes| TransportError::HeaderParseFailure(format!("{header:?}")))?;
-        Self::parse(text)
+        let text = header.to_str().map_err(|_bytes| {
+            TransportError::HeaderParseFailure(ShownHeader(format!("{header:?}")))
+        });
+        Self::parse(text?)
     }
 
     fn parse(text: &'r str) -> Result<Self, TransportError> {
