@@ -1,6 +1,7 @@
 //! Wires the projector and the query service: one set of tasks, one stop token.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
 }
 
 /// A service that holds its folder and its ports, and does nothing yet.
-struct Service {
+pub(crate) struct Service {
     projector: Projector,
     query: Arc<QueryState>,
     keys: KeyLoader,
@@ -46,7 +47,7 @@ struct Service {
 
 impl Service {
     /// Takes everything that can be refused: the read model, the issuers, the certificate, the ports.
-    async fn bind(config: Config) -> anyhow::Result<Self> {
+    pub(crate) async fn bind(config: Config) -> anyhow::Result<Self> {
         query::auth::install_crypto();
         let model = open_read_model(&config.data_dir)?;
         let reader = model.reader();
@@ -72,10 +73,20 @@ impl Service {
         })
     }
 
+    /// The address of the Convex routes.
+    pub(crate) fn public_address(&self) -> io::Result<SocketAddr> {
+        self.public.local_addr()
+    }
+
+    /// The address of the operators' routes.
+    pub(crate) fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
     /// Runs until `stop` or until a part fails; then ends every part within the grace time.
-    async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let metrics = telemetry::metrics()?;
-        let (listen, admin_listen) = (self.public.local_addr()?, self.admin.local_addr()?);
+        let (listen, admin_listen) = (self.public_address()?, self.admin_address()?);
         tracing::info!(%listen, %admin_listen, "listening");
         let mut parts = Parts {
             tasks: JoinSet::new(),

@@ -24,7 +24,7 @@ impl DevConfig {
     /// Judges what `dev` was told.
     pub(crate) fn of(args: DevArgs) -> Result<(Self, LogConfig), ConfigFaults> {
         let mut judge = Judge::default();
-        let log = LogConfig::judged(&args.log, "warn", &mut judge);
+        let log = LogConfig::judged(&args.log, "warn,service=info", &mut judge);
         let mut address = |flag, text: Option<String>| {
             text.and_then(|text| judge_address(flag, &text, &mut judge))
         };

@@ -9,7 +9,7 @@ mod guide;
 mod samples;
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,14 +23,16 @@ use crate::config::{Config, DevConfig, NatsConfig};
 use crate::exit::Failure;
 use crate::issuer::DevIssuer;
 use crate::nats_server::{NatsServer, Setup, locate};
+use crate::run::Service;
 use crate::{nats, signals, stream, telemetry};
 use folder::DevFolder;
 use guide::Guide;
 
 const STREAM: &str = "IDENTITY_EVENTS";
-/// How long the service may take to answer at first, and to end.
+/// Any free port of this machine.
+const FREE_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// How long the service may take until it answers.
 const READY_WITHIN: Duration = Duration::from_mins(1);
-const STOP_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: DevArgs) -> Result<(), Failure> {
@@ -78,10 +80,10 @@ async fn run_on(
     let token = folder.join("token");
     folder.write_private(&token, &token::mint(folder.path(), samples::IDENTITY)?)?;
 
-    let service = service_config(config, folder, nats)?;
+    let service = Service::bind(service_config(config, folder, nats)?).await?;
     let guide = Guide {
-        listen: service.listen,
-        admin: service.admin_listen,
+        listen: service.public_address()?,
+        admin: service.admin_address()?,
         nats: server.url(),
         nats_log: server.log_file(),
         program: program(),
@@ -89,28 +91,17 @@ async fn run_on(
         token,
         change,
     };
-    serve(service, guide, stop).await
+    tokio::select! {
+        ended = service.run(stop.clone()) => ended,
+        failed = guide_when_ready(&guide) => failed,
+    }
 }
 
-/// Runs the service and prints the guide once it answers.
-async fn serve(service: Config, guide: Guide, stop: &CancellationToken) -> anyhow::Result<()> {
-    let admin = service.admin_listen;
-    let running = Box::pin(crate::run(service, stop.clone()));
-    let telling = async {
-        wait_until_ready(admin).await?;
-        write!(io::stdout(), "{guide}").context("standard output is gone")?;
-        stop.cancelled().await;
-        tokio::time::sleep(STOP_WITHIN).await;
-        anyhow::bail!("the service did not end within {} s", STOP_WITHIN.as_secs())
-    };
-    tokio::select! {
-        ended = running => {
-            ended?;
-            anyhow::ensure!(stop.is_cancelled(), "the service ended by itself");
-            Ok(())
-        }
-        failed = telling => failed,
-    }
+/// Prints the guide once the service answers. Ends only if it cannot.
+async fn guide_when_ready(guide: &Guide) -> anyhow::Result<()> {
+    wait_until_ready(guide.admin).await?;
+    write!(io::stdout(), "{guide}").context("standard output is gone")?;
+    std::future::pending().await
 }
 
 async fn wait_until_ready(admin: SocketAddr) -> anyhow::Result<()> {
@@ -136,23 +127,16 @@ fn service_config(
     nats: NatsConfig,
 ) -> anyhow::Result<Config> {
     let issuer = DevIssuer::open(folder.path())?;
-    let free = |address: Option<SocketAddr>| address.map_or_else(free_address, Ok);
     Ok(Config {
         nats,
         consumer_name: None,
         data_dir: folder.join("model"),
-        listen: free(config.listen)?,
-        admin_listen: free(config.admin_listen)?,
+        listen: config.listen.unwrap_or(FREE_PORT),
+        admin_listen: config.admin_listen.unwrap_or(FREE_PORT),
         tls: None,
         auth: AuthConfig::from_file(&issuer.auth_config())?,
         verbose_errors: true,
     })
-}
-
-/// A port that was free a moment ago. The lines to paste need its number before it is listened on.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
-    Ok(listener.local_addr()?)
 }
 
 /// How to call this program from here.
