@@ -130,7 +130,8 @@ fn waiting_for<S: State>(
     mut parked: Parked,
     now: Unfit,
 ) -> Result<Parked, S::Error> {
-    if (now.reason, &now.awaits) != (parked.reason, &parked.awaits) {
+    // What a record awaits follows from its reason.
+    if now.reason != parked.reason {
         state.unpark(&parked)?;
         (parked.reason, parked.awaits) = (now.reason, now.awaits);
         state.park(parked.clone())?;
