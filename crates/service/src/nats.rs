@@ -246,3 +246,20 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credentials_file_that_is_none_is_told_without_its_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter2").unwrap();
+        let server: ServerAddr = "nats://127.0.0.1:4222".parse().unwrap();
+        let mut config = NatsConfig::plain(server, "S");
+        config.credentials = NatsCredentials::Creds(file.path().to_owned());
+        let said = options(&config).unwrap_err().to_string();
+        assert!(said.ends_with("it is no NATS credentials file"), "{said}");
+        assert!(!said.contains("hunter2"));
+    }
+}
