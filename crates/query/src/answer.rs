@@ -49,6 +49,7 @@ impl QueryState {
         match subject {
             Some(subject) => self.reader.profile_of(subject),
             None => Ok(Answer {
+                user: None,
                 profile: None,
                 sequence: self.progress.borrow().applied(),
             }),

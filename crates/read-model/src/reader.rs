@@ -29,7 +29,9 @@ pub(crate) struct Snapshot {
 /// An answer and the sequence it is of, from one snapshot (R5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The caller's profile; `None` for no such user, a deleted one, or one without a profile.
+    /// The user that the caller is, with or without a profile; `None` for no such user or a deleted one.
+    pub user: Option<UserId>,
+    /// The caller's profile, if there is one.
     pub profile: Option<AnsweredProfile>,
     /// The last sequence applied when it was read, 0 before the first.
     pub sequence: u64,
@@ -151,6 +153,7 @@ impl Snapshot {
         let sequence = self.checkpoint.as_ref().map_or(0, Checkpoint::sequence);
         let Some(user) = self.owner(workos_id)? else {
             return Ok(Answer {
+                user: None,
                 profile: None,
                 sequence,
             });
@@ -161,10 +164,15 @@ impl Snapshot {
             user.as_str().as_bytes(),
             |bytes| profile::read_live(&mut Cursor(bytes)),
         )?;
-        let profile = live
-            .flatten()
-            .map(|document| AnsweredProfile { user, document });
-        Ok(Answer { profile, sequence })
+        let profile = live.flatten().map(|document| AnsweredProfile {
+            user: user.clone(),
+            document,
+        });
+        Ok(Answer {
+            user: Some(user),
+            profile,
+            sequence,
+        })
     }
 
     pub(crate) fn owner(&self, workos_id: &WorkosUserId) -> Result<Option<UserId>, StorageError> {
