@@ -7,6 +7,7 @@ use crate::encode::BadFormat;
 use crate::path::InvalidPath;
 use crate::request::BodyFault;
 use crate::response::write_transport_error;
+use crate::sync::UpgradeFault;
 
 /// A failure of the transport. `Display` is the body's `message`.
 ///
@@ -63,6 +64,9 @@ pub enum TransportError {
         "The provided deploy key was invalid for this deployment. Double check that the environment this key was generated for matches the desired deployment."
     )]
     BadDeployKey,
+    /// A handshake for a socket that is none.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeFault),
     /// The timestamp is none, or in the future; or a fault of ours.
     #[error("Your request couldn't be completed. Try again later.")]
     InternalServerError,
@@ -107,7 +111,8 @@ impl TransportError {
             | Self::HeaderParseFailure(_)
             | Self::MalformedAuthorization
             | Self::InvalidHeaderFailure
-            | Self::InvalidAdminKey => 400,
+            | Self::InvalidAdminKey
+            | Self::Upgrade(_) => 400,
         }
     }
 
@@ -127,6 +132,7 @@ impl TransportError {
             Self::InvalidAdminKey => "InvalidAdminKey",
             Self::BadAdminKey => "BadAdminKey",
             Self::BadDeployKey => "BadDeployKey",
+            Self::Upgrade(fault) => fault.code(),
             Self::InternalServerError | Self::OutOfRetention => "InternalServerError",
         }
     }

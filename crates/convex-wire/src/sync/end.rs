@@ -32,7 +32,10 @@ pub enum End {
     /// A limit, or something that is missing for the moment. Clients come again, more slowly.
     #[error("refused for now: {0}")]
     Overloaded(&'static str),
-    /// Nothing came for too long, or what is sent is not taken.
+    /// A message above the limit.
+    #[error("the client's message was too large")]
+    TooLarge,
+    /// Nothing came for too long.
     #[error("the client is gone")]
     Disconnected,
     /// The process ends.
@@ -70,6 +73,7 @@ impl End {
             Self::Protocol(_)
             | Self::Internal
             | Self::Overloaded(_)
+            | Self::TooLarge
             | Self::Disconnected
             | Self::GoingAway => return None,
         };
@@ -82,6 +86,7 @@ impl End {
             Self::Fatal(_) | Self::TokenRefused { .. } | Self::TokenExpired { .. } => return None,
             Self::Protocol(_) | Self::Internal => (1011, "InternalServerError"),
             Self::Overloaded(reason) => (1013, *reason),
+            Self::TooLarge => (1009, "MessageTooLarge"),
             Self::Disconnected => (1000, "ClientDisconnected"),
             // The one code besides 1000 that no SDK reports to its user before it connects again.
             Self::GoingAway => (1001, "GoingAway"),
@@ -98,6 +103,7 @@ impl End {
             Self::TokenExpired { .. } => "token_expired",
             Self::Internal => "internal",
             Self::Overloaded(_) => "overloaded",
+            Self::TooLarge => "too_large",
             Self::Disconnected => "disconnected",
             Self::GoingAway => "stop",
         }

@@ -16,9 +16,11 @@ mod end;
 mod server_message;
 mod session;
 mod update;
+mod upgrade;
 
 pub use client_message::Token;
 pub use end::{Close, End};
 pub use server_message::PING;
 pub use session::{Check, Received, Session};
 pub use update::Update;
+pub use upgrade::UpgradeFault;

@@ -104,6 +104,11 @@ impl Session {
         self.become_identity(base_version, Some(expires_at))
     }
 
+    /// Whether the session speaks for nobody.
+    pub fn is_anonymous(&self) -> bool {
+        self.expires_at.is_none()
+    }
+
     /// The token was bad.
     pub fn refused(&self, message: String) -> End {
         End::TokenRefused {

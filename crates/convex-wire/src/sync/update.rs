@@ -74,6 +74,11 @@ impl<'s> Update<'s> {
         Self { session }
     }
 
+    /// Whether [`Update::finish`] will read the value.
+    pub fn runs(&self) -> bool {
+        self.session.runs()
+    }
+
     /// Makes the Transition, as the time `now`. `None`: nothing has changed and nobody waits for an answer.
     ///
     /// `read` gives the value of the session's identity. It is called at most once, and only for queries that have one.
