@@ -1,4 +1,4 @@
-//! Answers the query over HTTP: routes, tokens, the door.
+//! Answers the query over HTTP and over sockets: routes, tokens, the door, live answers.
 //!
 //! - Q1 An absent token is answered with null, a bad one with an error; they are never mixed up.
 //! - Q2 The algorithm of a token is ours, not the token's.
@@ -9,8 +9,8 @@
 //!
 //! A connection comes in through [`server`], which bounds it. A request then passes `http::door`
 //! (CORS, the client's version, metrics), its handler in `http::routes` (syntax, body, token, path,
-//! in Convex's order), and `answer` (the row as bytes). [`admin`] is for operators and stands on a
-//! listener of its own.
+//! in Convex's order), and `answer` (the row as bytes). A socket comes in through the same door and
+//! stays: [`sync`]. [`admin`] is for operators and stands on a listener of its own.
 
 pub mod admin;
 mod answer;
@@ -20,7 +20,8 @@ mod limits;
 pub mod metrics;
 pub mod server;
 mod state;
+pub mod sync;
 
 pub use convex_wire::TextMode;
-pub use limits::Limits;
+pub use limits::{Limits, SyncLimits};
 pub use state::QueryState;

@@ -39,6 +39,31 @@ pub struct Limits {
     pub waiting: usize,
     /// How long a request waits for a sequence. 5 s, then 503.
     pub sequence_timeout: Duration,
+    /// What a socket may take.
+    pub sync: SyncLimits,
+}
+
+/// What the sockets of the sync protocol may take. The times are Convex's.
+#[derive(Debug, Clone)]
+pub struct SyncLimits {
+    /// Sockets at a time, beside [`Limits::connections`]. 16,384, then 503.
+    pub sockets: usize,
+    /// Queries of one socket. 256, then it is closed with 1013.
+    pub queries: usize,
+    /// The size of a message of a client; Convex allows 64 MiB. 64 KiB, then the socket is closed with 1009.
+    pub message_bytes: usize,
+    /// How long a client may take to take a message, until the socket is closed with 1013. Nothing more is made for
+    /// it in the meantime. 10 s.
+    pub send_timeout: Duration,
+    /// From one ping frame to the next. 5 s.
+    pub ping_interval: Duration,
+    /// After so long without a message to a client it gets one that says nothing: a page cannot see ping frames, and
+    /// gives up after 60 s. 15 s.
+    pub quiet: Duration,
+    /// After so long without a frame from a client its socket is closed. 120 s.
+    pub silence: Duration,
+    /// What a socket that is closed has left to say goodbye. 2 s.
+    pub farewell: Duration,
 }
 
 impl Default for Limits {
@@ -59,6 +84,22 @@ impl Default for Limits {
             in_flight: 1024,
             waiting: 512,
             sequence_timeout: Duration::from_secs(5),
+            sync: SyncLimits::default(),
+        }
+    }
+}
+
+impl Default for SyncLimits {
+    fn default() -> Self {
+        Self {
+            sockets: 16_384,
+            queries: 256,
+            message_bytes: 64 * 1024,
+            send_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(5),
+            quiet: Duration::from_secs(15),
+            silence: Duration::from_mins(2),
+            farewell: Duration::from_secs(2),
         }
     }
 }

@@ -11,6 +11,17 @@ pub const CONNECTIONS: &str = "query_connections";
 /// Connections that ended, by `listener` and `reason`.
 pub const CONNECTIONS_ENDED: &str = "query_connections_ended_total";
 
+/// Sockets of the sync protocol that are open.
+pub const SOCKETS: &str = "query_sync_sockets";
+/// Sockets that ended, by `reason`; `slow` are clients that did not take what was sent.
+pub const SOCKETS_ENDED: &str = "query_sync_sockets_ended_total";
+/// Transitions sent.
+pub const TRANSITIONS: &str = "query_sync_transitions_total";
+/// Values read for sockets.
+pub const EVALUATIONS: &str = "query_sync_evaluations_total";
+/// Sockets woken by a commit.
+pub const WAKES: &str = "query_sync_wakes_total";
+
 /// Tells the recorder what the metrics mean.
 pub fn describe() {
     ::metrics::describe_counter!(
@@ -29,10 +40,16 @@ pub fn describe() {
         Unit::Count,
         "Connections that ended, by listener and reason"
     );
+    ::metrics::describe_gauge!(SOCKETS, Unit::Count, "Open sockets of the sync protocol");
+    ::metrics::describe_counter!(SOCKETS_ENDED, Unit::Count, "Sockets that ended, by reason");
+    ::metrics::describe_counter!(TRANSITIONS, Unit::Count, "Transitions sent to sockets");
+    ::metrics::describe_counter!(EVALUATIONS, Unit::Count, "Values read for sockets");
+    ::metrics::describe_counter!(WAKES, Unit::Count, "Sockets woken by a commit");
 }
 
 /// The statuses that have a counter of their own; any other counts as `other`.
-const STATUSES: [(u16, &str); 10] = [
+const STATUSES: [(u16, &str); 11] = [
+    (101, "101"),
     (200, "200"),
     (400, "400"),
     (401, "401"),
@@ -91,4 +108,33 @@ impl Drop for OpenConnection {
 
 pub(crate) fn connection_ended(listener: &'static str, reason: &'static str) {
     ::metrics::counter!(CONNECTIONS_ENDED, "listener" => listener, "reason" => reason).increment(1);
+}
+
+/// A socket's metrics. It counts as open until this is dropped.
+pub(crate) struct SyncMetrics {
+    open: Gauge,
+    pub(crate) transitions: Counter,
+    pub(crate) evaluations: Counter,
+}
+
+impl SyncMetrics {
+    pub(crate) fn open() -> Self {
+        let open = ::metrics::gauge!(SOCKETS);
+        open.increment(1.0);
+        Self {
+            open,
+            transitions: ::metrics::counter!(TRANSITIONS),
+            evaluations: ::metrics::counter!(EVALUATIONS),
+        }
+    }
+}
+
+impl Drop for SyncMetrics {
+    fn drop(&mut self) {
+        self.open.decrement(1.0);
+    }
+}
+
+pub(crate) fn socket_ended(reason: &'static str) {
+    ::metrics::counter!(SOCKETS_ENDED, "reason" => reason).increment(1);
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::Limits;
 use crate::auth::Verifier;
+use crate::sync::Sockets;
 
 /// What answering needs. Nothing here can write (Q4), and nothing on the way to an answer is
 /// locked.
@@ -26,6 +27,7 @@ pub struct QueryState {
     pub(crate) waiting: Semaphore,
     /// Bytes of [`Limits::bodies_bytes`].
     pub(crate) bodies: Semaphore,
+    pub(crate) sockets: Sockets,
     latest: AtomicU64,
 }
 
@@ -48,17 +50,24 @@ impl QueryState {
             in_flight: places(limits.in_flight),
             waiting: places(limits.waiting),
             bodies: places(limits.bodies_bytes),
+            sockets: Sockets::new(limits.sync.sockets),
             limits,
             latest: AtomicU64::new(0),
         })
     }
 
-    /// The time as Convex tells it. Never goes back, whatever the wall clock does.
+    /// The time as Convex tells it. Every call gives a later one, whatever the wall clock does.
     pub(crate) fn now(&self) -> Timestamp {
         let since_1970 = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let nanos = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
-        Timestamp(self.latest.fetch_max(nanos, Ordering::Relaxed).max(nanos))
+        let later = |latest: u64| nanos.max(latest.saturating_add(1));
+        let update = |latest| Some(later(latest));
+        let updated = self
+            .latest
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        let (Ok(before) | Err(before)) = updated;
+        Timestamp(later(before))
     }
 }

@@ -64,13 +64,16 @@ async fn admit(client: Option<ClientVersion>, request: Request, next: Next) -> R
             warn(response.headers_mut(), "UpgradeRequired", &text);
             response
         }
-        Some(Support::Unsupported(text)) => {
-            let failure = Failure::from(TransportError::ClientVersionUnsupported(text.clone()));
-            let mut response = failure.into_response();
-            warn(response.headers_mut(), "Unsupported", &text);
-            response
-        }
+        Some(Support::Unsupported(text)) => unsupported(&text),
     }
+}
+
+/// Refuses a version that is no longer served.
+pub(super) fn unsupported(text: &str) -> Response {
+    let failure = Failure::from(TransportError::ClientVersionUnsupported(text.to_owned()));
+    let mut response = failure.into_response();
+    warn(response.headers_mut(), "Unsupported", text);
+    response
 }
 
 /// Reads the client's name and version, if it tells them.

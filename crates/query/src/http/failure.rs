@@ -113,7 +113,7 @@ pub(crate) fn json(body: Vec<u8>) -> Response {
 }
 
 /// An error with its sources, as one text.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -1,5 +1,4 @@
-//! Convex's HTTP routes. `GET /api/sync` and `GET /api/{version}/sync` have their place in
-//! [`router`].
+//! Convex's HTTP routes, and the two on which a request becomes a socket.
 
 mod authorization;
 mod body;
@@ -7,6 +6,7 @@ mod door;
 mod failure;
 mod freshness;
 mod routes;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 
 use self::door::{Door, pass};
+pub(crate) use self::failure::chain;
 use crate::QueryState;
 
 /// What a deployment says at its root.
@@ -64,6 +65,11 @@ pub fn router(state: Arc<QueryState>) -> Router {
         .route(
             "/api/public_openapi.json",
             shared("/api/public_openapi.json", get(openapi)),
+        )
+        .route("/api/sync", shared("/api/sync", get(upgrade::upgrade)))
+        .route(
+            "/api/{version}/sync",
+            shared("/api/{version}/sync", get(upgrade::upgrade_versioned)),
         )
         .with_state(state);
     let small = Router::new()

@@ -1,0 +1,108 @@
+//! Live answers: the sockets of the sync protocol.
+//!
+//! A socket is one task. It takes one message at a time, tells what there is to tell, and waits until the client has
+//! taken it before it does anything else: nothing queues up for a client that does not read, and one that takes too
+//! long is dropped.
+//!
+//! A commit wakes only the sockets whose answer it may have changed: each is known by its identity, and by the user
+//! that this identity was when its answer was last read. Woken, a socket reads again and tells what differs.
+
+mod registry;
+mod socket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use read_model::Committed;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::registry::Registry;
+use crate::QueryState;
+
+/// All sockets.
+pub(crate) struct Sockets {
+    registry: Arc<Registry>,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// Asks every socket to say goodbye.
+    stop: CancellationToken,
+    /// Ends those that did not in time.
+    cut: CancellationToken,
+}
+
+impl Sockets {
+    pub(crate) fn new(places: usize) -> Self {
+        Self {
+            registry: Arc::default(),
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// A place for a socket, unless all are taken or the end has come.
+    pub(crate) fn enter(&self) -> Option<OwnedSemaphorePermit> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+}
+
+/// Runs a socket as soon as its connection is handed over.
+pub(crate) fn open(state: Arc<QueryState>, upgrade: OnUpgrade, place: OwnedSemaphorePermit) {
+    let tasks = state.sockets.tasks.clone();
+    tasks.spawn(async move {
+        let cut = state.sockets.cut.clone();
+        let conversation = async {
+            // A connection that breaks before it is handed over is counted where it came in.
+            if let Ok(upgraded) = upgrade.await {
+                socket::run(&state, TokioIo::new(upgraded)).await;
+            }
+        };
+        cut.run_until_cancelled(conversation).await;
+        drop(place);
+    });
+}
+
+/// Wakes sockets after commits until `stop`, then gives them `grace` to say goodbye. When it returns, none is left.
+///
+/// `commits` must have been subscribed to before the first socket can open, and must tell of a commit after `state`'s
+/// reader shows it. It ends by itself when nobody can commit any more.
+pub async fn follow(
+    state: Arc<QueryState>,
+    mut commits: broadcast::Receiver<Arc<Committed>>,
+    grace: Duration,
+    stop: CancellationToken,
+) {
+    let sockets = &state.sockets;
+    loop {
+        let committed = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            committed = commits.recv() => committed,
+        };
+        match committed {
+            Ok(committed) => sockets.registry.wake(&committed.changes),
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "commits came too fast: every socket reads again");
+                sockets.registry.wake_all();
+            }
+            Err(RecvError::Closed) => break,
+        }
+    }
+    sockets.stop.cancel();
+    sockets.tasks.close();
+    if timeout(grace, sockets.tasks.wait()).await.is_err() {
+        tracing::warn!(left = sockets.tasks.len(), "cutting sockets off");
+        sockets.cut.cancel();
+        sockets.tasks.wait().await;
+    }
+}

@@ -1,0 +1,284 @@
+//! One socket, from its handshake to its close.
+
+use std::convert::Infallible;
+use std::io::ErrorKind;
+
+use convex_wire::sync::{Close, End, PING, Received, Session, Token};
+use convex_wire::{Format, FunctionError, FunctionKind, FunctionPath};
+use futures::{SinkExt as _, StreamExt as _};
+use read_model::StorageError;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+
+use super::registry::Follower;
+use crate::answer::{Wording, check_call, write_profile};
+use crate::http::chain;
+use crate::metrics::{SyncMetrics, socket_ended};
+use crate::{QueryState, SyncLimits};
+
+/// Read ahead of a message. The library's own choice is 128 KiB, and eager: most sockets only listen.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Talks with a client until either ends it.
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(state: &QueryState, stream: S) {
+    let limits = &state.limits.sync;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(Some(limits.message_bytes))
+        .max_frame_size(Some(limits.message_bytes));
+    let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+    let now = Instant::now();
+    let mut socket = Socket {
+        stream,
+        limits,
+        metrics: SyncMetrics::open(),
+        next_ping: now,
+        told: now,
+        heard: now,
+    };
+    let mut conversation = Conversation {
+        state,
+        session: Session::new(state.texts, limits.queries, check),
+        follower: Follower::new(&state.sockets.registry),
+    };
+    let Err(ended) = conversation.hold(&mut socket).await;
+    drop(conversation);
+    let label = ended.label();
+    tracing::debug!(reason = label, "a socket ended");
+    socket_ended(label);
+    // Whether the client hears it or not, the socket is done for.
+    let _ = timeout(limits.farewell, socket.close(ended)).await;
+}
+
+fn check(path: FunctionPath, called: FunctionKind, args: &RawValue) -> Result<(), FunctionError> {
+    check_call(path, called, Wording::Public, args)
+}
+
+/// Why a conversation ended.
+enum Ended {
+    /// The client closed the socket, or broke it off.
+    Left,
+    /// The client does not take what is sent.
+    Slow,
+    /// Anything else.
+    By(End),
+}
+
+impl Ended {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Slow => "slow",
+            Self::By(end) => end.label(),
+        }
+    }
+}
+
+impl From<End> for Ended {
+    fn from(end: End) -> Self {
+        Self::By(end)
+    }
+}
+
+/// A socket and when what happened on it.
+struct Socket<'l, S> {
+    stream: WebSocketStream<S>,
+    limits: &'l SyncLimits,
+    metrics: SyncMetrics,
+    next_ping: Instant,
+    /// When the client was last sent a message.
+    told: Instant,
+    /// When the client last sent anything.
+    heard: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
+    /// Sends a text and waits until it is on its way.
+    async fn tell(&mut self, text: String) -> Result<(), Ended> {
+        self.send(Message::text(text)).await?;
+        self.told = Instant::now();
+        Ok(())
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Ended> {
+        match timeout(self.limits.send_timeout, self.stream.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Err(_elapsed) => Err(Ended::Slow),
+            // The connection has a limit of its own on a write that does not move.
+            Ok(Err(Error::Io(error))) if error.kind() == ErrorKind::TimedOut => Err(Ended::Slow),
+            Ok(Err(_broken)) => Err(Ended::Left),
+        }
+    }
+
+    /// The next message of the client that is a text. Other frames show that it is there.
+    async fn hear(&mut self) -> Result<Utf8Bytes, Ended> {
+        loop {
+            let message = self.stream.next().await.ok_or(Ended::Left)?;
+            self.heard = Instant::now();
+            match message {
+                Ok(Message::Text(text)) => return Ok(text),
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Ok(Message::Binary(_)) => return Err(End::Protocol("a binary message").into()),
+                Ok(Message::Close(_)) | Err(Error::Io(_)) => return Err(Ended::Left),
+                Err(Error::Capacity(_)) => return Err(End::TooLarge.into()),
+                Err(_other) => return Err(End::Protocol("no WebSocket frame").into()),
+            }
+        }
+    }
+
+    /// When [`Socket::tick`] has something to do.
+    fn next_tick(&self) -> Instant {
+        let quiet = self.told + self.limits.quiet;
+        let silent = self.heard + self.limits.silence;
+        self.next_ping.min(quiet).min(silent)
+    }
+
+    async fn tick(&mut self) -> Result<(), Ended> {
+        let now = Instant::now();
+        if now >= self.heard + self.limits.silence {
+            return Err(End::Disconnected.into());
+        }
+        if now >= self.next_ping {
+            self.next_ping = now + self.limits.ping_interval;
+            self.send(Message::Ping(Bytes::new())).await?;
+        }
+        if now >= self.told + self.limits.quiet {
+            self.tell(PING.to_owned()).await?;
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, and waits for the client to do so.
+    async fn close(mut self, ended: Ended) -> Result<(), Error> {
+        let end = match ended {
+            // The library answers a close frame by itself.
+            Ended::Left => None,
+            Ended::Slow => Some(End::Overloaded("ClientTooSlow")),
+            Ended::By(end) => Some(end),
+        };
+        let farewell = end.as_ref().and_then(End::farewell);
+        if let Some(farewell) = farewell {
+            self.stream.send(Message::text(farewell)).await?;
+        }
+        let frame = end.as_ref().and_then(End::close);
+        self.stream.close(frame.map(close_frame)).await?;
+        while self.stream.next().await.transpose()?.is_some() {}
+        Ok(())
+    }
+}
+
+fn close_frame(close: Close) -> CloseFrame {
+    CloseFrame {
+        code: close.code.into(),
+        reason: Utf8Bytes::from_static(close.reason),
+    }
+}
+
+/// What is talked about on a socket.
+struct Conversation<'q> {
+    state: &'q QueryState,
+    session: Session,
+    follower: Follower,
+}
+
+impl Conversation<'_> {
+    async fn hold<S>(&mut self, socket: &mut Socket<'_, S>) -> Result<Infallible, Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let stop = &self.state.sockets.stop;
+        loop {
+            let next_tick = socket.next_tick();
+            // Every arm can be dropped and tried again without loss.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(End::GoingAway.into()),
+                () = sleep_until(next_tick) => socket.tick().await?,
+                () = self.follower.woken() => self.session.invalidate(),
+                text = socket.hear() => self.receive(&text?, socket).await?,
+            }
+            if let Some(transition) = self.update(&socket.metrics)? {
+                socket.tell(transition).await?;
+                socket.metrics.transitions.increment(1);
+            }
+        }
+    }
+
+    async fn receive<S>(&mut self, text: &str, socket: &mut Socket<'_, S>) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match self.session.receive(text, self.state.now())? {
+            Received::Taken => {}
+            Received::Reply(reply) => socket.tell(reply).await?,
+            Received::Verify {
+                token,
+                base_version,
+            } => return Ok(self.verify(&token, base_version).await?),
+        }
+        if self.session.is_anonymous() {
+            self.follower.follow(None);
+        }
+        Ok(())
+    }
+
+    async fn verify(&mut self, token: &Token, base_version: u32) -> Result<(), End> {
+        match self.state.verifier.authenticate(token.as_str()).await {
+            Ok(identity) => {
+                self.session
+                    .authenticated(base_version, identity.expires_at)?;
+                self.follower.follow(Some(identity.subject));
+                Ok(())
+            }
+            // Nothing is wrong with the token: signing the user out would not mend it.
+            Err(error) if error.retry_after_seconds().is_some() => {
+                Err(End::Overloaded(error.code()))
+            }
+            Err(error) => {
+                let message = error.message(self.state.texts);
+                Err(self.session.refused(message.into_owned()))
+            }
+        }
+    }
+
+    fn update(&mut self, metrics: &SyncMetrics) -> Result<Option<String>, End> {
+        let Self {
+            state,
+            session,
+            follower,
+        } = self;
+        let now = state.now();
+        let Some(update) = session.update(now)? else {
+            return Ok(None);
+        };
+        metrics.evaluations.increment(u64::from(update.runs()));
+        let read = || read(state, follower);
+        update.finish(now, rand::random, read).map_err(|error| {
+            tracing::error!(error = %chain(&error), "a row could not be read for a socket");
+            End::Internal
+        })
+    }
+}
+
+/// The query's value for the identity that is followed.
+fn read(state: &QueryState, follower: &mut Follower) -> Result<Box<RawValue>, ReadError> {
+    let answer = state.profile_of(follower.identity())?;
+    follower.follow_user(answer.user);
+    let mut json = Vec::with_capacity(1024);
+    write_profile(&mut json, Format::Encoded, answer.profile.as_ref());
+    Ok(serde_json::from_slice(&json)?)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Cannot be: what is written is JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
