@@ -17,5 +17,6 @@ mod freshness;
 mod http2;
 mod openapi;
 mod running;
+mod sync;
 mod tls;
 mod tokens;

@@ -12,11 +12,11 @@ use domain::{
 };
 use query::auth::{AuthConfig, Verifier};
 use query::server::{Server, Tls};
-use query::{Limits, QueryState, admin, http};
-use read_model::{Options, ReadModel};
+use query::{Limits, QueryState, admin, http, sync};
+use read_model::{Batch, Committed, Options, ReadModel};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -56,8 +56,10 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) stop: CancellationToken,
+    pub(crate) commits: broadcast::Sender<Arc<Committed>>,
     tasks: JoinSet<()>,
-    _model: ReadModel,
+    model: ReadModel,
+    sequence: u64,
     _folder: TempDir,
 }
 
@@ -85,6 +87,8 @@ impl Running {
             setup.limits.clone(),
         );
         let routes = http::router(Arc::clone(&state));
+        let (commits, told) = broadcast::channel(16);
+        tasks.spawn(sync::follow(Arc::clone(&state), told, GRACE, stop.clone()));
         let operators = admin::router(admin::Admin {
             query: state,
             render_metrics: Box::new(|| "some_metric 1\n".to_owned()),
@@ -109,8 +113,10 @@ impl Running {
             admin,
             progress,
             stop,
+            commits,
             tasks,
-            _model: model,
+            model,
+            sequence: 4711,
             _folder: folder,
         };
         if !patient {
@@ -138,6 +144,16 @@ impl Running {
         let checkpoint = Some(checkpoint(sequence));
         self.progress
             .send_modify(|progress| progress.checkpoint = checkpoint);
+    }
+
+    /// Commits what `change` does, and tells those who follow.
+    pub(crate) fn commit(&mut self, change: impl FnOnce(&mut Batch<'_>)) -> Arc<Committed> {
+        self.sequence += 1;
+        let mut batch = self.model.begin();
+        change(&mut batch);
+        let committed = Arc::new(batch.commit(checkpoint(self.sequence)).unwrap());
+        self.commits.send(Arc::clone(&committed)).unwrap();
+        committed
     }
 
     /// Ends it, and sees that every task of it ended.
@@ -170,21 +186,7 @@ fn checkpoint(sequence: u64) -> Checkpoint {
 
 /// The rows that the cases speak of, as of sequence 4711.
 fn rows(folder: &Path) -> ReadModel {
-    let ada = Profile {
-        display_name: "Ada".into(),
-        languages: vec!["en".into(), "fr".into()],
-        created_at: Number(1_700_000_000_000.0),
-        updated_at: Number(1_700_000_000_123.0),
-        age: Some(Number(30.0)),
-        gender: Some(Gender::Female),
-        bio: Some("hi".into()),
-        company: None,
-        experience: None,
-        field: None,
-        goals: None,
-        job_title: None,
-        linkedin_url: None,
-    };
+    let ada = ada();
     let aged = |age: f64| {
         Some(Profile {
             age: Some(Number(age)),
@@ -209,16 +211,45 @@ fn rows(folder: &Path) -> ReadModel {
     let mut model = ReadModel::open(folder, Options::default()).unwrap();
     let mut batch = model.begin();
     for (identity, user, profile) in users {
-        let user = UserId::parse(user).unwrap();
-        batch
-            .set_owner(&WorkosUserId::parse(identity).unwrap(), Some(&user))
-            .unwrap();
-        batch.profiles_mut(&user).unwrap().live = profile.map(|profile| LiveProfile {
-            id: ProfileId::parse("j97fchahzkbf0y13se3se77vj56dq0cb").unwrap(),
-            version: Version::new(1).unwrap(),
-            profile,
-        });
+        set_owner(&mut batch, identity, Some(user));
+        set_profile(&mut batch, user, profile);
     }
     batch.commit(checkpoint(4711)).unwrap();
     model
+}
+
+/// The profile of [`FULL`].
+pub(crate) fn ada() -> Profile {
+    Profile {
+        display_name: "Ada".into(),
+        languages: vec!["en".into(), "fr".into()],
+        created_at: Number(1_700_000_000_000.0),
+        updated_at: Number(1_700_000_000_123.0),
+        age: Some(Number(30.0)),
+        gender: Some(Gender::Female),
+        bio: Some("hi".into()),
+        company: None,
+        experience: None,
+        field: None,
+        goals: None,
+        job_title: None,
+        linkedin_url: None,
+    }
+}
+
+/// Gives a user a profile, or none.
+pub(crate) fn set_profile(batch: &mut Batch<'_>, user: &str, profile: Option<Profile>) {
+    let user = UserId::parse(user).unwrap();
+    batch.profiles_mut(&user).unwrap().live = profile.map(|profile| LiveProfile {
+        id: ProfileId::parse("j97fchahzkbf0y13se3se77vj56dq0cb").unwrap(),
+        version: Version::new(1).unwrap(),
+        profile,
+    });
+}
+
+/// Lets an identity be a user, or nobody.
+pub(crate) fn set_owner(batch: &mut Batch<'_>, identity: &str, user: Option<&str>) {
+    let user = user.map(|user| UserId::parse(user).unwrap());
+    let identity = WorkosUserId::parse(identity).unwrap();
+    batch.set_owner(&identity, user.as_ref()).unwrap();
 }

@@ -1,0 +1,156 @@
+//! Every socket ends in time, whatever its client does or leaves undone.
+
+use std::time::Duration;
+
+use convex_wire::Timestamp;
+use serde_json::json;
+use tokio::net::TcpSocket;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::client::{Client, Heard, connect, now_ns};
+use crate::running::{Running, Setup, ada, set_profile};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+fn named(frame: Option<CloseFrame>) -> String {
+    frame.map_or_else(String::new, |frame| {
+        format!("{} {}", u16::from(frame.code), frame.reason)
+    })
+}
+
+#[tokio::test]
+async fn a_quiet_socket_is_pinged_both_ways() {
+    let mut setup = Setup::default();
+    setup.limits.sync.quiet = SHORT;
+    setup.limits.sync.ping_interval = SHORT / 3;
+    let running = Running::start(setup).await;
+    let mut client = Client::open(running.address).await;
+    let (mut frames, mut messages) = (0, 0);
+    while messages < 2 {
+        match client.hear().await {
+            Heard::Ping => frames += 1,
+            Heard::Text(message, text) => {
+                assert_eq!(message, json!({"type": "Ping"}), "{text}");
+                messages += 1;
+            }
+            other @ (Heard::Closed(_) | Heard::Gone) => panic!("{other:?}"),
+        }
+    }
+    assert!(frames >= 4, "{frames}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_client_is_dropped() {
+    let mut setup = Setup::default();
+    setup.limits.sync.silence = SHORT;
+    setup.limits.sync.ping_interval = SHORT * 100;
+    let running = Running::start(setup).await;
+    let mut client = Client::open(running.address).await;
+    assert_eq!(named(client.closed().await), "1000 ClientDisconnected");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_answers_pings_is_not_silent() {
+    let mut setup = Setup::default();
+    setup.limits.sync.silence = SHORT;
+    setup.limits.sync.ping_interval = SHORT / 5;
+    setup.limits.sync.quiet = SHORT * 3;
+    let running = Running::start(setup).await;
+    let mut client = Client::open(running.address).await;
+    // The library answers pings while it reads. The message comes after thrice the silence that is allowed.
+    assert!(matches!(client.hear_more().await, Heard::Text(..)));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn messages_that_are_none() {
+    let mut setup = Setup::default();
+    setup.limits.sync.message_bytes = 1000;
+    let running = Running::start(setup).await;
+    let cases = [
+        (Message::binary(vec![1]), "1011 InternalServerError"),
+        (Message::text("x".repeat(1001)), "1009 MessageTooLarge"),
+    ];
+    for (message, wanted) in cases {
+        let mut client = Client::open(running.address).await;
+        client.send(message).await;
+        assert_eq!(named(client.closed().await), wanted);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn more_queries_than_a_socket_may_hold() {
+    let mut setup = Setup::default();
+    setup.limits.sync.queries = 2;
+    let running = Running::start(setup).await;
+    let mut client = Client::open(running.address).await;
+    client.add_many(0..3).await;
+    assert_eq!(named(client.closed().await), "1013 TooManyQueries");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_dropped() {
+    let mut setup = Setup::default();
+    setup.limits.sync.send_timeout = SHORT;
+    setup.limits.sync.farewell = SHORT;
+    let mut running = Running::start(setup).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(running.address).await.unwrap();
+    let mut slow = Client::open_on(stream, running.address).await;
+    slow.say(connect(None)).await;
+    slow.authenticate(0, crate::tokens::token_of("user_1"))
+        .await;
+    slow.add_many(0..200).await;
+    let (mut quick, _) = Client::subscribed(running.address, Some("user_1")).await;
+    let user = "j57bq0g31py2qjnt6amgqwq20x6dpzyk";
+    // 200 queries of 30 KB are more than the system buffers.
+    for letter in ["a", "b", "c", "d"] {
+        let mut profile = ada();
+        profile.bio = Some(letter.repeat(30_000).into());
+        running.commit(|batch| set_profile(batch, user, Some(profile)));
+        // Others are served all the while.
+        assert_ne!(quick.transition().await, json!([]));
+    }
+    tokio::time::sleep(SHORT * 4).await;
+    let mut heard = 0;
+    let end = loop {
+        match slow.hear().await {
+            Heard::Text(..) => heard += 1,
+            Heard::Ping => {}
+            end @ (Heard::Closed(_) | Heard::Gone) => break end,
+        }
+    };
+    assert!(heard < 6, "{heard}");
+    assert!(matches!(end, Heard::Gone | Heard::Closed(_)), "{end:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_stops_says_goodbye_and_another_takes_over() {
+    let running = Running::start(Setup::default()).await;
+    let (mut client, _) = Client::subscribed(running.address, Some("user_1")).await;
+    running.stop.cancel();
+    assert_eq!(named(client.closed().await), "1001 GoingAway");
+    running.stop().await;
+
+    let running = Running::start(Setup::default()).await;
+    let mut again = Client::open(running.address).await;
+    again.say(connect(Some(client.ts))).await;
+    again.add(0).await;
+    again.transition().await;
+    assert!(again.ts > client.ts);
+    let ahead = Timestamp(now_ns() + 3_600_000_000_000);
+    let mut ahead_of_us = Client::open(running.address).await;
+    ahead_of_us.say(connect(Some(ahead))).await;
+    assert_eq!(
+        named(ahead_of_us.closed().await),
+        "1011 InternalServerError"
+    );
+    running.stop().await;
+}
