@@ -12,8 +12,9 @@ use projector::{BatchLimits, Projector};
 use query::auth::{KeyLoader, Verifier};
 use query::server::{Server, Tls};
 use query::{Limits, QueryState, TextMode, admin};
-use read_model::{OpenError, Options, ReadModel};
+use read_model::{Committed, OpenError, Options, ReadModel};
 use tokio::net::TcpListener;
+use tokio::sync::broadcast;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
 pub(crate) struct Service {
     projector: Projector,
     query: Arc<QueryState>,
+    commits: broadcast::Receiver<Arc<Committed>>,
     keys: KeyLoader,
     tls: Option<Arc<Tls>>,
     public: TcpListener,
@@ -61,11 +63,13 @@ impl Service {
             TextMode::Redacted
         };
         let (projector, handle) = Projector::new(projector_config(config)?, model);
+        let commits = handle.commits.subscribe();
         let verifier = Arc::new(verifier);
         let query = QueryState::new(reader, verifier, handle.progress, texts, Limits::default());
         Ok(Self {
             projector,
             query,
+            commits,
             keys,
             tls,
             public,
@@ -99,7 +103,7 @@ impl Service {
         });
         let public = Server {
             name: "public",
-            router: query::http::router(self.query),
+            router: query::http::router(Arc::clone(&self.query)),
             limits: Limits::default(),
             tls: self.tls.clone(),
         };
@@ -116,6 +120,12 @@ impl Service {
         });
         parts.serve(public, self.public);
         parts.serve(operators, self.admin);
+        let sockets =
+            query::sync::follow(self.query, self.commits, REQUESTS_GRACE, parts.stop.clone());
+        parts.spawn("sockets", async move {
+            sockets.await;
+            Ok(())
+        });
         let keys = self.keys.run(parts.stop.clone());
         parts.spawn("key loader", async move {
             keys.await;
