@@ -135,8 +135,13 @@ impl Drop for Service {
     /// Whatever a test did to it, its log holds nothing personal.
     fn drop(&mut self) {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let line = log.lines().find(|line| PERSONAL.iter().any(|text| line.contains(text)));
-        assert!(line.is_none() || std::thread::panicking(), "this was logged: {line:?}");
+        let line = log
+            .lines()
+            .find(|line| PERSONAL.iter().any(|text| line.contains(text)));
+        assert!(
+            line.is_none() || std::thread::panicking(),
+            "this was logged: {line:?}"
+        );
     }
 }
 
