@@ -278,12 +278,17 @@ fn a_commit_names_whose_answer_may_have_changed() {
     }
     let to = Checkpoint::start_of(stream()).advanced(fingerprint(&history[1]));
     let committed = batch.commit(to).unwrap();
-    let users: Vec<&str> = committed.changes.users.iter().map(|u| u.as_str()).collect();
+    let users: Vec<&str> = committed
+        .changes
+        .users
+        .iter()
+        .map(domain::UserId::as_str)
+        .collect();
     let identities: Vec<&str> = committed
         .changes
         .identities
         .iter()
-        .map(|i| i.as_str())
+        .map(domain::WorkosUserId::as_str)
         .collect();
     assert_eq!((users, identities), (vec!["u2"], vec!["user_a"]));
 }
