@@ -35,12 +35,14 @@ pub struct Start<'a> {
     pub data: &'a Path,
     /// The trusted issuers.
     pub auth_config: &'a Path,
+    /// Where the Convex routes are; a free port if 0.
+    pub listen: SocketAddr,
     /// Further flags.
     pub flags: &'a [&'a str],
 }
 
 impl Start<'_> {
-    /// The command, with free ports, logging JSON to `log`.
+    /// The command, logging JSON to `log`.
     fn command(&self, log: &Path) -> anyhow::Result<Command> {
         let log = std::fs::File::options()
             .create(true)
@@ -52,7 +54,8 @@ impl Start<'_> {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .arg("serve")
             .args(["--nats-url", self.nats_url, "--stream", STREAM])
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--listen", &self.listen.to_string()])
+            .args(["--admin-listen", "127.0.0.1:0"])
             .args(["--log-format", "json", "--verbose-errors"])
             .arg("--data-dir")
             .arg(self.data)

@@ -1,5 +1,6 @@
 //! A broker, an issuer and a folder: what every test begins with.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -47,11 +48,29 @@ impl World {
         name: &str,
         flags: &[&str],
     ) -> anyhow::Result<Service> {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        self.start(nats_url, name, free, flags).await
+    }
+
+    /// Starts the binary again where it was before.
+    pub async fn serve_at(&self, name: &str, listen: SocketAddr) -> anyhow::Result<Service> {
+        self.start(&self.broker.server.url(), name, listen, &[])
+            .await
+    }
+
+    async fn start(
+        &self,
+        nats_url: &str,
+        name: &str,
+        listen: SocketAddr,
+        flags: &[&str],
+    ) -> anyhow::Result<Service> {
         let (data, auth_config) = (self.data(name), self.issuer.auth_config());
         let start = Start {
             nats_url,
             data: &data,
             auth_config: &auth_config,
+            listen,
             flags,
         };
         Service::start(&start).await
@@ -62,5 +81,12 @@ impl World {
         Ok(self
             .issuer
             .mint(sub, SystemTime::now(), Duration::from_mins(5))?)
+    }
+
+    /// A token for `sub` that was good for five minutes and is for this long yet.
+    pub fn token_for(&self, sub: &str, rest: Duration) -> anyhow::Result<String> {
+        let lifetime = Duration::from_mins(5);
+        let issued = SystemTime::now() + rest - lifetime;
+        Ok(self.issuer.mint(sub, issued, lifetime)?)
     }
 }
