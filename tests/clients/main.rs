@@ -11,4 +11,5 @@
 )]
 
 mod http;
+mod live;
 mod script;

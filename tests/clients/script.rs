@@ -19,6 +19,18 @@ pub(crate) fn node(script: &str) -> Command {
     command("node", &format!("npm/{script}"))
 }
 
+/// The program of `tests/clients/rust`.
+pub(crate) fn rust() -> anyhow::Result<Command> {
+    Ok(Command::new(built_file("debug/convex-client")?))
+}
+
+/// A file in the folder that everything is built in.
+pub(crate) fn built_file(path: &str) -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().nth(3).context("where things are built")?;
+    Ok(folder.join(path))
+}
+
 /// A script of `tests/clients/python`. Its packages are where `tests/clients/run` put them.
 pub(crate) fn python(script: &str) -> Command {
     command("python3", &format!("python/{script}"))
