@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
@@ -124,7 +125,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
                 Ok(Message::Text(text)) => return Ok(text),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Ok(Message::Binary(_)) => return Err(End::Protocol("a binary message").into()),
-                Ok(Message::Close(_)) | Err(Error::Io(_)) => return Err(Ended::Left),
+                Ok(Message::Close(_))
+                | Err(
+                    Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+                ) => return Err(Ended::Left),
                 Err(Error::Capacity(_)) => return Err(End::TooLarge.into()),
                 Err(_other) => return Err(End::Protocol("no WebSocket frame").into()),
             }
