@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::client::{Client, Heard, connect, now_ns};
 use crate::running::{Running, Setup, ada, set_profile};
+use crate::tokens::token_of;
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -104,8 +105,7 @@ async fn a_client_that_does_not_read_is_dropped() {
     let stream = socket.connect(running.address).await.unwrap();
     let mut slow = Client::open_on(stream, running.address).await;
     slow.say(connect(None)).await;
-    slow.authenticate(0, crate::tokens::token_of("user_1"))
-        .await;
+    slow.authenticate(0, token_of("user_1")).await;
     slow.add_many(0..200).await;
     let (mut quick, _) = Client::subscribed(running.address, Some("user_1")).await;
     let user = "j57bq0g31py2qjnt6amgqwq20x6dpzyk";
@@ -152,5 +152,22 @@ async fn a_service_that_stops_says_goodbye_and_another_takes_over() {
         named(ahead_of_us.closed().await),
         "1011 InternalServerError"
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn without_keys_nobody_is_signed_out() {
+    let running = Running::start(Setup {
+        jwks: Some("http://127.0.0.1:9/".to_owned()),
+        ..Setup::default()
+    })
+    .await;
+    let mut client = Client::open(running.address).await;
+    client.authenticate(0, token_of("user_1")).await;
+    // No AuthError comes first, which is what signs a user out.
+    let Heard::Closed(frame) = client.hear_more().await else {
+        panic!("a close frame");
+    };
+    assert_eq!(named(frame), "1013 AuthUnavailable");
     running.stop().await;
 }
