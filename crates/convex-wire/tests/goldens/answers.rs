@@ -2,6 +2,7 @@
 
 use convex_wire::encode::{write_array, write_value};
 use convex_wire::response::{write_failure, write_success};
+use convex_wire::sync::UpgradeFault;
 use convex_wire::{
     Format, FunctionError, FunctionKind, FunctionPath, ObjectWriter, RequestId, ShownHeader,
     TextMode, TransportError as E, Value,
@@ -199,4 +200,32 @@ fn a_header_is_shown_to_its_sender_alone() {
     let error = E::HeaderParseFailure(ShownHeader("secret".into()));
     assert!(error.to_string().contains("secret"));
     assert!(!format!("{error:?}").contains("secret"));
+}
+
+#[test]
+fn faults_of_a_handshake() {
+    for (fault, code, message) in [
+        (
+            UpgradeFault::Connection,
+            "InvalidConnectionHeader",
+            "Connection header did not include upgrade",
+        ),
+        (
+            UpgradeFault::Upgrade,
+            "InvalidUpgradeHeader",
+            "Upgrade header did not include websocket",
+        ),
+        (
+            UpgradeFault::Key,
+            "WebSocketKeyHeaderMissing",
+            "Sec-WebSocket-Key header missing",
+        ),
+        (
+            UpgradeFault::Version,
+            "InvalidWebSocketVersionHeader",
+            "Sec-WebSocket-Version header did not include 13",
+        ),
+    ] {
+        check_transport(&E::from(fault), 400, code, message);
+    }
 }
