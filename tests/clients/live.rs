@@ -150,7 +150,7 @@ async fn play(command: &mut Command, renewal: Renewal) -> anyhow::Result<()> {
     let user = user_state("u1", 1, SUB).message(Form::Binary);
     world.broker.publish([user]).await?;
     service.applied(publish(&world, 1).await?).await?;
-    let address = service.client.public;
+    let (address, log) = (service.client.public, service.log.clone());
 
     let mut script = Script::start(command.arg(format!("http://{address}"))).await?;
     script.shows(&Value::Null).await?;
@@ -185,6 +185,13 @@ async fn play(command: &mut Command, renewal: Renewal) -> anyhow::Result<()> {
 
     script.bid("sign-out", None).await?;
     script.shows(&Value::Null).await?;
+
+    let log = std::fs::read_to_string(&log)?;
+    let tokens = [&first, &second].into_iter();
+    let tokens = tokens.flat_map(|token| token.split('.').skip(1));
+    for private in tokens.chain([SUB, "Ada ", "someone@example.com"]) {
+        ensure!(!log.contains(private), "the log tells {private}");
+    }
     println!(
         "{}: signed out, signed in, change, expired token, restart, signed out",
         script.name
