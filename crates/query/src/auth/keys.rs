@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
+use super::checked::Checked;
 use super::config::Location;
 use super::metrics;
 use super::token::Signed;
@@ -23,19 +24,18 @@ pub(super) struct SigningKey {
     pub(super) key: DecodingKey,
     /// The length of its signatures as text: no other is worth the arithmetic.
     pub(super) signature_chars: usize,
+    /// What it is known to have signed.
+    pub(super) checked: Checked,
 }
 
 impl SigningKey {
     /// Whether this key signed the token, with RS256 whatever its header says.
     pub(super) fn signed(&self, token: &Signed<'_>) -> bool {
-        token.signature.len() == self.signature_chars
-            && crypto::verify(
-                token.signature,
-                token.text.as_bytes(),
-                &self.key,
-                Algorithm::RS256,
-            )
-            .unwrap_or(false)
+        let verify = || {
+            let text = token.text.as_bytes();
+            crypto::verify(token.signature, text, &self.key, Algorithm::RS256).unwrap_or(false)
+        };
+        token.signature.len() == self.signature_chars && self.checked.or_verify(token, verify)
     }
 }
 

@@ -12,6 +12,7 @@
 //! What is accepted is decided here; which code and text a refusal has is Convex's contract.
 
 mod admission;
+mod checked;
 mod claims;
 mod config;
 mod error;
