@@ -17,8 +17,8 @@ use crate::source::Source;
 use crate::teller::Teller;
 use crate::writer::Writer;
 
-/// Chunks of records between source and writer. A chunk is bounded in records and bytes.
-const CHUNKS_MAX: usize = 8;
+/// Chunks of records between source and writer. A chunk is bounded by the source's credit.
+const CHUNKS_MAX: usize = 4;
 /// Commits that a slow listener may be behind before it is told that it missed some.
 const COMMITS_MAX: usize = 64;
 

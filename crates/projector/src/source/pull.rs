@@ -1,13 +1,13 @@
 //! Pulling: asking for records, accounting for what comes, handing it over in chunks.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::{Message, StatusCode};
 use bytes::Bytes;
-use domain::Checkpoint;
+use domain::{Checkpoint, Fingerprint};
 use futures::StreamExt;
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::attach::{Attached, bounds, stream_info};
@@ -37,7 +37,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Records taken from the connection at once.
 const READY_MAX: usize = 1_024;
-/// Bytes in a chunk; one record always fits.
+/// Records, or bytes of them, that are worth a hand-over of their own.
+const CHUNK_RECORDS: usize = 512;
 const CHUNK_BYTES: usize = 1024 * 1024;
 /// Bound on giving a request to the client, whose queue may be full.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
@@ -56,15 +57,15 @@ struct Pulling<'a> {
 impl Source {
     /// Reads until something ends the attachment.
     pub(super) async fn pull(&mut self, link: &Link, attached: Attached) -> End {
-        let mut waiting = VecDeque::new();
+        let mut waiting = Waiting::default();
         let end = match self.try_pull(link, attached, &mut waiting).await {
             Ok(end) | Err(end) => end,
         };
         // What was accounted for before the end is good, and the position is behind it.
-        for feed in waiting {
-            if self.feed.send(feed).await.is_err() {
-                return End::Stopped;
-            }
+        if let Some(feed) = waiting.take()
+            && self.feed.send(feed).await.is_err()
+        {
+            return End::Stopped;
         }
         end
     }
@@ -73,7 +74,7 @@ impl Source {
         &mut self,
         link: &Link,
         attached: Attached,
-        waiting: &mut VecDeque<Feed>,
+        waiting: &mut Waiting,
     ) -> Result<End, End> {
         let mut position = attached.position;
         let inbox = link.client.new_inbox();
@@ -87,20 +88,20 @@ impl Source {
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked = Instant::now();
         loop {
-            // Credit is the only brake: with chunks still waiting for the writer, nothing is asked.
-            if waiting.is_empty() && pulling.ledger.credit() <= PULL_RECORDS / 2 {
+            // Credit is the only brake: with a chunk waiting for the writer, nothing is asked.
+            if !waiting.is_chunk() && pulling.ledger.credit() <= PULL_RECORDS / 2 {
                 pulling.ask().await?;
             }
             tokio::select! {
-                chunk = messages.next() => {
-                    let chunk = chunk.ok_or(Doubt::SubscriptionEnded)?;
-                    let taken = pulling.take(chunk, waiting, &mut position);
+                messages = messages.next() => {
+                    let messages = messages.ok_or(Doubt::SubscriptionEnded)?;
+                    let taken = pulling.take(messages, waiting, &mut position);
                     self.position = Some(position.clone());
                     taken?;
                 }
-                room = self.feed.reserve(), if !waiting.is_empty() => {
-                    let Ok(room) = room else { return Ok(End::Stopped) };
-                    if let Some(feed) = waiting.pop_front() {
+                room = room(&self.feed, waiting.is_chunk()), if !waiting.records.is_empty() => {
+                    let Some(room) = room else { return Ok(End::Stopped) };
+                    if let Some(feed) = waiting.take() {
                         room.send(feed);
                     }
                 }
@@ -167,30 +168,29 @@ impl<'a> Pulling<'a> {
         }
     }
 
-    /// Accounts for messages; records go to `waiting` in chunks.
+    /// Accounts for messages; records go to `waiting`, and the position goes behind them.
     fn take(
         &mut self,
         messages: Vec<Message>,
-        waiting: &mut VecDeque<Feed>,
+        waiting: &mut Waiting,
         position: &mut Checkpoint,
     ) -> Result<(), End> {
         let now = Instant::now();
-        let mut records = Vec::with_capacity(messages.len());
-        let mut bytes: usize = 0;
+        let mut last = None;
         let mut end = Ok(());
         for message in messages {
             if let Some(status) = message.status {
                 end = self.status(status, &message, now);
             } else {
-                let length = message.length;
+                let bytes = message.length;
                 match self.record(message, now) {
                     Ok(record) => {
-                        records.push(record);
-                        bytes = bytes.saturating_add(length);
-                        if CHUNK_BYTES <= bytes {
-                            hand_over(&mut records, waiting, position);
-                            bytes = 0;
-                        }
+                        let Record {
+                            sequence, time_ns, ..
+                        } = record;
+                        last = Some(Fingerprint { sequence, time_ns });
+                        waiting.records.push(record);
+                        waiting.bytes = waiting.bytes.saturating_add(bytes);
                     }
                     Err(doubt) => end = Err(doubt.into()),
                 }
@@ -199,7 +199,9 @@ impl<'a> Pulling<'a> {
                 break;
             }
         }
-        hand_over(&mut records, waiting, position);
+        if let Some(last) = last {
+            *position = position.advanced(last);
+        }
         end
     }
 
@@ -267,11 +269,35 @@ fn ends_pull(said: &str) -> bool {
         || said.to_ascii_lowercase().starts_with("exceeded maxwaiting")
 }
 
-/// Makes a chunk of `records` and moves the position behind it.
-fn hand_over(records: &mut Vec<Record>, waiting: &mut VecDeque<Feed>, position: &mut Checkpoint) {
-    if let Some(last) = records.last() {
-        let (sequence, time_ns) = (last.sequence, last.time_ns);
-        *position = position.advanced(domain::Fingerprint { sequence, time_ns });
-        waiting.push_back(Feed::Records(std::mem::take(records)));
+/// Records that are accounted for and not handed over yet. Bounded by credit.
+#[derive(Default)]
+struct Waiting {
+    records: Vec<Record>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// Whether there is enough for the writer to be busy with.
+    fn is_chunk(&self) -> bool {
+        CHUNK_RECORDS <= self.records.len() || CHUNK_BYTES <= self.bytes
     }
+
+    fn take(&mut self) -> Option<Feed> {
+        self.bytes = 0;
+        let records = std::mem::take(&mut self.records);
+        if records.is_empty() {
+            None
+        } else {
+            Some(Feed::Records(records))
+        }
+    }
+}
+
+/// Room for a chunk as soon as there is any; for less than a chunk only once the writer has nothing
+/// else to do. Few records go at once when it is quiet, and many together when it is not.
+async fn room(feed: &mpsc::Sender<Feed>, is_chunk: bool) -> Option<mpsc::Permit<'_, Feed>> {
+    if is_chunk {
+        return feed.reserve().await.ok();
+    }
+    feed.reserve_many(feed.max_capacity()).await.ok()?.next()
 }
