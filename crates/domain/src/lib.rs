@@ -1,16 +1,16 @@
 //! What users and profiles are, and how events change them.
 //!
-//! The whole meaning of the stream lives here, as pure code: bytes become an event ([`decode`]), an
-//! event changes a [`State`] ([`apply`]), a place in the stream is trusted or refused
+//! The whole meaning of the stream lives here, as pure code: bytes become an event ([`decode()`]), an
+//! event changes a [`State`] ([`apply()`]), a place in the stream is trusted or refused
 //! ([`position`]). `schemas/README.md` is the contract for producers; this crate is what it does.
 //!
 //! Invariants:
 //!
-//! - **D1** [`apply`] is total and pure: no clock, no randomness, no I/O, no configuration. Trouble
+//! - **D1** [`apply()`] is total and pure: no clock, no randomness, no I/O, no configuration. Trouble
 //!   with an event is an [`Outcome`], never an error; the only errors are those of the state's store.
 //! - **D2** No type here is a wire or disk format.
 //! - **D3** An id that exists is valid.
-//! - **D4** [`decode`] never panics, on any bytes.
+//! - **D4** [`decode()`] never panics, on any bytes.
 //! - **D5** Nothing personal is printed: `Debug` of a profile, an identity or a record shows no text.
 
 mod apply;

@@ -166,7 +166,7 @@ impl ParkedSummary {
 
 /// Where the fold keeps what it knows. What is put is seen by the calls after it.
 ///
-/// An implementation need not understand any of it: all rules are in [`crate::apply`].
+/// An implementation need not understand any of it: all rules are in [`crate::apply()`].
 pub trait State {
     /// What the store behind it fails with.
     type Error;
