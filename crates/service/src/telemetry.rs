@@ -38,7 +38,8 @@ impl LogFormat {
 pub fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter: EnvFilter = filter.parse().context("--log is not a list of levels")?;
     let discreet = filter_fn(|line| {
-        *line.level() <= Level::INFO || OURS.iter().any(|ours| line.target().starts_with(ours))
+        let of = |names: &[&str]| names.iter().any(|name| line.target().starts_with(name));
+        of(&OURS) || (*line.level() <= Level::INFO && !of(&TOLD_BY_US))
     });
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
@@ -50,6 +51,9 @@ pub fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
         .try_init()
         .context("the log cannot be started")
 }
+
+/// Crates that report every attempt at what we report once.
+const TOLD_BY_US: [&str; 1] = ["async_nats"];
 
 /// The crates whose lines are known to hold nothing personal.
 const OURS: [&str; 6] = [
