@@ -125,16 +125,16 @@ impl Record {
     }
 }
 
+/// Headers are kept in the order of their names: clients list them in any, another one each time.
 impl From<&RecordRef<'_>> for Record {
     fn from(record: &RecordRef<'_>) -> Self {
+        let mut headers = record.headers.to_vec();
+        headers.sort_by_key(|(name, _)| *name);
+        let headers = headers.into_iter();
         Self {
             sequence: record.sequence,
             subject: record.subject.into(),
-            headers: record
-                .headers
-                .iter()
-                .map(|(n, v)| ((*n).into(), (*v).into()))
-                .collect(),
+            headers: headers.map(|(n, v)| (n.into(), v.into())).collect(),
             payload: record.payload.into(),
         }
     }

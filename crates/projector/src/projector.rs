@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use domain::Progress;
-use read_model::{CommitError, Committed, ReadModel};
+use read_model::{Changes, CommitError, Committed, ReadModel};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinError;
@@ -46,6 +46,7 @@ pub struct Handle {
     pub progress: watch::Receiver<Progress>,
     /// Every commit, after it is durable. A receiver that lags learns that it missed some.
     pub commits: broadcast::Sender<Arc<Committed>>,
+    teller: Teller,
 }
 
 /// Folds one stream into one read model.
@@ -55,31 +56,80 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Prepares a projector; [`Projector::run`] starts it.
+    /// Prepares a projector of the rows that are served; [`Projector::run`] starts it.
     pub fn new(config: Config, model: ReadModel) -> (Self, Handle) {
-        let reader = model.reader();
-        let (teller, progress) = Teller::new(Progress {
-            checkpoint: reader.checkpoint(),
-            was_live: reader.was_live(),
-            ..Progress::default()
-        });
-        let (feed, records) = mpsc::channel(CHUNKS_MAX);
+        let (teller, progress) = Teller::new(progress_of(&model), true);
         let (commits, _) = broadcast::channel(COMMITS_MAX);
+        let handle = Handle {
+            progress,
+            commits: commits.clone(),
+            teller: teller.clone(),
+        };
+        (Self::of(config, model, teller, commits, None), handle)
+    }
+
+    /// Prepares a projector that goes on for one that ended, with its rows or with others, and tells
+    /// whom that one told: how far the rows are, and that every answer may have changed.
+    ///
+    /// What `model`'s rows say must be what readers see by now.
+    pub fn in_place_of(handle: &Handle, config: Config, model: ReadModel) -> Self {
+        let before = handle.progress.borrow().clone();
+        let progress = progress_of(&model);
+        let tail = before.tail.filter(|_| {
+            let stream = |progress: &Progress| progress.checkpoint.clone().map(|held| held.stream);
+            stream(&before) == stream(&progress)
+        });
+        let checkpoint = progress.checkpoint.clone();
+        handle.teller.replaced(Progress { tail, ..progress });
+        if let Some(checkpoint) = checkpoint {
+            let changes = Changes::everything();
+            // Nobody listening is no fault: there may be no live subscription.
+            let _ = handle.commits.send(Arc::new(Committed {
+                checkpoint,
+                changes,
+            }));
+        }
+        let (teller, commits) = (handle.teller.clone(), handle.commits.clone());
+        Self::of(config, model, teller, commits, None)
+    }
+
+    /// Prepares a projector of rows that nobody is served: to the sequence `until` and no further, or
+    /// on with the stream without. Nothing of it is told in metrics.
+    pub fn beside(
+        config: Config,
+        model: ReadModel,
+        until: Option<u64>,
+    ) -> (Self, watch::Receiver<Progress>) {
+        let (teller, progress) = Teller::new(progress_of(&model), false);
+        let (commits, _) = broadcast::channel(COMMITS_MAX);
+        (Self::of(config, model, teller, commits, until), progress)
+    }
+
+    fn of(
+        config: Config,
+        model: ReadModel,
+        teller: Teller,
+        commits: broadcast::Sender<Arc<Committed>>,
+        until: Option<u64>,
+    ) -> Self {
+        let (feed, records) = mpsc::channel(CHUNKS_MAX);
         let limits = config.limits;
-        let position = reader.checkpoint();
+        let position = model.reader().checkpoint();
         let source = Source::new(config, position, feed, teller.clone());
         let writer = Writer {
             model,
             feed: records,
             teller,
-            commits: commits.clone(),
+            commits,
             limits,
+            until,
         };
-        (Self { source, writer }, Handle { progress, commits })
+        Self { source, writer }
     }
 
-    /// Runs until it is stopped or cannot write. Stopping commits what was handed over.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), ProjectorError> {
+    /// Runs until it is stopped, is as far as it was to come, or cannot write. Stopping commits what was
+    /// handed over. Gives the read model back.
+    pub async fn run(self, stop: CancellationToken) -> Result<ReadModel, ProjectorError> {
         let Self { source, writer } = self;
         let reading = runtime()?;
         let writing = runtime()?;
@@ -94,8 +144,17 @@ impl Projector {
         let ended = tokio::task::spawn_blocking(move || (source.join(), writer.join()));
         let (source, writer) = ended.await.map_err(ProjectorError::CutOff)?;
         source.map_err(|_panic| ProjectorError::Panicked("source"))?;
-        writer.map_err(|_panic| ProjectorError::Panicked("writer"))??;
-        Ok(())
+        let model = writer.map_err(|_panic| ProjectorError::Panicked("writer"))??;
+        Ok(model)
+    }
+}
+
+fn progress_of(model: &ReadModel) -> Progress {
+    let reader = model.reader();
+    Progress {
+        checkpoint: reader.checkpoint(),
+        was_live: reader.was_live(),
+        ..Progress::default()
     }
 }
 

@@ -10,18 +10,36 @@ use crate::metrics::{APPLIED, LAG, PHASE, TAIL};
 
 /// Changes the progress that everybody watches.
 #[derive(Clone)]
-pub(crate) struct Teller(Arc<watch::Sender<Progress>>);
+pub(crate) struct Teller {
+    progress: Arc<watch::Sender<Progress>>,
+    /// Whether it is the progress of the rows that are served: of no other are metrics told.
+    is_served: bool,
+}
 
 impl Teller {
-    pub(crate) fn new(start: Progress) -> (Self, watch::Receiver<Progress>) {
+    pub(crate) fn new(start: Progress, is_served: bool) -> (Self, watch::Receiver<Progress>) {
         let (sender, receiver) = watch::channel(start);
-        (Self(Arc::new(sender)), receiver)
+        let progress = Arc::new(sender);
+        (
+            Self {
+                progress,
+                is_served,
+            },
+            receiver,
+        )
+    }
+
+    pub(crate) fn is_served(&self) -> bool {
+        self.is_served
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {
-        self.0.send_modify(|progress| {
+        self.progress.send_modify(|progress| {
             let before = progress.phase.word();
             change(progress);
+            if !self.is_served {
+                return;
+            }
             let now = progress.phase.word();
             if before != now {
                 tracing::info!(phase = now, applied = progress.applied(), "phase is {now}");
@@ -35,13 +53,18 @@ impl Teller {
         });
     }
 
+    /// Other rows are served from now on, and this is how far they are.
+    pub(crate) fn replaced(&self, by: Progress) {
+        self.change(|progress| *progress = by);
+    }
+
     /// The stream is verified and its tail was `tail`.
-    pub(crate) fn attached(&self, applied: u64, tail: u64) {
+    pub(crate) fn attached(&self, applied: u64, tail: u64, is_at_end: bool) {
         self.change(|progress| {
             progress.connection = Connection::Connected;
             progress.detail = None;
             progress.tail = Some(tail);
-            progress.phase = if applied < tail {
+            progress.phase = if applied < tail && !is_at_end {
                 Phase::CatchingUp { target: tail }
             } else {
                 Phase::Live
@@ -72,14 +95,15 @@ impl Teller {
         self.change(|progress| progress.tail = progress.tail.max(Some(tail)));
     }
 
-    /// Rows up to this checkpoint are durable.
-    pub(crate) fn committed(&self, checkpoint: Checkpoint) {
+    /// Rows up to this checkpoint are durable; nothing is behind it if `is_at_end`. The tail's own
+    /// message may have been deleted.
+    pub(crate) fn committed(&self, checkpoint: Checkpoint, is_at_end: bool) {
         self.change(|progress| {
             let applied = checkpoint.sequence();
             progress.tail = progress.tail.max(Some(applied));
             progress.checkpoint = Some(checkpoint);
             if let Phase::CatchingUp { target } = progress.phase
-                && applied >= target
+                && (is_at_end || applied >= target)
             {
                 progress.phase = Phase::Live;
                 progress.was_live = true;
@@ -89,14 +113,14 @@ impl Teller {
 
     /// The tail that catching up leads to.
     pub(crate) fn target(&self) -> Option<u64> {
-        match self.0.borrow().phase {
+        match self.progress.borrow().phase {
             Phase::CatchingUp { target } => Some(target),
             Phase::Starting | Phase::Live | Phase::Blocked(_) => None,
         }
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.0.borrow().phase == Phase::Live
+        self.progress.borrow().phase == Phase::Live
     }
 }
 

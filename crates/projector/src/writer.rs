@@ -16,6 +16,8 @@ use crate::teller::Teller;
 pub(crate) struct Record {
     pub(crate) sequence: Sequence,
     pub(crate) time_ns: i64,
+    /// The server had no other behind it when it sent this one.
+    pub(crate) is_last: bool,
     pub(crate) message: async_nats::Message,
 }
 
@@ -27,6 +29,8 @@ pub(crate) enum Feed {
         stream: StreamId,
         /// Its tail at that moment.
         tail: u64,
+        /// Nothing is left to read before that tail.
+        is_at_end: bool,
     },
     /// Records, each behind the one before.
     Records(Vec<Record>),
@@ -39,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) teller: Teller,
     pub(crate) commits: broadcast::Sender<Arc<Committed>>,
     pub(crate) limits: BatchLimits,
+    /// The last sequence to apply; it ends there. It goes on with the stream without.
+    pub(crate) until: Option<u64>,
 }
 
 /// Why a batch ends, and what comes next.
@@ -48,15 +54,17 @@ enum Next {
 }
 
 impl Writer {
-    /// Runs until the source is gone; what it handed over by then is committed.
-    pub(crate) async fn run(mut self) -> Result<(), CommitError> {
+    /// Runs until the source is gone, or to the last sequence asked for; what was handed over by then
+    /// is committed. Gives the read model back.
+    pub(crate) async fn run(mut self) -> Result<ReadModel, CommitError> {
         let mut next = self.feed.recv().await;
         while let Some(feed) = next.take() {
             let after = match feed {
-                Feed::Attached { stream, tail } => {
-                    self.attached(stream, tail)?;
-                    Next::Feed(None)
-                }
+                Feed::Attached {
+                    stream,
+                    tail,
+                    is_at_end,
+                } => self.attached(stream, tail, is_at_end)?,
                 Feed::Records(records) => self.batch(records).await?,
             };
             next = match after {
@@ -65,21 +73,33 @@ impl Writer {
                 Next::Closed => None,
             };
         }
-        Ok(())
+        Ok(self.model)
     }
 
     /// Remembers the stream before its first record, so that another one is recognised even then.
-    fn attached(&mut self, stream: StreamId, tail: u64) -> Result<(), CommitError> {
+    fn attached(
+        &mut self,
+        stream: StreamId,
+        tail: u64,
+        is_at_end: bool,
+    ) -> Result<Next, CommitError> {
         let batch = self.model.begin();
         let mut applied = batch.checkpoint().map_or(0, Checkpoint::sequence);
         if batch.checkpoint().is_none() {
             let committed = batch.commit(Checkpoint::start_of(stream))?;
             applied = committed.checkpoint.sequence();
-            self.teller.committed(committed.checkpoint);
+            self.teller.committed(committed.checkpoint, false);
         }
-        self.teller.attached(applied, tail);
+        self.teller.attached(applied, tail, is_at_end);
         self.note_live()?;
-        Ok(())
+        let is_done = self
+            .until
+            .is_some_and(|until| is_at_end || until <= applied);
+        Ok(if is_done {
+            Next::Closed
+        } else {
+            Next::Feed(None)
+        })
     }
 
     fn note_live(&mut self) -> Result<(), StorageError> {
@@ -96,14 +116,14 @@ impl Writer {
     /// or its bounds; otherwise it is what is at hand.
     async fn batch(&mut self, records: Vec<Record>) -> Result<Next, CommitError> {
         let target = self.teller.target();
-        let until = Instant::now() + self.limits.time_max;
-        let mut gathering = Gathering::new(self.model.begin());
+        let time_max = Instant::now() + self.limits.time_max;
+        let mut gathering = Gathering::new(self.model.begin(), self.until);
         gathering.take(&records)?;
         let mut next = Next::Feed(None);
         while !gathering.is_enough(&self.limits, target) {
             let feed = match target {
                 None => self.feed.try_recv().ok(),
-                Some(_) => match timeout_at(until, self.feed.recv()).await {
+                Some(_) => match timeout_at(time_max, self.feed.recv()).await {
                     Ok(None) => {
                         next = Next::Closed;
                         None
@@ -121,16 +141,30 @@ impl Writer {
                 }
             }
         }
+        if gathering.is_done {
+            next = Next::Closed;
+        }
         let started = Instant::now();
+        let is_at_end = gathering.is_at_end;
         if let Some(committed) = gathering.commit()? {
             histogram!(COMMIT).record(started.elapsed());
-            self.tell(committed);
+            self.tell(committed, is_at_end);
             self.note_live()?;
         }
         Ok(next)
     }
 
-    fn tell(&self, committed: Committed) {
+    fn tell(&self, committed: Committed, is_at_end: bool) {
+        if self.teller.is_served() {
+            self.tell_metrics();
+        }
+        self.teller
+            .committed(committed.checkpoint.clone(), is_at_end);
+        // Nobody listening is no fault: there may be no live subscription.
+        let _ = self.commits.send(Arc::new(committed));
+    }
+
+    fn tell_metrics(&self) {
         let totals = self.model.reader().totals();
         for (outcome, times) in totals.outcomes.iter() {
             let (outcome, reason) = if let Outcome::Parked(reason) = outcome {
@@ -141,9 +175,6 @@ impl Writer {
             counter!(OUTCOMES, "outcome" => outcome, "reason" => reason).absolute(times);
         }
         gauge!(PARKED).set(u32::try_from(totals.parked_records).map_or(f64::MAX, f64::from));
-        self.teller.committed(committed.checkpoint.clone());
-        // Nobody listening is no fault: there may be no live subscription.
-        let _ = self.commits.send(Arc::new(committed));
     }
 }
 
@@ -153,59 +184,86 @@ struct Gathering<'m> {
     records: u32,
     bytes: usize,
     last: Option<Fingerprint>,
+    until: Option<u64>,
+    /// What was asked for is in; the records behind it are not taken.
+    is_done: bool,
+    /// The stream had nothing behind the last record.
+    is_at_end: bool,
 }
 
 impl<'m> Gathering<'m> {
-    fn new(batch: Batch<'m>) -> Self {
+    fn new(batch: Batch<'m>, until: Option<u64>) -> Self {
         Self {
             batch,
             records: 0,
             bytes: 0,
             last: None,
+            until,
+            is_done: false,
+            is_at_end: false,
         }
     }
 
     fn take(&mut self, records: &[Record]) -> Result<(), StorageError> {
-        for Record {
-            sequence,
-            time_ns,
-            message,
-        } in records
-        {
-            let headers: Vec<(&str, &str)> = message
-                .headers
-                .iter()
-                .flat_map(async_nats::HeaderMap::iter)
-                .flat_map(|(name, values)| {
-                    values
-                        .iter()
-                        .map(|value| (AsRef::<str>::as_ref(name), value.as_str()))
-                })
-                .collect();
-            let record = RecordRef {
-                sequence: *sequence,
-                subject: &message.subject,
-                headers: &headers,
-                payload: &message.payload,
-            };
-            let outcome = apply(&mut self.batch, &record)?;
-            warn_of(outcome, &record);
-            self.records = self.records.saturating_add(1);
-            self.bytes = self.bytes.saturating_add(message.payload.len());
-            self.last = Some(Fingerprint {
-                sequence: *sequence,
-                time_ns: *time_ns,
-            });
+        for record in records {
+            let sequence = record.sequence.get();
+            if self.until.is_some_and(|until| until < sequence) {
+                self.is_done = true;
+                break;
+            }
+            self.apply(record)?;
+            self.is_at_end = record.is_last;
+            self.is_done = self
+                .until
+                .is_some_and(|until| until == sequence || record.is_last);
         }
         Ok(())
     }
 
+    fn apply(&mut self, record: &Record) -> Result<(), StorageError> {
+        let Record {
+            sequence,
+            time_ns,
+            message,
+            ..
+        } = record;
+        let headers: Vec<(&str, &str)> = message
+            .headers
+            .iter()
+            .flat_map(async_nats::HeaderMap::iter)
+            .flat_map(|(name, values)| {
+                values
+                    .iter()
+                    .map(|value| (AsRef::<str>::as_ref(name), value.as_str()))
+            })
+            .collect();
+        let record = RecordRef {
+            sequence: *sequence,
+            subject: &message.subject,
+            headers: &headers,
+            payload: &message.payload,
+        };
+        let outcome = apply(&mut self.batch, &record)?;
+        warn_of(outcome, &record);
+        self.records = self.records.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(message.payload.len());
+        self.last = Some(Fingerprint {
+            sequence: *sequence,
+            time_ns: *time_ns,
+        });
+        Ok(())
+    }
+
     fn is_enough(&self, limits: &BatchLimits, target: Option<u64>) -> bool {
+        if self.is_done {
+            return true;
+        }
         let Some(target) = target else {
             return self.records >= limits.live_records_max;
         };
         let mean = self.bytes / usize::try_from(self.records.max(1)).unwrap_or(usize::MAX);
-        self.last.is_some_and(|last| target <= last.sequence.get())
+        self.is_at_end
+            || self.last.is_some_and(|last| target <= last.sequence.get())
             || limits.memory_bytes_max <= self.batch.memory_bytes(mean)
     }
 

@@ -22,11 +22,20 @@ const INACTIVE_AFTER: Duration = Duration::from_mins(5);
 pub(crate) struct Attached {
     pub(crate) position: Checkpoint,
     pub(crate) tail: u64,
+    /// Nothing is left to read: what stood between position and tail was deleted.
+    pub(crate) is_at_end: bool,
 }
 
 /// Any answer whose content does not matter.
 #[derive(Deserialize)]
 struct Anything {}
+
+/// What a new consumer says of itself.
+#[derive(Deserialize)]
+struct Created {
+    /// Records that it has to deliver.
+    num_pending: u64,
+}
 
 pub(crate) async fn attach(
     link: &Link,
@@ -34,7 +43,7 @@ pub(crate) async fn attach(
     position: Option<&Checkpoint>,
 ) -> Result<Attached, End> {
     let applied = position.map_or(0, Checkpoint::sequence);
-    create_consumer(link, config, applied.saturating_add(1)).await?;
+    let created = create_consumer(link, config, applied.saturating_add(1)).await?;
     let info = stream_info(link, config).await?;
     let bounds = bounds(&info)?;
     let position = match position {
@@ -47,6 +56,7 @@ pub(crate) async fn attach(
     Ok(Attached {
         position,
         tail: bounds.last,
+        is_at_end: created.num_pending == 0,
     })
 }
 
@@ -80,7 +90,11 @@ pub(super) fn bounds(info: &stream::Info) -> Result<LogBounds, End> {
 }
 
 /// Another consumer of our name can only be one that we left behind.
-async fn create_consumer(link: &Link, config: &Config, start_sequence: u64) -> Result<(), End> {
+async fn create_consumer(
+    link: &Link,
+    config: &Config,
+    start_sequence: u64,
+) -> Result<Created, End> {
     leave(link, config).await;
     let consumer = pull::Config {
         name: Some(config.consumer.clone()),
@@ -97,10 +111,8 @@ async fn create_consumer(link: &Link, config: &Config, start_sequence: u64) -> R
         "action": "create",
     });
     let subject = format!("CONSUMER.CREATE.{}.{}", config.stream, config.consumer);
-    let created = link.request::<Anything>(subject, &request).await;
-    created
-        .map(|_| ())
-        .map_err(|fault| unreadable(link, config, fault))
+    let created = link.request(subject, &request).await;
+    created.map_err(|fault| unreadable(link, config, fault))
 }
 
 /// Compares the latest message of the stream that we know by its time. A message that was deleted

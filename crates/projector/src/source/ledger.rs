@@ -56,6 +56,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) sequence: u64,
     pub(crate) number: u64,
     pub(crate) time_ns: i64,
+    /// Records behind it that the server could send at that moment.
+    pub(crate) pending: u64,
 }
 
 impl<'a> Delivery<'a> {
@@ -73,6 +75,7 @@ impl<'a> Delivery<'a> {
             sequence: tokens.next()?.parse().ok()?,
             number: tokens.next()?.parse().ok()?,
             time_ns: tokens.next()?.parse().ok()?,
+            pending: tokens.next()?.parse().ok()?,
         })
     }
 }
@@ -206,6 +209,7 @@ mod tests {
             sequence,
             number,
             time_ns: 5,
+            pending: 0,
         }
     }
 

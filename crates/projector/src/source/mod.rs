@@ -84,11 +84,13 @@ impl Source {
         let mut pause = Pause::default();
         let mut silences = 0;
         let mut told = None;
+        let feed = self.feed.clone();
         loop {
             let started = Instant::now();
             let from = self.position.clone();
             let end = tokio::select! {
                 () = stop.cancelled() => End::Stopped,
+                () = feed.closed() => End::Stopped,
                 end = self.attachment(&mut link) => end,
             };
             if started.elapsed() >= GOOD_AFTER || from != self.position {
@@ -130,6 +132,7 @@ impl Source {
             }
             tokio::select! {
                 () = stop.cancelled() => break,
+                () = feed.closed() => break,
                 () = sleep(wait) => {}
             }
         }
@@ -153,14 +156,14 @@ impl Source {
         let attached = attach::attach(link, &self.config, self.position.as_ref()).await?;
         let position = attached.position.clone();
         let stream = position.stream.clone();
-        let tail = attached.tail;
+        let (tail, is_at_end) = (attached.tail, attached.is_at_end);
         self.position = Some(position);
-        if self
-            .feed
-            .send(Feed::Attached { stream, tail })
-            .await
-            .is_err()
-        {
+        let told = Feed::Attached {
+            stream,
+            tail,
+            is_at_end,
+        };
+        if self.feed.send(told).await.is_err() {
             return Ok(End::Stopped);
         }
         tracing::info!(

@@ -218,6 +218,7 @@ impl<'a> Pulling<'a> {
         Ok(Record {
             sequence: place.sequence,
             time_ns: place.time_ns,
+            is_last: delivery.pending == 0,
             message,
         })
     }

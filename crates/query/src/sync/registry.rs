@@ -89,6 +89,9 @@ impl Registry {
 
     /// Wakes whom a commit may concern.
     pub(super) fn wake(&self, changes: &Changes) {
+        if changes.everything {
+            return self.wake_all();
+        }
         let followers = self.lock();
         let users = followers.by_user.wake(&changes.users);
         let identities = followers.by_identity.wake(&changes.identities);

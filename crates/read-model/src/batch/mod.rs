@@ -58,6 +58,18 @@ pub struct Changes {
     pub users: Vec<UserId>,
     /// Identities that map to another user than before, or to none, sorted.
     pub identities: Vec<WorkosUserId>,
+    /// Or anybody: other rows than before are served.
+    pub everything: bool,
+}
+
+impl Changes {
+    /// Every answer may have changed.
+    pub fn everything() -> Self {
+        Self {
+            everything: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// What a commit made durable.
@@ -143,7 +155,11 @@ impl<'m> Batch<'m> {
             .collect();
         users.sort_unstable();
         identities.sort_unstable();
-        Changes { users, identities }
+        Changes {
+            users,
+            identities,
+            everything: false,
+        }
     }
 }
 
