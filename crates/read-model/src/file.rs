@@ -2,25 +2,24 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use redb::backends::FileBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
 
 use crate::batch::Batch;
 use crate::meta;
 use crate::reader::{Reader, Snapshot};
 use crate::tables::{AWAITING, LAYOUT, META, OWNERS, PARKED, PROFILES, USERS};
-use crate::{OpenError, StorageError};
+use crate::{OpenError, Place, StorageError, place};
 
-/// The file's name in its folder.
-pub const FILE_NAME: &str = "read-model.redb";
-
-/// What a file that is being made is called until it is whole.
-const UNFINISHED_NAME: &str = "read-model.redb.unfinished";
+/// Longest wait for readers of a file that another one took the place of. They take microseconds.
+const READERS_MAX: Duration = Duration::from_secs(10);
 
 /// How the file is used.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +43,19 @@ pub struct ReadModel {
 }
 
 impl ReadModel {
-    /// Opens the read model of a folder; makes the folder (0700) and the file (0600) as needed.
+    /// Opens the live read model of a folder; makes the folder (0700) and the file (0600) as needed.
     ///
-    /// A crash while the file is made leaves nothing that a later call could mistake for it.
+    /// A crash while the file is made leaves nothing that a later call could mistake for it, and one
+    /// while another file took its place is brought to its end.
     pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
+        let model = Self::open_at(folder, Place::Live, options)?;
+        // Not before the file is locked: another process may be at it.
+        place::finish(folder)?;
+        Ok(model)
+    }
+
+    /// Opens the read model of a place in a folder, or makes it.
+    pub fn open_at(folder: &Path, place: Place, options: Options) -> Result<Self, OpenError> {
         if !folder.is_dir() {
             DirBuilder::new()
                 .recursive(true)
@@ -55,17 +63,32 @@ impl ReadModel {
                 .create(folder)
                 .map_err(failed("create the folder", folder))?;
         }
-        let path = folder.join(FILE_NAME);
-        if !path.try_exists().map_err(failed("look for", &path))? {
+        let path = place.path(folder);
+        if !place.is_there(folder)? {
             create(folder, &path, options)?;
         }
         let file = open_file(OpenOptions::new().read(true).write(true), &path)?;
-        Self::of_database(open_database(file, &path, options)?, &path)
+        let opened = inode(file.metadata(), &path)?;
+        let database = open_database(file, &path, options)?;
+        if opened != inode(path.metadata(), &path)? {
+            // Its owner put another in its place between our opening and our locking.
+            return Err(OpenError::InUse { path });
+        }
+        Self::of_database(database, &path)
+    }
+
+    /// A read model that is in memory alone and goes with its handle: for replays in tests.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        Self::on_backend(InMemoryBackend::new())
     }
 
     /// Opens a read model on any storage, empty or not; for tests.
     #[cfg(feature = "testing")]
     pub fn on_storage(storage: impl redb::StorageBackend) -> Result<Self, OpenError> {
+        Self::on_backend(storage)
+    }
+
+    fn on_backend(storage: impl redb::StorageBackend) -> Result<Self, OpenError> {
         let path = Path::new("storage");
         let builder = builder(Options::default());
         let database = builder
@@ -96,11 +119,18 @@ impl ReadModel {
         })
     }
 
-    /// Removes the read model of a folder, to be built again. Whoever has it open keeps it.
-    pub fn discard(folder: &Path) -> Result<(), OpenError> {
-        let path = folder.join(FILE_NAME);
-        remove_if_there(&path)?;
-        sync_folder(folder)
+    /// Gives the readers of `old` these rows from now on, then closes `old` and gives back its file.
+    ///
+    /// A read that is under way ends with the rows it began with; none fails, none waits. Readers
+    /// that this model itself gave out before go on seeing the rows of now, and no later ones.
+    pub fn succeed(&mut self, old: Self) {
+        let replaced = old.current.swap(self.current.load_full());
+        self.current = Arc::clone(&old.current);
+        // A read fails when its file is closed under it.
+        let until = Instant::now() + READERS_MAX;
+        while 1 < Arc::strong_count(&replaced) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// A reader of what is committed, now and later.
@@ -155,8 +185,8 @@ fn builder(options: Options) -> Builder {
 
 /// Makes the file under another name and renames it when it is whole and on disk (R6).
 fn create(folder: &Path, path: &Path, options: Options) -> Result<(), OpenError> {
-    let unfinished = folder.join(UNFINISHED_NAME);
-    remove_if_there(&unfinished)?;
+    let unfinished = path.with_added_extension("unfinished");
+    place::remove_if_there(&unfinished)?;
     let how = OpenOptions::new()
         .read(true)
         .write(true)
@@ -169,7 +199,12 @@ fn create(folder: &Path, path: &Path, options: Options) -> Result<(), OpenError>
     let file = open_file(OpenOptions::new().read(true), &unfinished)?;
     file.sync_all().map_err(failed("sync", &unfinished))?;
     fs::rename(&unfinished, path).map_err(failed("rename", &unfinished))?;
-    sync_folder(folder)
+    place::sync_folder(folder)
+}
+
+fn inode(of: io::Result<fs::Metadata>, path: &Path) -> Result<(u64, u64), OpenError> {
+    let of = of.map_err(failed("look at", path))?;
+    Ok((of.dev(), of.ino()))
 }
 
 fn open_file(how: &OpenOptions, path: &Path) -> Result<File, OpenError> {
@@ -221,20 +256,7 @@ fn layout_of(database: &Database) -> Result<Option<u32>, StorageError> {
     }))
 }
 
-fn remove_if_there(path: &Path) -> Result<(), OpenError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(failed("remove", path)),
-    }
-}
-
-fn sync_folder(folder: &Path) -> Result<(), OpenError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed("sync", folder))
-}
-
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = PathBuf::from(path);
     move |source| OpenError::Folder {
         doing,

@@ -12,15 +12,18 @@
 //! - **R4** A file of another layout is never read or migrated. It is rebuilt.
 //! - **R5** A reader sees rows and checkpoint of one commit.
 //! - **R6** A file is created whole or not at all.
+//! - **R7** One file of a folder is live. Another takes its place in one step, and the one before is kept.
 //!
 //! Knows redb and nothing of NATS, HTTP, or what events mean.
 
 mod batch;
 mod codec;
+mod differences;
 mod digest;
 mod error;
 mod file;
 mod meta;
+mod place;
 mod reader;
 mod rows;
 mod tables;
@@ -28,8 +31,10 @@ mod tables;
 pub mod testing;
 
 pub use batch::{Batch, Changes, Committed};
+pub use differences::{Difference, DifferenceKind, differences};
 pub use digest::Digest;
 pub use error::{CommitError, OpenError, StorageError};
-pub use file::{FILE_NAME, Options, ReadModel};
+pub use file::{Options, ReadModel};
 pub use meta::Totals;
+pub use place::Place;
 pub use reader::{Answer, AnsweredProfile, Reader};

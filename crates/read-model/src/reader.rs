@@ -12,14 +12,14 @@ use crate::meta::{self, Totals};
 use crate::rows::{self, awaiting, parked, profile, user};
 use crate::tables::{AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
 
-type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
+pub(crate) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// One committed state: its tables, held open, and what is small enough to be at hand.
 pub(crate) struct Snapshot {
-    users: Table,
-    profiles: Table,
+    pub(crate) users: Table,
+    pub(crate) profiles: Table,
     owners: Table,
-    parked: Table,
+    pub(crate) parked: Table,
     awaiting: Table,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) totals: Totals,

@@ -11,7 +11,7 @@ use domain::testing::{Form, history, named, profile_state, records, user_state};
 use domain::{Checkpoint, Fingerprint, MemoryState, Record, StreamId, WorkosUserId, apply};
 use proptest::prelude::*;
 use read_model::testing::ForgetfulDisk;
-use read_model::{CommitError, Digest, OpenError, ReadModel};
+use read_model::{CommitError, Digest, OpenError, Place, ReadModel};
 
 fn stream() -> StreamId {
     StreamId {
@@ -309,7 +309,7 @@ fn r6_a_file_is_created_whole_private_or_not_at_all() {
     let open = || ReadModel::open(&folder, read_model::Options::default());
     drop(open().unwrap());
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
-    let file = folder.join(read_model::FILE_NAME);
+    let file = Place::Live.path(&folder);
     assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
     // What a crash in the middle of creation leaves does not stand in the way.
     std::fs::rename(&file, folder.join("read-model.redb.unfinished")).unwrap();
@@ -318,13 +318,13 @@ fn r6_a_file_is_created_whole_private_or_not_at_all() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert_eq!(names, [read_model::FILE_NAME]);
+    assert_eq!(names, [Place::Live.file_name()]);
 }
 
 #[test]
 fn a_file_that_is_none_of_ours_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join(read_model::FILE_NAME), b"hello").unwrap();
+    std::fs::write(Place::Live.path(folder.path()), b"hello").unwrap();
     let error = ReadModel::open(folder.path(), read_model::Options::default())
         .err()
         .unwrap();
@@ -339,7 +339,7 @@ fn r4_another_layout_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let open = || ReadModel::open(folder.path(), read_model::Options::default());
     drop(open().unwrap());
-    let database = redb::Database::open(folder.path().join(read_model::FILE_NAME)).unwrap();
+    let database = redb::Database::open(Place::Live.path(folder.path())).unwrap();
     let transaction = database.begin_write().unwrap();
     let table: redb::TableDefinition<&[u8], &[u8]> = redb::TableDefinition::new("meta");
     let layout = u32::MAX.to_le_bytes();
@@ -361,6 +361,6 @@ fn r4_another_layout_is_refused() {
         ),
         "{error}"
     );
-    ReadModel::discard(folder.path()).unwrap();
+    Place::Live.discard(folder.path()).unwrap();
     assert!(open().is_ok());
 }

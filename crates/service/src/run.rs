@@ -12,7 +12,7 @@ use projector::{BatchLimits, Projector};
 use query::auth::{KeyLoader, Verifier};
 use query::server::{Server, Tls};
 use query::{Limits, QueryState, TextMode, admin};
-use read_model::{Committed, OpenError, Options, ReadModel};
+use read_model::{Committed, OpenError, Options, Place, ReadModel};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::{JoinError, JoinSet};
@@ -116,7 +116,8 @@ impl Service {
         let projector = self.projector;
         let projector_stop = parts.stop.clone();
         parts.spawn("projector", async move {
-            Ok(projector.run(projector_stop).await?)
+            projector.run(projector_stop).await?;
+            Ok(())
         });
         parts.serve(public, self.public);
         parts.serve(operators, self.admin);
@@ -220,7 +221,7 @@ fn open_read_model(folder: &Path) -> anyhow::Result<ReadModel> {
                 expected,
                 "the read model has another layout and is rebuilt"
             );
-            ReadModel::discard(folder)?;
+            Place::set_aside(folder)?;
             ReadModel::open(folder, Options::default())
         }
         opened => opened,

@@ -1,6 +1,6 @@
 //! `parked`: lane and sequence to a record that waits. Lanes lie together, in sequence order.
 
-use domain::{Family, Lane, ParkReason, Parked, ParkedDocument, Record, Sequence};
+use domain::{Family, Lane, ParkReason, Parked, ParkedDocument, Record, Sequence, WorkosUserId};
 
 use super::{read_version, read_workos_id};
 use crate::codec::{Cursor, Problem, Writer};
@@ -79,21 +79,41 @@ pub(crate) fn write(parked: &Parked, to: &mut Vec<u8>) {
     to.bytes(&parked.record.payload);
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Parked, Problem> {
+/// Where a record waits and why, as it is stored: the row's value without the record.
+pub(crate) fn without_record(bytes: &[u8]) -> &[u8] {
     let mut from = Cursor(bytes);
+    let record = read_why(&mut from).map_or(0, |_| from.0.len());
+    let (why, _) = bytes.split_at(bytes.len().saturating_sub(record));
+    why
+}
+
+type Why = (
+    ParkReason,
+    Box<str>,
+    Option<ParkedDocument>,
+    Option<WorkosUserId>,
+);
+
+fn read_why(from: &mut Cursor<'_>) -> Result<Why, Problem> {
     let reason = value(&REASONS, from.byte()?)?;
     let detail = from.boxed()?;
     let document = match from.byte()? {
         0 => None,
         _ => Some(ParkedDocument {
             id: from.boxed()?,
-            version: read_version(&mut from)?,
+            version: read_version(from)?,
         }),
     };
     let awaits = match from.byte()? {
         0 => None,
-        _ => Some(read_workos_id(&mut from)?),
+        _ => Some(read_workos_id(from)?),
     };
+    Ok((reason, detail, document, awaits))
+}
+
+pub(crate) fn read(bytes: &[u8]) -> Result<Parked, Problem> {
+    let mut from = Cursor(bytes);
+    let (reason, detail, document, awaits) = read_why(&mut from)?;
     let sequence = Sequence::new(from.number()?).ok_or("a sequence is 0")?;
     let subject = from.boxed()?;
     let headers = (0..from.length()?)

@@ -1,0 +1,121 @@
+//! Where two read models differ, for people: by user and table, never by content.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::iter::Peekable;
+
+use redb::{ReadableTable, StorageError as RedbError};
+
+use crate::reader::{Reader, Snapshot, Table};
+use crate::{Digest, StorageError};
+
+/// A row that two read models do not have alike.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Difference {
+    /// Whose row; empty for a parked record whose subject names no user.
+    pub user: String,
+    /// The table: `users`, `profiles` or `parked`.
+    pub table: &'static str,
+    /// What is different.
+    pub kind: DifferenceKind,
+}
+
+/// How a row differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DifferenceKind {
+    /// Only the first read model has it.
+    OnlyFirst,
+    /// Only the second has it.
+    OnlySecond,
+    /// Both have it, with other contents.
+    Content,
+}
+
+impl fmt::Display for DifferenceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnlyFirst => "is only in the first",
+            Self::OnlySecond => "is only in the second",
+            Self::Content => "differs",
+        })
+    }
+}
+
+/// The first `limit` rows that differ, table by table in the order of users. Reads one commit of each;
+/// both must have been read from the same place for the answer to mean anything.
+pub fn differences(
+    first: &Reader,
+    second: &Reader,
+    limit: usize,
+) -> Result<Vec<Difference>, StorageError> {
+    let (first, second) = (first.current.load_full(), second.current.load_full());
+    let mut found = Vec::new();
+    for (name, table) in tables() {
+        walk(name, table(&first), table(&second), limit, &mut found)?;
+    }
+    Ok(found)
+}
+
+type OfSnapshot = fn(&Snapshot) -> &Table;
+
+fn tables() -> [(&'static str, OfSnapshot); 3] {
+    [
+        ("users", |snapshot| &snapshot.users),
+        ("profiles", |snapshot| &snapshot.profiles),
+        ("parked", |snapshot| &snapshot.parked),
+    ]
+}
+
+/// Goes through two tables side by side, which both lie in key order.
+fn walk(
+    name: &'static str,
+    first: &Table,
+    second: &Table,
+    limit: usize,
+    found: &mut Vec<Difference>,
+) -> Result<(), StorageError> {
+    let (mut first, mut second) = (rows(first)?, rows(second)?);
+    while found.len() < limit {
+        let order = match (first.peek(), second.peek()) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(Ok((one, _))), Some(Ok((other, _)))) => one.cmp(other),
+            (Some(Err(_)), Some(_)) | (Some(_), Some(Err(_))) => Ordering::Equal,
+        };
+        let one = if order.is_le() { first.next() } else { None };
+        let other = if order.is_ge() { second.next() } else { None };
+        let (one, other) = (one.transpose()?, other.transpose()?);
+        let (key, kind) = match (one, other) {
+            (Some((_, one)), Some((_, other)))
+                if Digest::covered(name, &one) == Digest::covered(name, &other) =>
+            {
+                continue;
+            }
+            (Some((key, _)), Some(_)) => (key, DifferenceKind::Content),
+            (Some((key, _)), None) => (key, DifferenceKind::OnlyFirst),
+            (None, Some((key, _))) => (key, DifferenceKind::OnlySecond),
+            (None, None) => break,
+        };
+        let user = key.split(|byte| *byte == 0).next().unwrap_or_default();
+        found.push(Difference {
+            user: String::from_utf8_lossy(user).into_owned(),
+            table: name,
+            kind,
+        });
+    }
+    Ok(())
+}
+
+type Row = (Vec<u8>, Vec<u8>);
+
+fn rows(
+    table: &Table,
+) -> Result<Peekable<impl Iterator<Item = Result<Row, StorageError>>>, StorageError> {
+    let rows = table.iter().map_err(StorageError::engine("read"))?;
+    let owned = rows.map(|row| {
+        let (key, value) = row.map_err(StorageError::engine::<RedbError>("read"))?;
+        Ok((key.value().to_vec(), value.value().to_vec()))
+    });
+    Ok(owned.peekable())
+}

@@ -1,0 +1,137 @@
+//! The files of a folder: which one is live, and how another takes its place (R7).
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::OpenError;
+use crate::file::failed;
+
+/// What a file in the folder of a read model is there for. Its name says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It is served.
+    Live,
+    /// It is being built, to take the live one's place.
+    Rebuild,
+    /// It was live before the one that is.
+    Previous,
+}
+
+/// The live file's second name while another takes its place.
+const OUTGOING_NAME: &str = "read-model.outgoing.redb";
+
+impl Place {
+    /// The file's name in the folder.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Live => "read-model.redb",
+            Self::Rebuild => "read-model.rebuild.redb",
+            Self::Previous => "read-model.previous.redb",
+        }
+    }
+
+    /// The file in `folder`.
+    pub fn path(self, folder: &Path) -> PathBuf {
+        folder.join(self.file_name())
+    }
+
+    /// Whether there is such a file.
+    pub fn is_there(self, folder: &Path) -> Result<bool, OpenError> {
+        let path = self.path(folder);
+        path.try_exists().map_err(failed("look for", &path))
+    }
+
+    /// Removes the file. Whoever has it open keeps it.
+    pub fn discard(self, folder: &Path) -> Result<(), OpenError> {
+        remove_if_there(&self.path(folder))?;
+        sync_folder(folder)
+    }
+
+    /// Gives the live file the previous one's place, so that another is made. For a live file that
+    /// cannot be read: it is kept for a release, or a person, that can.
+    pub fn set_aside(folder: &Path) -> Result<(), OpenError> {
+        let live = Self::Live.path(folder);
+        let previous = Self::Previous.path(folder);
+        fs::rename(&live, previous).map_err(failed("rename", &live))?;
+        sync_folder(folder)
+    }
+
+    /// Puts this file in the live one's place, which becomes the previous one.
+    ///
+    /// There is a live file at every moment, the old one or the new one. What a crash in between
+    /// leaves is put in order when the live file is opened next.
+    pub fn put_live(self, folder: &Path) -> Result<(), OpenError> {
+        self.put_live_by_steps(folder, |_| Ok(()))
+    }
+
+    /// The same; `before` is asked before each step, and its error ends it there, as a crash does.
+    #[cfg(feature = "testing")]
+    pub fn put_live_interrupted(
+        self,
+        folder: &Path,
+        before: impl FnMut(&'static str) -> io::Result<()>,
+    ) -> Result<(), OpenError> {
+        self.put_live_by_steps(folder, before)
+    }
+
+    fn put_live_by_steps(
+        self,
+        folder: &Path,
+        mut before: impl FnMut(&'static str) -> io::Result<()>,
+    ) -> Result<(), OpenError> {
+        let (incoming, live) = (self.path(folder), Self::Live.path(folder));
+        let outgoing = folder.join(OUTGOING_NAME);
+        let mut step = |name, path: &Path| before(name).map_err(failed(name, path));
+        finish(folder)?;
+        step("link", &live)?;
+        match fs::hard_link(&live, &outgoing) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            linked => linked.map_err(failed("link", &live))?,
+        }
+        step("rename", &incoming)?;
+        fs::rename(&incoming, &live).map_err(failed("rename", &incoming))?;
+        step("sync", folder)?;
+        sync_folder(folder)?;
+        step("put in order", folder)?;
+        finish(folder)
+    }
+}
+
+/// Brings to its end what a crash in [`Place::put_live`] left: a live file under its second name is
+/// not outgoing after all, and any other is the previous one.
+pub(crate) fn finish(folder: &Path) -> Result<(), OpenError> {
+    let outgoing = folder.join(OUTGOING_NAME);
+    if !outgoing
+        .try_exists()
+        .map_err(failed("look for", &outgoing))?
+    {
+        return Ok(());
+    }
+    if is_same_file(&outgoing, &Place::Live.path(folder)) {
+        remove_if_there(&outgoing)?;
+    } else {
+        let previous = Place::Previous.path(folder);
+        fs::rename(&outgoing, previous).map_err(failed("rename", &outgoing))?;
+    }
+    sync_folder(folder)
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let inode = |path: &Path| path.metadata().map(|of| (of.dev(), of.ino())).ok();
+    inode(one).is_some_and(|one| Some(one) == inode(other))
+}
+
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(failed("remove", path)),
+    }
+}
+
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), OpenError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed("sync", folder))
+}
