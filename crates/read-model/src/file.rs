@@ -131,6 +131,7 @@ impl ReadModel {
         while 1 < Arc::strong_count(&replaced) && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
+        drop(old);
     }
 
     /// A reader of what is committed, now and later.
