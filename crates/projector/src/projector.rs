@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use domain::Progress;
-use read_model::{Changes, CommitError, Committed, ReadModel};
+use read_model::{Changes, CommitError, Committed, OpenError, ReadModel};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinError;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::source::Source;
 use crate::teller::Teller;
-use crate::writer::Writer;
+use crate::writer::{WriteError, Writer};
 
 /// Chunks of records between source and writer. A chunk is bounded by the source's credit.
 const CHUNKS_MAX: usize = 4;
@@ -25,9 +25,20 @@ const COMMITS_MAX: usize = 64;
 /// Why a projector ended. A restart may mend it: the file is opened anew.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
-    /// The read model could not be written.
-    #[error("the projector stopped: a batch was not kept")]
-    Commit(#[from] CommitError),
+    /// The read model could not be written, and not for want of space.
+    #[error("the projector stopped: a batch could not be written")]
+    Commit(#[source] CommitError),
+    /// The read model could not be opened again after its disk was full.
+    #[error("the projector stopped: the read model could not be opened again")]
+    Reopen(#[source] OpenError),
+    /// A defect of this program: it would have applied records over a hole.
+    #[error("the projector stopped: the rows end at {applied}, the records begin behind {after}")]
+    Elsewhere {
+        /// The checkpoint's sequence.
+        applied: u64,
+        /// The sequence that the source attached behind.
+        after: u64,
+    },
     /// The system gave no thread.
     #[error("the projector cannot start a thread")]
     Thread(#[source] io::Error),
@@ -37,6 +48,16 @@ pub enum ProjectorError {
     /// The wait for the threads was cut off.
     #[error("the projector was cut off")]
     CutOff(#[source] JoinError),
+}
+
+impl From<WriteError> for ProjectorError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Commit(error) => Self::Commit(error),
+            WriteError::Reopen(error) => Self::Reopen(error),
+            WriteError::Elsewhere { applied, after } => Self::Elsewhere { applied, after },
+        }
+    }
 }
 
 /// What others see of a projector.
@@ -115,9 +136,12 @@ impl Projector {
         let (feed, records) = mpsc::channel(CHUNKS_MAX);
         let limits = config.limits;
         let position = model.reader().checkpoint();
-        let source = Source::new(config, position, feed, teller.clone());
+        let (setback, setbacks) = mpsc::channel(1);
+        let source = Source::new(config, position, feed, setbacks, teller.clone());
         let writer = Writer {
             model,
+            setback,
+            refusal: None,
             feed: records,
             teller,
             commits,

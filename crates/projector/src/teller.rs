@@ -62,14 +62,16 @@ impl Teller {
     pub(crate) fn attached(&self, applied: u64, tail: u64, is_at_end: bool) {
         self.change(|progress| {
             progress.connection = Connection::Connected;
-            progress.detail = None;
             progress.tail = Some(tail);
-            progress.phase = if applied < tail && !is_at_end {
-                Phase::CatchingUp { target: tail }
-            } else {
-                Phase::Live
-            };
-            progress.was_live |= progress.phase == Phase::Live;
+            match &progress.phase {
+                // Told until a batch was kept: before that nobody knows that there is room again.
+                Phase::Blocked(full @ Refusal::DiskLow { .. }) if applied < tail && !is_at_end => {
+                    progress.detail = Some(full.to_string());
+                }
+                Phase::Starting | Phase::CatchingUp { .. } | Phase::Live | Phase::Blocked(_) => {
+                    go_on(progress, applied < tail && !is_at_end, tail);
+                }
+            }
         });
     }
 
@@ -102,13 +104,18 @@ impl Teller {
             let applied = checkpoint.sequence();
             progress.tail = progress.tail.max(Some(applied));
             progress.checkpoint = Some(checkpoint);
-            if let Phase::CatchingUp { target } = progress.phase
-                && (is_at_end || applied >= target)
-            {
-                progress.phase = Phase::Live;
-                progress.was_live = true;
-            }
+            let target = match progress.phase {
+                Phase::CatchingUp { target } => target,
+                Phase::Blocked(Refusal::DiskLow { .. }) => progress.tail.unwrap_or(applied),
+                Phase::Starting | Phase::Live | Phase::Blocked(_) => return,
+            };
+            go_on(progress, applied < target && !is_at_end, target);
         });
+    }
+
+    /// What is durable.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.progress.borrow().checkpoint.clone()
     }
 
     /// The tail that catching up leads to.
@@ -122,6 +129,17 @@ impl Teller {
     pub(crate) fn is_live(&self) -> bool {
         self.progress.borrow().phase == Phase::Live
     }
+}
+
+/// Applying goes on: towards `target`, or live when nothing is left before it.
+fn go_on(progress: &mut Progress, is_behind: bool, target: u64) {
+    progress.detail = None;
+    progress.phase = if is_behind {
+        Phase::CatchingUp { target }
+    } else {
+        progress.was_live = true;
+        Phase::Live
+    };
 }
 
 /// Sequences are far below 2^53, where doubles are exact.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, Sequence, StreamId, apply};
+use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, Refusal, Sequence, StreamId, apply};
 use metrics::{counter, gauge, histogram};
-use read_model::{Batch, CommitError, Committed, ReadModel, StorageError};
+use read_model::{Batch, Changes, CommitError, Committed, OpenError, ReadModel, StorageError};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, timeout_at};
 
@@ -27,6 +27,8 @@ pub(crate) enum Feed {
     Attached {
         /// Which stream.
         stream: StreamId,
+        /// The sequence that the records begin behind.
+        after: u64,
         /// Its tail at that moment.
         tail: u64,
         /// Nothing is left to read before that tail.
@@ -36,9 +38,48 @@ pub(crate) enum Feed {
     Records(Vec<Record>),
 }
 
+/// Why the writer had to stop for good.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Reopen(#[from] OpenError),
+    /// After a failure, the source attached before it heard of it, or the commit that failed turned
+    /// out to be kept. A defect otherwise.
+    #[error("the rows end at message {applied}, the records begin behind {after}")]
+    Elsewhere { applied: u64, after: u64 },
+}
+
+impl WriteError {
+    fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Commit(error) => error.is_disk_full(),
+            Self::Reopen(error) => error.is_disk_full(),
+            Self::Elsewhere { .. } => false,
+        }
+    }
+
+    /// What failed and why, in one line.
+    fn chain(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        causes.fold(self.to_string(), |said, cause| format!("{said}: {cause}"))
+    }
+}
+
+impl From<StorageError> for WriteError {
+    fn from(error: StorageError) -> Self {
+        Self::Commit(error.into())
+    }
+}
+
 /// Folds what the source hands over.
 pub(crate) struct Writer {
     pub(crate) model: ReadModel,
+    /// Tells the source to attach again behind the checkpoint, and why.
+    pub(crate) setback: mpsc::Sender<Refusal>,
+    /// What it told last, until the source has attached behind the checkpoint.
+    pub(crate) refusal: Option<Refusal>,
     pub(crate) feed: mpsc::Receiver<Feed>,
     pub(crate) teller: Teller,
     pub(crate) commits: broadcast::Sender<Arc<Committed>>,
@@ -56,16 +97,34 @@ enum Next {
 impl Writer {
     /// Runs until the source is gone, or to the last sequence asked for; what was handed over by then
     /// is committed. Gives the read model back.
-    pub(crate) async fn run(mut self) -> Result<ReadModel, CommitError> {
+    ///
+    /// A full disk does not end it: the records from there on are left out until the source, told to,
+    /// has attached again behind the checkpoint.
+    pub(crate) async fn run(mut self) -> Result<ReadModel, WriteError> {
+        let mut follows = false;
         let mut next = self.feed.recv().await;
         while let Some(feed) = next.take() {
             let after = match feed {
                 Feed::Attached {
                     stream,
+                    after,
                     tail,
                     is_at_end,
-                } => self.attached(stream, tail, is_at_end)?,
-                Feed::Records(records) => self.batch(records).await?,
+                } => {
+                    let attached = self.attached(stream, after, tail, is_at_end);
+                    follows = attached.is_ok();
+                    attached
+                }
+                Feed::Records(records) if follows => self.batch(records).await,
+                Feed::Records(_behind_what_was_not_kept) => Ok(Next::Feed(None)),
+            };
+            let after = match after {
+                Ok(after) => after,
+                Err(error) => {
+                    follows = false;
+                    self.set_back(error)?;
+                    Next::Feed(None)
+                }
             };
             next = match after {
                 Next::Feed(Some(feed)) => Some(feed),
@@ -80,11 +139,19 @@ impl Writer {
     fn attached(
         &mut self,
         stream: StreamId,
+        after: u64,
         tail: u64,
         is_at_end: bool,
-    ) -> Result<Next, CommitError> {
+    ) -> Result<Next, WriteError> {
+        if !self.model.is_open() {
+            self.model.reopen()?;
+        }
         let batch = self.model.begin();
         let mut applied = batch.checkpoint().map_or(0, Checkpoint::sequence);
+        if after != applied {
+            return Err(WriteError::Elsewhere { applied, after });
+        }
+        self.refusal = None;
         if batch.checkpoint().is_none() {
             let committed = batch.commit(Checkpoint::start_of(stream))?;
             applied = committed.checkpoint.sequence();
@@ -102,6 +169,43 @@ impl Writer {
         })
     }
 
+    /// Has the source begin again behind what was kept, if that can mend it; opens the file again.
+    fn set_back(&mut self, error: WriteError) -> Result<(), WriteError> {
+        let refusal = match (&error, self.refusal.take()) {
+            (WriteError::Elsewhere { .. }, Some(before)) => before,
+            (full, _) if full.is_disk_full() => Refusal::DiskLow {
+                detail: full.chain(),
+            },
+            _ => return Err(error),
+        };
+        match self.model.reopen() {
+            Err(error) if !error.is_disk_full() => return Err(error.into()),
+            Err(_still_full) => {}
+            Ok(()) => self.tell_kept(),
+        }
+        self.refusal = Some(refusal.clone());
+        // One that is on its way already has the same effect.
+        let _ = self.setback.try_send(refusal);
+        Ok(())
+    }
+
+    /// A commit that failed at its last step may have been kept all the same.
+    fn tell_kept(&self) {
+        let kept = self.model.reader().checkpoint();
+        if let Some(checkpoint) =
+            kept.filter(|kept| self.teller.checkpoint().as_ref() != Some(kept))
+        {
+            let changes = Changes::everything();
+            self.tell(
+                Committed {
+                    checkpoint,
+                    changes,
+                },
+                false,
+            );
+        }
+    }
+
     fn note_live(&mut self) -> Result<(), StorageError> {
         if self.teller.is_live() {
             self.model.mark_live()
@@ -114,7 +218,7 @@ impl Writer {
     ///
     /// On the way to a target nobody waits for the latest record, so a batch goes on to the target
     /// or its bounds; otherwise it is what is at hand.
-    async fn batch(&mut self, records: Vec<Record>) -> Result<Next, CommitError> {
+    async fn batch(&mut self, records: Vec<Record>) -> Result<Next, WriteError> {
         let target = self.teller.target();
         let time_max = Instant::now() + self.limits.time_max;
         let mut gathering = Gathering::new(self.model.begin(), self.until);

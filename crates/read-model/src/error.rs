@@ -63,6 +63,9 @@ pub enum StorageError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// It failed before and could not be opened again since.
+    #[error("the read model is closed")]
+    Closed,
 }
 
 impl StorageError {
@@ -82,11 +85,26 @@ impl StorageError {
         let redb::Error::Io(source) = &**source else {
             return false;
         };
-        matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-        )
+        is_no_space(source)
     }
+}
+
+impl OpenError {
+    /// Whether the disk, quota or file size limit is what failed: space, not the file.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Folder { source, .. } => is_no_space(source),
+            Self::Damaged { source, .. } => source.is_disk_full(),
+            Self::InUse { .. } | Self::OtherLayout { .. } => false,
+        }
+    }
+}
+
+fn is_no_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 /// Why a batch was not kept.
@@ -108,7 +126,18 @@ pub enum CommitError {
         /// The sequence of the checkpoint.
         offered: u64,
     },
-    /// The file could not be written. Nothing of the batch was kept.
+    /// The file could not be read or written. All of the batch was kept or nothing: a disk that fails
+    /// at the last step may have done it.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl CommitError {
+    /// Whether the disk, quota or file size limit is what failed: space, not the file.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Storage(source) => source.is_disk_full(),
+            Self::OtherStream { .. } | Self::Backward { .. } => false,
+        }
+    }
 }

@@ -36,9 +36,14 @@ impl Default for Options {
     }
 }
 
+/// Opens the storage of one read model, as often as it is asked.
+type OpenStorage = Box<dyn Fn() -> Result<(Database, Snapshot), OpenError> + Send>;
+
 /// The one writer of the read model (R3).
 pub struct ReadModel {
-    pub(crate) database: Database,
+    /// `None` after a failure, until [`ReadModel::reopen`] succeeds.
+    database: Option<Database>,
+    open: OpenStorage,
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
 }
 
@@ -67,59 +72,57 @@ impl ReadModel {
         if !place.is_there(folder)? {
             create(folder, &path, options)?;
         }
-        let file = open_file(OpenOptions::new().read(true).write(true), &path)?;
-        let opened = inode(file.metadata(), &path)?;
-        let database = open_database(file, &path, options)?;
-        if opened != inode(path.metadata(), &path)? {
-            // Its owner put another in its place between our opening and our locking.
-            return Err(OpenError::InUse { path });
-        }
-        Self::of_database(database, &path)
+        let open = move || {
+            let file = open_file(OpenOptions::new().read(true).write(true), &path)?;
+            let opened = inode(file.metadata(), &path)?;
+            let database = open_database(file, &path, options)?;
+            if opened != inode(path.metadata(), &path)? {
+                // Its owner put another in its place between our opening and our locking.
+                return Err(OpenError::InUse { path: path.clone() });
+            }
+            checked(database, &path)
+        };
+        Self::opened_with(Box::new(open))
     }
 
     /// A read model that is in memory alone and goes with its handle: for replays in tests.
     pub fn in_memory() -> Result<Self, OpenError> {
-        Self::on_backend(InMemoryBackend::new())
+        Self::on_backend(InMemoryBackend::new)
     }
 
     /// Opens a read model on any storage, empty or not; for tests.
     #[cfg(feature = "testing")]
-    pub fn on_storage(storage: impl redb::StorageBackend) -> Result<Self, OpenError> {
-        Self::on_backend(storage)
+    pub fn on_storage(storage: impl redb::StorageBackend + Clone) -> Result<Self, OpenError> {
+        Self::on_backend(move || storage.clone())
     }
 
-    fn on_backend(storage: impl redb::StorageBackend) -> Result<Self, OpenError> {
+    fn on_backend<B: redb::StorageBackend>(
+        storage: impl Fn() -> B + Send + 'static,
+    ) -> Result<Self, OpenError> {
         let path = Path::new("storage");
-        let builder = builder(Options::default());
-        let database = builder
-            .create_with_backend(storage)
-            .map_err(open_failed(path))?;
-        if layout_of(&database).map_err(damaged(path))?.is_none() {
-            initialise(&database).map_err(damaged(path))?;
-        }
-        Self::of_database(database, path)
+        let open = move || {
+            let database = builder(Options::default())
+                .create_with_backend(storage())
+                .map_err(open_failed(path))?;
+            if layout_of(&database).map_err(damaged(path))?.is_none() {
+                initialise(&database).map_err(damaged(path))?;
+            }
+            checked(database, path)
+        };
+        Self::opened_with(Box::new(open))
     }
 
-    fn of_database(database: Database, path: &Path) -> Result<Self, OpenError> {
-        match layout_of(&database).map_err(damaged(path))? {
-            Some(LAYOUT) => {}
-            found => {
-                let (path, found) = (path.into(), found.unwrap_or(0));
-                return Err(OpenError::OtherLayout {
-                    path,
-                    found,
-                    expected: LAYOUT,
-                });
-            }
-        }
-        let snapshot = Snapshot::take(&database).map_err(damaged(path))?;
+    fn opened_with(open: OpenStorage) -> Result<Self, OpenError> {
+        let (database, snapshot) = open()?;
         Ok(Self {
-            database,
+            database: Some(database),
+            open,
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
         })
     }
 
-    /// Gives the readers of `old` these rows from now on, then closes `old` and gives back its file.
+    /// Gives the readers of `old` these rows from now on, then closes `old` and gives back its file,
+    /// whose place this one has taken.
     ///
     /// A read that is under way ends with the rows it began with; none fails, none waits. Readers
     /// that this model itself gave out before go on seeing the rows of now, and no later ones.
@@ -131,7 +134,30 @@ impl ReadModel {
         while 1 < Arc::strong_count(&replaced) && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
-        drop(old);
+        self.open = old.open;
+        drop(old.database);
+    }
+
+    /// Closes the file and opens it again, which is what it takes after a [`StorageError`]: the
+    /// engine gives a handle up at the first failure. Readers go on from what is kept, the commit
+    /// that failed included if it is. When the file cannot be opened, they keep what of the last
+    /// commit is in memory, and this can be called again.
+    pub fn reopen(&mut self) -> Result<(), OpenError> {
+        // The lock goes with the old handle, so that one goes first.
+        self.database = None;
+        let (database, snapshot) = (self.open)()?;
+        self.current.store(Arc::new(snapshot));
+        self.database = Some(database);
+        Ok(())
+    }
+
+    /// Whether the file is open. It is until a [`ReadModel::reopen`] fails.
+    pub fn is_open(&self) -> bool {
+        self.database.is_some()
+    }
+
+    pub(crate) fn database(&self) -> Result<&Database, StorageError> {
+        self.database.as_ref().ok_or(StorageError::Closed)
     }
 
     /// A reader of what is committed, now and later.
@@ -152,7 +178,7 @@ impl ReadModel {
             return Ok(());
         }
         let transaction = self
-            .database
+            .database()?
             .begin_write()
             .map_err(StorageError::engine("write"))?;
         {
@@ -173,7 +199,7 @@ impl ReadModel {
     /// Lets readers see the latest commit.
     pub(crate) fn publish(&self) -> Result<(), StorageError> {
         self.current
-            .store(Arc::new(Snapshot::take(&self.database)?));
+            .store(Arc::new(Snapshot::take(self.database()?)?));
         Ok(())
     }
 }
@@ -237,6 +263,21 @@ fn initialise(database: &Database) -> Result<(), StorageError> {
             .map_err(StorageError::engine("write"))?;
     }
     transaction.commit().map_err(StorageError::engine("commit"))
+}
+
+/// A file of our layout (R4), and what is committed in it.
+fn checked(database: Database, path: &Path) -> Result<(Database, Snapshot), OpenError> {
+    match layout_of(&database).map_err(damaged(path))? {
+        Some(LAYOUT) => {
+            let snapshot = Snapshot::take(&database).map_err(damaged(path))?;
+            Ok((database, snapshot))
+        }
+        found => Err(OpenError::OtherLayout {
+            path: path.into(),
+            found: found.unwrap_or(0),
+            expected: LAYOUT,
+        }),
+    }
 }
 
 /// `None` for a file without a layout, which a crash on bare storage can leave.

@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT, in one place.
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,9 @@ const EXIT_INTERRUPTED: i32 = 130;
 pub(crate) fn stop_token() -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Taken once, it ends the process no more: a write over the limit of file sizes fails instead, and
+    // that is handled like a full disk.
+    let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let stop = CancellationToken::new();
     let token = stop.clone();
     tokio::spawn(async move {

@@ -52,6 +52,9 @@ pub(crate) enum End {
     Trouble(Trouble),
     #[error("{0}")]
     Refused(#[from] Refusal),
+    /// The writer could not keep what was handed over.
+    #[error("{0}")]
+    SetBack(Refusal),
 }
 
 /// Reads the stream for the writer.
@@ -60,6 +63,8 @@ pub(crate) struct Source {
     /// Behind the last record that was handed over; `None` before the stream was ever seen.
     position: Option<Checkpoint>,
     feed: mpsc::Sender<Feed>,
+    /// What the writer could not keep, and why.
+    setbacks: mpsc::Receiver<Refusal>,
     teller: Teller,
 }
 
@@ -68,12 +73,14 @@ impl Source {
         config: Config,
         position: Option<Checkpoint>,
         feed: mpsc::Sender<Feed>,
+        setbacks: mpsc::Receiver<Refusal>,
         teller: Teller,
     ) -> Self {
         Self {
             config,
             position,
             feed,
+            setbacks,
             teller,
         }
     }
@@ -123,6 +130,12 @@ impl Source {
                     self.tell_refusal(refusal, &mut told);
                     REFUSED_RETRY
                 }
+                End::SetBack(refusal) => {
+                    counter!(ATTACHED, "after" => refusal.word()).increment(1);
+                    self.position = self.teller.checkpoint();
+                    self.tell_refusal(refusal, &mut told);
+                    REFUSED_RETRY
+                }
             };
             if silences >= SILENCES_MAX
                 && let Some(link) = &link
@@ -157,9 +170,11 @@ impl Source {
         let position = attached.position.clone();
         let stream = position.stream.clone();
         let (tail, is_at_end) = (attached.tail, attached.is_at_end);
+        let after = position.sequence();
         self.position = Some(position);
         let told = Feed::Attached {
             stream,
+            after,
             tail,
             is_at_end,
         };

@@ -105,6 +105,7 @@ impl Source {
                         room.send(feed);
                     }
                 }
+                Some(refusal) = self.setbacks.recv() => return Ok(End::SetBack(refusal)),
                 _ = checks.tick() => {
                     pulling.check()?;
                     if LOOK_EVERY <= looked.elapsed() {

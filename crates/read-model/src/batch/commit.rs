@@ -18,7 +18,7 @@ impl Batch<'_> {
     pub(super) fn write(&self, to: &Checkpoint) -> Result<Totals, StorageError> {
         let mut transaction = self
             .model
-            .database
+            .database()?
             .begin_write()
             .map_err(StorageError::engine("write"))?;
         // The allocator's state goes with the commit, so that opening after a crash does not walk

@@ -118,7 +118,8 @@ impl<'m> Batch<'m> {
     /// Writes the changed rows and the checkpoint in one transaction (R1), durable when it returns,
     /// and lets readers see them.
     ///
-    /// The checkpoint has to be ahead of the file's, in the same stream (R2).
+    /// The checkpoint has to be ahead of the file's, in the same stream (R2). After a
+    /// [`StorageError`] all of the batch is kept or nothing: [`ReadModel::reopen`] shows which.
     pub fn commit(self, to: Checkpoint) -> Result<Committed, CommitError> {
         if let Some(held) = &self.base.checkpoint {
             if held.stream != to.stream {

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod disk;
+
 use domain::testing::{Form, history, named, profile_state, records, user_state};
 use domain::{Checkpoint, Fingerprint, MemoryState, Record, StreamId, WorkosUserId, apply};
 use proptest::prelude::*;
@@ -160,60 +162,6 @@ fn sample() -> Vec<Record> {
         })
         .collect();
     records(&messages)
-}
-
-/// Runs `history` in batches; gives up at the first failure, as a process does.
-fn run(model: &mut ReadModel, history: &[Record]) -> Result<(), CommitError> {
-    let applied = model
-        .reader()
-        .checkpoint()
-        .map_or(0, |held| held.sequence());
-    let rest: Vec<Record> = history
-        .iter()
-        .filter(|record| record.sequence.get() > applied)
-        .cloned()
-        .collect();
-    rest.chunks(7).try_for_each(|batch| commit(model, batch))
-}
-
-#[test]
-fn r1_a_power_cut_at_any_call_leaves_rows_and_checkpoint_of_one_commit() {
-    let history = sample();
-    let expected = digest_of(&history);
-    let fresh = ForgetfulDisk::default();
-    drop(on_disk(fresh.clone()));
-    let undisturbed = fresh.after_power_cut();
-    run(&mut on_disk(undisturbed.clone()), &history).unwrap();
-    let calls = undisturbed.calls();
-    let mut interrupted = 0;
-    for call in 0..calls {
-        let disk = fresh.after_power_cut().failing_at(call);
-        if let Ok(mut model) = ReadModel::on_storage(disk.clone())
-            && run(&mut model, &history).is_err()
-        {
-            interrupted += 1;
-        }
-        let mut model = on_disk(disk.after_power_cut());
-        let applied = model
-            .reader()
-            .checkpoint()
-            .map_or(0, |held| held.sequence());
-        let kept: Vec<Record> = history
-            .iter()
-            .filter(|r| r.sequence.get() <= applied)
-            .cloned()
-            .collect();
-        assert_eq!(
-            model.reader().totals().digest,
-            digest_of(&kept),
-            "call {call}"
-        );
-        run(&mut model, &history).unwrap();
-        assert_eq!(model.reader().totals().digest, expected, "call {call}");
-        assert_same(&model, &in_memory(&history));
-    }
-    println!("{calls} calls, {interrupted} of them cut a run short");
-    assert!(interrupted > 20);
 }
 
 #[test]

@@ -1,0 +1,185 @@
+//! Whatever the disk does, the file holds rows and checkpoint of one commit, can be opened, and goes on.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+
+use domain::Record;
+use read_model::testing::{Fault, ForgetfulDisk};
+use read_model::{CommitError, Digest, ReadModel};
+
+use super::{assert_same, commit, digest_of, in_memory, on_disk, sample};
+
+/// Records in a batch.
+const BATCH: usize = 7;
+
+/// Runs `history` in batches; gives up at the first failure, as a process does.
+fn run(model: &mut ReadModel, history: &[Record]) -> Result<(), CommitError> {
+    let applied = model
+        .reader()
+        .checkpoint()
+        .map_or(0, |held| held.sequence());
+    let rest: Vec<Record> = history
+        .iter()
+        .filter(|record| record.sequence.get() > applied)
+        .cloned()
+        .collect();
+    rest.chunks(BATCH)
+        .try_for_each(|batch| commit(model, batch))
+}
+
+fn applied(model: &ReadModel) -> u64 {
+    let checkpoint = model.reader().checkpoint();
+    checkpoint.map_or(0, |held| held.sequence())
+}
+
+/// A run that nothing disturbs.
+struct Undisturbed {
+    history: Vec<Record>,
+    /// A disk with an empty read model.
+    fresh: ForgetfulDisk,
+    /// How many calls it takes to fold the history into it.
+    calls: u64,
+    /// The digest after each commit, by the sequence it ends at.
+    digests: BTreeMap<u64, Digest>,
+    expected: Digest,
+}
+
+impl Undisturbed {
+    fn new() -> Self {
+        let history = sample();
+        let fresh = ForgetfulDisk::default();
+        drop(on_disk(fresh.clone()));
+        let disk = fresh.after_power_cut();
+        run(&mut on_disk(disk.clone()), &history).unwrap();
+        let mut digests = BTreeMap::from([(0, Digest::default())]);
+        for end in (BATCH..history.len()).step_by(BATCH).chain([history.len()]) {
+            digests.insert(u64::try_from(end).unwrap(), digest_of(&history[..end]));
+        }
+        let expected = *digests.values().next_back().unwrap();
+        let calls = disk.calls();
+        Self {
+            history,
+            fresh,
+            calls,
+            digests,
+            expected,
+        }
+    }
+
+    /// The rows are those of one commit, all that was told is there, and the rest can be applied.
+    fn assert_sound(&self, disk: ForgetfulDisk, told: u64, what: &str) {
+        let mut model = on_disk(disk);
+        let applied = applied(&model);
+        assert!(
+            told <= applied,
+            "{what}: {told} was told, {applied} is kept"
+        );
+        let digest = model.reader().totals().digest;
+        assert_eq!(Some(&digest), self.digests.get(&applied), "{what}");
+        run(&mut model, &self.history).unwrap();
+        assert_eq!(model.reader().totals().digest, self.expected, "{what}");
+        assert_same(&model, &in_memory(&self.history));
+    }
+}
+
+#[test]
+fn r1_a_crash_at_any_call_leaves_rows_and_checkpoint_of_one_commit() {
+    const TORN: u64 = 6;
+    let undisturbed = Undisturbed::new();
+    let (fresh, calls) = (&undisturbed.fresh, undisturbed.calls);
+    let history = &undisturbed.history;
+    let mut interrupted = 0;
+    for at in 0..calls {
+        let disk = fresh.after_power_cut();
+        disk.set_fault(Some(Fault::PowerCut { at }));
+        let mut told = 0;
+        if let Ok(mut model) = ReadModel::on_storage(disk.clone()) {
+            interrupted += u32::from(run(&mut model, history).is_err());
+            told = applied(&model);
+        }
+        let lost = disk.after_power_cut();
+        undisturbed.assert_sound(lost, told, &format!("unsynced is lost, call {at}"));
+        for seed in 0..TORN {
+            let torn = disk.after_torn_power_cut(at * TORN + seed);
+            undisturbed.assert_sound(torn, told, &format!("torn by {seed}, call {at}"));
+        }
+        let killed = disk.after_kill();
+        undisturbed.assert_sound(killed, told, &format!("killed, call {at}"));
+    }
+    let points = calls * (TORN + 2);
+    println!("{points} crash points of {calls} calls, {interrupted} calls cut a run short");
+    assert!(interrupted > 20);
+}
+
+/// Goes on after every failure, as the projector does; gives how often it had to.
+fn run_on(model: &mut ReadModel, history: &[Record]) -> u32 {
+    for failures in 0..100 {
+        if run(model, history).is_ok() {
+            return failures;
+        }
+        let told = applied(model);
+        model.reopen().unwrap();
+        let kept = applied(model);
+        assert!(told <= kept, "{told} was told, {kept} kept");
+    }
+    unreachable!("it does not get on");
+}
+
+#[test]
+fn r1_a_call_that_fails_once_loses_nothing() {
+    let undisturbed = Undisturbed::new();
+    let (fresh, calls) = (&undisturbed.fresh, undisturbed.calls);
+    let mut failed = 0;
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+        for at in 0..calls {
+            let disk = fresh.after_power_cut();
+            disk.set_fault(Some(Fault::Error { at, kind }));
+            let mut opened = ReadModel::on_storage(disk.clone());
+            if opened.is_err() {
+                opened = ReadModel::on_storage(disk.clone());
+            }
+            let mut model = opened.unwrap();
+            failed += run_on(&mut model, &undisturbed.history);
+            assert_eq!(
+                model.reader().totals().digest,
+                undisturbed.expected,
+                "call {at}"
+            );
+            drop(model);
+            let later = disk.after_power_cut();
+            undisturbed.assert_sound(later, 60, &format!("{kind}, call {at}"));
+        }
+    }
+    println!(
+        "{} calls failed, {failed} of them failed a batch",
+        calls * 2
+    );
+    assert!(failed > 20);
+}
+
+#[test]
+fn a_full_disk_leaves_what_was_there_to_read_and_takes_more_when_it_can() {
+    let undisturbed = Undisturbed::new();
+    let Undisturbed { fresh, history, .. } = &undisturbed;
+    let mut full = 0;
+    for blocks in 0.. {
+        let disk = fresh.after_power_cut();
+        disk.set_fault(Some(Fault::Full { blocks }));
+        let mut model = ReadModel::on_storage(disk.clone()).unwrap();
+        let Err(error) = run(&mut model, history) else {
+            break;
+        };
+        full += 1;
+        assert!(error.is_disk_full(), "{blocks} blocks: {error:?}");
+        model.reopen().unwrap();
+        let applied = usize::try_from(applied(&model)).unwrap();
+        assert_same(&model, &in_memory(&history[..applied]));
+        assert!(run(&mut model, history).unwrap_err().is_disk_full());
+        disk.set_fault(None);
+        model.reopen().unwrap();
+        run(&mut model, history).unwrap();
+        assert_eq!(model.reader().totals().digest, undisturbed.expected);
+    }
+    println!("the disk was full at {full} sizes");
+    assert!(full > 3);
+}
