@@ -29,7 +29,7 @@ mod state;
 #[doc(hidden)]
 pub mod testing;
 
-pub use apply::apply;
+pub use apply::{Remedy, Surroundings, apply, remedies, waits_behind};
 pub use decode::{DATA_BYTES_MAX, decode};
 pub use event::{Decoded, Event, ProfileChange, UserChange};
 pub use fault::Fault;

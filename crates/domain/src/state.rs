@@ -66,6 +66,21 @@ pub struct ProfileRow {
     pub parked: ParkedSummary,
 }
 
+impl ProfileRow {
+    /// The held version of a document, 0 for none. `None` when it is erased.
+    pub(crate) fn held(&self, id: &ProfileId) -> Option<u64> {
+        if let Some(live) = self.live.as_ref().filter(|live| live.id == *id) {
+            return Some(live.version.get());
+        }
+        let at = self.gone.binary_search_by(|(gone, _)| gone.cmp(id)).ok();
+        match at.and_then(|at| self.gone.get(at)) {
+            None => Some(0),
+            Some((_, Gone::Deleted(version))) => Some(version.get()),
+            Some((_, Gone::Erased)) => None,
+        }
+    }
+}
+
 /// A document of a lane and the version that a parked record would give it. In a `user` lane the
 /// document is the user's own.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,10 @@ pub(crate) const TAIL: &str = "profile_projector_tail_sequence";
 pub(crate) const LAG: &str = "profile_projector_lag_events";
 /// What became of records.
 pub(crate) const OUTCOMES: &str = "profile_projector_outcomes_total";
-/// Records parked now.
+/// Records parked now, by reason.
 pub(crate) const PARKED: &str = "profile_projector_parked_records";
+/// When the oldest of them was stored in the stream; 0 when nothing is parked.
+pub(crate) const OLDEST: &str = "profile_projector_parked_oldest_timestamp_seconds";
 /// Time of a commit.
 pub(crate) const COMMIT: &str = "profile_projector_commit_seconds";
 /// Records in a commit.
@@ -31,7 +33,12 @@ pub fn describe() {
         OUTCOMES,
         "what became of records, since the read model was made"
     );
-    describe_gauge!(PARKED, "records that are parked now");
+    describe_gauge!(PARKED, "records that are parked now, by reason");
+    describe_gauge!(
+        OLDEST,
+        Unit::Seconds,
+        "when the oldest parked record was stored in the stream, since the epoch; 0 for none"
+    );
     describe_histogram!(COMMIT, Unit::Seconds, "time to make a batch durable");
     describe_histogram!(BATCH, "records in a batch");
     describe_counter!(

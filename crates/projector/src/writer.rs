@@ -1,6 +1,7 @@
 //! The writer: records in, commits out, and only then word of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, Refusal, Sequence, StreamId, apply};
 use metrics::{counter, gauge, histogram};
@@ -9,7 +10,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::BatchLimits;
-use crate::metrics::{BATCH, COMMIT, OUTCOMES, PARKED};
+use crate::metrics::{BATCH, COMMIT, OLDEST, OUTCOMES, PARKED};
 use crate::teller::Teller;
 
 /// A record as it was delivered, with its place verified.
@@ -102,6 +103,9 @@ impl Writer {
     /// has attached again behind the checkpoint.
     pub(crate) async fn run(mut self) -> Result<ReadModel, WriteError> {
         let mut follows = false;
+        if self.teller.is_served() {
+            self.tell_metrics();
+        }
         let mut next = self.feed.recv().await;
         while let Some(feed) = next.take() {
             let after = match feed {
@@ -278,7 +282,21 @@ impl Writer {
             };
             counter!(OUTCOMES, "outcome" => outcome, "reason" => reason).absolute(times);
         }
-        gauge!(PARKED).set(u32::try_from(totals.parked_records).map_or(f64::MAX, f64::from));
+        self.tell_parked();
+    }
+
+    /// Shows how much is parked and since when.
+    fn tell_parked(&self) {
+        let inspection = self.model.reader().inspect();
+        for (reason, count) in inspection.totals().parked_by_reason() {
+            gauge!(PARKED, "reason" => reason.as_str())
+                .set(u32::try_from(count).map_or(f64::MAX, f64::from));
+        }
+        // A row that cannot be read is told of where it is needed, not by a gauge.
+        let oldest = inspection.oldest().ok().flatten();
+        let stored_ns = oldest.and_then(|(_, stored_ns)| stored_ns);
+        let stored = u64::try_from(stored_ns.unwrap_or(0)).unwrap_or(0);
+        gauge!(OLDEST).set(Duration::from_nanos(stored).as_secs_f64());
     }
 }
 
@@ -347,14 +365,16 @@ impl<'m> Gathering<'m> {
             headers: &headers,
             payload: &message.payload,
         };
+        let place = Fingerprint {
+            sequence: *sequence,
+            time_ns: *time_ns,
+        };
+        self.batch.arrives(place);
         let outcome = apply(&mut self.batch, &record)?;
         warn_of(outcome, &record);
         self.records = self.records.saturating_add(1);
         self.bytes = self.bytes.saturating_add(message.payload.len());
-        self.last = Some(Fingerprint {
-            sequence: *sequence,
-            time_ns: *time_ns,
-        });
+        self.last = Some(place);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
-use crate::QueryState;
+use crate::{QueryState, quarantine};
 
 /// What the operators' routes need.
 pub struct Admin {
@@ -36,6 +36,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/readyz", get(readyz))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
+        .merge(quarantine::routes())
         .with_state(Arc::new(admin))
 }
 
@@ -95,6 +96,10 @@ struct Status {
     profiles: u64,
     parked_lanes: u64,
     parked_records: u64,
+    /// Reasons that records are parked for now.
+    parked_by_reason: BTreeMap<&'static str, u64>,
+    /// How long ago the stream got the oldest of them.
+    parked_oldest_seconds: Option<u64>,
     /// Those that came to be at least once.
     outcomes: BTreeMap<&'static str, u64>,
     digest: String,
@@ -110,7 +115,10 @@ struct Stream {
 impl Status {
     fn of(query: &QueryState) -> Self {
         let progress = query.progress.borrow().clone();
-        let totals = query.reader.totals();
+        let inspection = query.reader.inspect();
+        let totals = inspection.totals();
+        // Whoever asks how it is must be answered, also when a row cannot be read.
+        let oldest = quarantine::oldest(&inspection).ok().flatten();
         let outcomes = totals.outcomes.iter().filter(|(_, count)| *count != 0);
         let (reason, refusal) = match &progress.phase {
             Phase::Blocked(refusal) => (Some(refusal.word()), Some(refusal.to_string())),
@@ -130,6 +138,8 @@ impl Status {
             profiles: totals.profiles,
             parked_lanes: totals.parked_lanes,
             parked_records: totals.parked_records,
+            parked_by_reason: quarantine::by_reason(&totals),
+            parked_oldest_seconds: oldest.and_then(|oldest| oldest.age_seconds),
             outcomes: outcomes
                 .map(|(outcome, count)| (Outcome::as_str(outcome), count))
                 .collect(),
@@ -141,13 +151,24 @@ impl Status {
 
 impl Stream {
     fn of(checkpoint: &Checkpoint) -> Self {
-        let created = i128::from(checkpoint.stream.created_ns);
-        let created = OffsetDateTime::from_unix_timestamp_nanos(created).ok();
         Self {
             name: checkpoint.stream.name.to_string(),
-            created: created.and_then(|created| created.format(&Rfc3339).ok()),
+            created: rfc3339(checkpoint.stream.created_ns),
         }
     }
+}
+
+/// A time of the broker as text.
+pub(crate) fn rfc3339(time_ns: i64) -> Option<String> {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(time_ns.into()).ok()?;
+    time.format(&Rfc3339).ok()
+}
+
+/// How long ago a time of the broker was, by this machine's clock.
+pub(crate) fn since(time_ns: i64) -> Option<Duration> {
+    let time = Duration::from_nanos(u64::try_from(time_ns).ok()?);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(now.saturating_sub(time))
 }
 
 /// How old the last applied record is while newer ones wait; null while that is unknown.
@@ -157,7 +178,5 @@ fn lag_seconds(progress: &Progress) -> Option<f64> {
         return Some(0.0);
     }
     let Fingerprint { time_ns, .. } = progress.checkpoint.as_ref()?.applied?;
-    let applied = std::time::Duration::from_nanos(u64::try_from(time_ns).ok()?);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    Some(now.saturating_sub(applied).as_secs_f64())
+    since(time_ns).map(|since| since.as_secs_f64())
 }

@@ -18,6 +18,7 @@ pub mod auth;
 pub mod http;
 mod limits;
 pub mod metrics;
+pub mod quarantine;
 pub mod server;
 mod state;
 pub mod sync;

@@ -1,6 +1,6 @@
 //! `meta`: the layout, the checkpoint, and totals over the rows.
 
-use domain::{Checkpoint, Fingerprint, Outcome, Sequence, StreamId, Tally};
+use domain::{Checkpoint, Fingerprint, Outcome, ParkReason, Sequence, StreamId, Tally};
 
 use crate::Digest;
 use crate::codec::{Cursor, Problem, Writer};
@@ -25,10 +25,28 @@ pub struct Totals {
     pub parked_lanes: u64,
     /// Parked records, those that name no lane included.
     pub parked_records: u64,
+    /// The same by reason, in the order of [`ParkReason::ALL`].
+    pub parked_by_reason: [u64; ParkReason::ALL.len()],
     /// Of the rows.
     pub digest: Digest,
     /// What became of the records so far.
     pub outcomes: Tally,
+}
+
+impl Totals {
+    /// How many records are parked for each reason.
+    pub fn parked_by_reason(&self) -> impl Iterator<Item = (ParkReason, u64)> {
+        ParkReason::ALL.into_iter().zip(self.parked_by_reason)
+    }
+
+    /// Counts a record that is parked now, or is no more.
+    pub(crate) fn count_parked(&mut self, reason: ParkReason, change: impl Fn(u64) -> u64) {
+        self.parked_records = change(self.parked_records);
+        let at = ParkReason::ALL.iter().position(|known| *known == reason);
+        if let Some(count) = at.and_then(|at| self.parked_by_reason.get_mut(at)) {
+            *count = change(*count);
+        }
+    }
 }
 
 pub(crate) fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
@@ -79,6 +97,9 @@ pub(crate) fn write_totals(totals: &Totals) -> Vec<u8> {
     ] {
         to.number(figure);
     }
+    for parked in totals.parked_by_reason {
+        to.number(parked);
+    }
     to.bytes(&totals.digest.0.to_le_bytes());
     to.length(Outcome::ALL.len());
     for (_, count) in totals.outcomes.iter() {
@@ -96,6 +117,9 @@ pub(crate) fn read_totals(bytes: &[u8]) -> Result<Totals, Problem> {
         parked_records: from.number()?,
         ..Totals::default()
     };
+    for parked in &mut totals.parked_by_reason {
+        *parked = from.number()?;
+    }
     let digest = from
         .bytes()?
         .try_into()

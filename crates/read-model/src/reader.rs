@@ -8,9 +8,10 @@ use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableT
 
 use crate::StorageError;
 use crate::codec::{Cursor, Problem};
+use crate::inspect::Inspection;
 use crate::meta::{self, Totals};
 use crate::rows::{self, awaiting, parked, profile, user};
-use crate::tables::{AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
+use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
 
 pub(crate) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -18,9 +19,10 @@ pub(crate) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 pub(crate) struct Snapshot {
     pub(crate) users: Table,
     pub(crate) profiles: Table,
-    owners: Table,
+    pub(crate) owners: Table,
     pub(crate) parked: Table,
-    awaiting: Table,
+    pub(crate) arrivals: Table,
+    pub(crate) awaiting: Table,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) totals: Totals,
     pub(crate) was_live: bool,
@@ -73,24 +75,14 @@ impl Reader {
         self.current.load().was_live
     }
 
-    /// At most `limit` parked records, lane by lane in sequence order.
-    pub fn parked(&self, limit: usize) -> Result<Vec<Parked>, StorageError> {
-        let snapshot = self.current.load();
-        let rows = snapshot
-            .parked
-            .iter()
-            .map_err(StorageError::engine("read"))?;
-        rows.take(limit)
-            .map(|row| {
-                let (_, value) = row.map_err(StorageError::engine("read"))?;
-                parked::read(value.value()).map_err(row_of(PARKED))
-            })
-            .collect()
+    /// One committed state, to look at more closely. Hold it briefly: pages it shows are not used again.
+    pub fn inspect(&self) -> Inspection {
+        Inspection(self.current.load_full())
     }
 }
 
 /// Adds the table to what is wrong with a row of it.
-fn row_of(table: Bytes) -> impl FnOnce(Problem) -> StorageError {
+pub(crate) fn row_of(table: Bytes) -> impl FnOnce(Problem) -> StorageError {
     move |problem| StorageError::Row {
         table: table_name(table),
         problem,
@@ -105,7 +97,11 @@ fn table_name(table: Bytes) -> &'static str {
         ("parked", PARKED),
     ]
     .into_iter()
-    .chain([("awaiting", AWAITING), ("meta", META)])
+    .chain([
+        ("arrivals", ARRIVALS),
+        ("awaiting", AWAITING),
+        ("meta", META),
+    ])
     .find(|(_, known)| redb::TableHandle::name(known) == redb::TableHandle::name(&table))
     .map_or("an unknown table", |(name, _)| name)
 }
@@ -116,7 +112,7 @@ fn open_table(transaction: &ReadTransaction, table: Bytes) -> Result<Table, Stor
         .map_err(StorageError::engine("open a table of"))
 }
 
-fn get<T>(
+pub(crate) fn get<T>(
     from: &Table,
     table: Bytes,
     key: &[u8],
@@ -142,6 +138,7 @@ impl Snapshot {
             profiles: open_table(&transaction, PROFILES)?,
             owners: open_table(&transaction, OWNERS)?,
             parked: open_table(&transaction, PARKED)?,
+            arrivals: open_table(&transaction, ARRIVALS)?,
             awaiting: open_table(&transaction, AWAITING)?,
             checkpoint,
             totals: totals.unwrap_or_default(),

@@ -6,7 +6,7 @@
 use redb::TableDefinition;
 
 /// The layout of everything in this crate that reaches the disk.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
 
 /// A table of bytes.
 pub(crate) type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -19,6 +19,8 @@ pub(crate) const PROFILES: Bytes = TableDefinition::new("profiles");
 pub(crate) const OWNERS: Bytes = TableDefinition::new("owners");
 /// Lane and sequence to parked record.
 pub(crate) const PARKED: Bytes = TableDefinition::new("parked");
+/// Sequence of a parked record to its key in `parked` and the time it was stored in the stream.
+pub(crate) const ARRIVALS: Bytes = TableDefinition::new("arrivals");
 /// Awaited `workosUserId` and sequence to the user who waits.
 pub(crate) const AWAITING: Bytes = TableDefinition::new("awaiting");
 /// Single values: see [`crate::meta`].

@@ -5,9 +5,12 @@
 
 mod heal;
 mod profile;
+mod remedy;
 #[cfg(test)]
 mod tests;
 mod user;
+
+pub use remedy::{Remedy, Surroundings, remedies, waits_behind};
 
 use crate::decode::decode;
 use crate::{

@@ -24,7 +24,7 @@ pub(super) fn try_change<S: State>(
     }
     let document = Document { user, id };
     let row = state.profiles(&document.user)?;
-    let Some(held) = document.held(row) else {
+    let Some(held) = row.held(&document.id) else {
         let again = change == ProfileChange::Erased;
         return Ok(settled(if again {
             Outcome::Erased
@@ -54,19 +54,6 @@ impl Document {
     /// The document as it is served, if it is.
     fn live<'r>(&self, row: &'r ProfileRow) -> Option<&'r LiveProfile> {
         row.live.as_ref().filter(|live| live.id == self.id)
-    }
-
-    /// The held version, 0 for none. `None` when erased.
-    fn held(&self, row: &ProfileRow) -> Option<u64> {
-        if let Some(live) = self.live(row) {
-            return Some(live.version.get());
-        }
-        let at = row.gone.binary_search_by(|(id, _)| id.cmp(&self.id)).ok();
-        match at.and_then(|at| row.gone.get(at)) {
-            None => Some(0),
-            Some((_, Gone::Deleted(version))) => Some(version.get()),
-            Some((_, Gone::Erased)) => None,
-        }
     }
 
     /// Replaces what is held of the document by a tombstone.

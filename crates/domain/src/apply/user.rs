@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The held version, 0 for none, and the identity of a live user. `None` when erased.
-fn held(document: &UserDocument) -> Option<(u64, Option<&WorkosUserId>)> {
+pub(super) fn held(document: &UserDocument) -> Option<(u64, Option<&WorkosUserId>)> {
     match document {
         UserDocument::Absent => Some((0, None)),
         UserDocument::Live { version, workos_id } => Some((version.get(), Some(workos_id))),

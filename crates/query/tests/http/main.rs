@@ -16,6 +16,7 @@ mod exchange;
 mod freshness;
 mod http2;
 mod openapi;
+mod quarantine;
 mod running;
 mod sync;
 mod tls;

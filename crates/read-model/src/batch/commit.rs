@@ -8,8 +8,8 @@ use super::{Batch, Slot, is_live};
 use crate::StorageError;
 use crate::codec::Problem;
 use crate::meta::{self, Totals};
-use crate::rows::{parked, profile, user};
-use crate::tables::{AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
+use crate::rows::{arrival, parked, profile, user};
+use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
 
 type WriteTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
 
@@ -115,24 +115,50 @@ impl Batch<'_> {
         totals: &mut Totals,
     ) -> Result<(), StorageError> {
         let mut table = open(transaction, PARKED)?;
+        let mut arrivals = open(transaction, ARRIVALS)?;
         let mut bytes = Vec::new();
         for (key, row) in &self.parked {
             bytes.clear();
+            let mut was_there = false;
             let written = row.as_ref().map(|row| {
                 parked::write(row, &mut bytes);
                 bytes.as_slice()
             });
             put(&mut table, key, written, |old| {
-                totals.parked_records = totals.parked_records.saturating_sub(1);
+                was_there = true;
+                let reason = parked::read_reason(old).map_err(bad_row("parked"))?;
+                totals.count_parked(reason, |count| count.saturating_sub(1));
                 totals.digest.remove("parked", key, old);
                 Ok(())
             })?;
-            if let Some(written) = written {
-                totals.parked_records = totals.parked_records.saturating_add(1);
+            if let (Some(written), Some(row)) = (written, row) {
+                totals.count_parked(row.reason, |count| count.saturating_add(1));
                 totals.digest.add("parked", key, written);
             }
+            self.note_arrival(&mut arrivals, key, was_there, row.is_some())?;
         }
         Ok(())
+    }
+
+    /// Keeps the place and time of what is parked now and was not, and forgets what is no more.
+    fn note_arrival(
+        &self,
+        arrivals: &mut WriteTable<'_>,
+        key: &[u8],
+        was_there: bool,
+        is_there: bool,
+    ) -> Result<(), StorageError> {
+        if was_there == is_there {
+            return Ok(());
+        }
+        let sequence = parked::sequence_of(key).map_err(bad_row("parked"))?;
+        let row = is_there.then(|| arrival::write(key, self.arrived.get(&sequence).copied()));
+        put(
+            arrivals,
+            &arrival::key(sequence),
+            row.as_deref(),
+            |_| Ok(()),
+        )
     }
 
     fn write_indexes(&self, transaction: &WriteTransaction) -> Result<(), StorageError> {

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{
-    Checkpoint, Lane, Outcome, Parked, ProfileRow, State, Tally, UserDocument, UserId, UserRow,
-    WorkosUserId,
+    Checkpoint, Fingerprint, Lane, Outcome, Parked, ProfileRow, Sequence, State, Tally,
+    UserDocument, UserId, UserRow, WorkosUserId,
 };
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
@@ -48,6 +48,10 @@ pub struct Batch<'m> {
     /// By key; `None` is a removal.
     awaiting: BTreeMap<Vec<u8>, Option<UserId>>,
     tally: Tally,
+    /// The record that is applied now, where somebody told.
+    current: Option<Fingerprint>,
+    /// When those were stored that were parked in this batch.
+    arrived: BTreeMap<Sequence, i64>,
     parked_bytes: usize,
 }
 
@@ -93,6 +97,8 @@ impl<'m> Batch<'m> {
             parked: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             tally: Tally::default(),
+            current: None,
+            arrived: BTreeMap::new(),
             parked_bytes: 0,
         }
     }
@@ -100,6 +106,12 @@ impl<'m> Batch<'m> {
     /// The checkpoint that this batch goes on from.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.base.checkpoint.as_ref()
+    }
+
+    /// Tells place and time of the record that is applied next, so that the time is kept with it if it
+    /// is parked. Rows and digest do not depend on it.
+    pub fn arrives(&mut self, record: Fingerprint) {
+        self.current = Some(record);
     }
 
     /// About how much memory the overlay takes, in bytes, if profiles take `profile_bytes` each.
@@ -238,6 +250,10 @@ impl State for Batch<'_> {
     }
 
     fn park(&mut self, parked: Parked) -> Result<(), StorageError> {
+        // One that was parked before keeps the time it has.
+        if let Some(now) = self.current.filter(|now| now.sequence == parked.sequence()) {
+            self.arrived.insert(now.sequence, now.time_ns);
+        }
         if let (Some(awaits), Some(lane)) = (&parked.awaits, &parked.lane) {
             let key = awaiting::key(awaits, parked.sequence());
             self.awaiting.insert(key, Some(lane.user.clone()));

@@ -1,5 +1,6 @@
 //! Rows as bytes: keys, values and back. A file per table.
 
+pub(crate) mod arrival;
 pub(crate) mod awaiting;
 pub(crate) mod parked;
 pub(crate) mod profile;

@@ -10,7 +10,9 @@
 mod disk;
 
 use domain::testing::{Form, history, named, profile_state, records, user_state};
-use domain::{Checkpoint, Fingerprint, MemoryState, Record, StreamId, WorkosUserId, apply};
+use domain::{
+    Checkpoint, Fingerprint, MemoryState, Parked, Record, Sequence, StreamId, WorkosUserId, apply,
+};
 use proptest::prelude::*;
 use read_model::testing::ForgetfulDisk;
 use read_model::{CommitError, Digest, OpenError, Place, ReadModel};
@@ -22,11 +24,14 @@ fn stream() -> StreamId {
     }
 }
 
+fn time_of(sequence: Sequence) -> i64 {
+    i64::try_from(sequence.get()).unwrap() * 10
+}
+
 fn fingerprint(record: &Record) -> Fingerprint {
-    let time_ns = i64::try_from(record.sequence.get()).unwrap() * 10;
     Fingerprint {
         sequence: record.sequence,
-        time_ns,
+        time_ns: time_of(record.sequence),
     }
 }
 
@@ -38,6 +43,7 @@ fn commit(model: &mut ReadModel, records: &[Record]) -> Result<(), CommitError> 
         .cloned()
         .unwrap_or_else(|| Checkpoint::start_of(stream()));
     for record in records {
+        batch.arrives(fingerprint(record));
         record.with_ref(|record| apply(&mut batch, record))?;
     }
     let last = fingerprint(records.last().expect("a batch has a record"));
@@ -67,12 +73,25 @@ fn assert_same(model: &ReadModel, state: &MemoryState) {
         assert_eq!(answered, expected);
     }
     let parked: Vec<_> = state.all_parked().cloned().collect();
-    let mut held = reader.parked(usize::MAX).unwrap();
+    let inspection = reader.inspect();
+    let held = inspection.parked_after(0).unwrap().map(|row| {
+        let arrived = row.unwrap();
+        assert_eq!(arrived.time_ns, Some(time_of(arrived.parked.sequence())));
+        arrived.parked
+    });
+    let mut held: Vec<_> = held.collect();
+    assert!(held.is_sorted_by_key(Parked::sequence));
+    let oldest = inspection.oldest().unwrap().map(|(sequence, _)| sequence);
+    assert_eq!(oldest, held.first().map(Parked::sequence));
     held.sort_by_key(|parked| (parked.lane.clone(), parked.sequence()));
     let mut expected = parked;
     expected.sort_by_key(|parked| (parked.lane.clone(), parked.sequence()));
     assert_eq!(held, expected);
     let totals = reader.totals();
+    for (reason, count) in totals.parked_by_reason() {
+        let known = held.iter().filter(|parked| parked.reason == reason).count();
+        assert_eq!(count, u64::try_from(known).unwrap());
+    }
     assert_eq!(totals.outcomes, *state.tally());
     let live = state.owners().count();
     assert_eq!(totals.users, u64::try_from(live).unwrap());

@@ -2,6 +2,7 @@
 
 mod erasure;
 mod healing;
+mod remedy;
 mod rows;
 
 use serde_json::{Value, json};

@@ -1,0 +1,180 @@
+//! What would let a parked record leave its lane: the healing rules, read backwards for a person.
+
+use std::fmt;
+
+use super::user;
+use crate::{Family, Lane, ParkReason, Parked, ProfileId, ProfileRow, Sequence, UserId, UserRow};
+
+/// What stands around a parked record.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The row of the lane's user.
+    pub user: &'a UserRow,
+    /// The profiles of the lane's user.
+    pub profiles: &'a ProfileRow,
+    /// The live user that has the awaited identity.
+    pub owner: Option<&'a UserId>,
+    /// The first record of the lane that it [waits behind](waits_behind).
+    pub before: Option<Sequence>,
+}
+
+/// One way out of the quarantine. Any one of several is enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remedy {
+    /// A whole state or a deletion of this document, of this version or a later one.
+    WholeState {
+        /// `user` or `profile`.
+        family: Family,
+        /// The document; `None` where any profile of the user will do.
+        document: Option<Box<str>>,
+        /// The first version that will do.
+        version: u64,
+        /// Whether a state would be parked itself, because the user has another profile.
+        deletion_only: bool,
+    },
+    /// The version that a patch builds on.
+    Base {
+        /// The document.
+        document: Box<str>,
+        /// The version.
+        version: u64,
+    },
+    /// A record before it leaves the quarantine.
+    Before(Sequence),
+    /// The user who has the identity gives it up.
+    Release(UserId),
+    /// The user's other profile goes.
+    Vacate(ProfileId),
+    /// A release that can read it, and a rebuild by it.
+    Understood,
+    /// An operator's decision.
+    Drop {
+        /// The user to name.
+        user: UserId,
+        /// The record to name.
+        sequence: Sequence,
+    },
+    /// Nothing in the stream can: a decision names a user, and this record's subject names none.
+    None,
+}
+
+/// Every way out for a parked record, the best one first.
+pub fn remedies(parked: &Parked, around: &Surroundings<'_>) -> Vec<Remedy> {
+    let Some(lane) = &parked.lane else {
+        return vec![Remedy::Understood, Remedy::None];
+    };
+    let mut remedies = Vec::new();
+    let whole = whole_state(parked, lane, around);
+    match parked.reason {
+        ParkReason::Invalid => {
+            remedies.extend(whole);
+            remedies.push(Remedy::Understood);
+        }
+        ParkReason::Conflict => remedies.extend(whole),
+        ParkReason::PatchBase => {
+            remedies.extend(parked.document.as_ref().map(|document| Remedy::Base {
+                document: document.id.clone(),
+                version: document.version.get().saturating_sub(1),
+            }));
+            remedies.extend(whole);
+        }
+        ParkReason::Behind => {
+            remedies.extend(around.before.map(Remedy::Before));
+            remedies.extend(whole);
+        }
+        ParkReason::MappingConflict => {
+            remedies.extend(around.owner.cloned().map(Remedy::Release));
+            remedies.extend(whole);
+        }
+        ParkReason::ProfileConflict => {
+            let other = around.profiles.live.as_ref();
+            remedies.extend(other.map(|other| Remedy::Vacate(other.id.clone())));
+        }
+    }
+    remedies.push(Remedy::Drop {
+        user: lane.user.clone(),
+        sequence: parked.sequence(),
+    });
+    remedies
+}
+
+/// The whole state or deletion that supersedes it. Nothing supersedes decisions.
+fn whole_state(parked: &Parked, lane: &Lane, around: &Surroundings<'_>) -> Option<Remedy> {
+    let named = parked.document.as_ref();
+    let live = around.profiles.live.as_ref().map(|live| &live.id);
+    let (document, held, deletion_only) = match lane.family {
+        Family::Quarantine => return None,
+        Family::User => {
+            let held = user::held(&around.user.document).map(|(held, _)| held);
+            (Some(lane.user.as_str().into()), held, false)
+        }
+        Family::Profile => {
+            let document = match named {
+                Some(named) => ProfileId::parse(&named.id).ok(),
+                None => live.cloned(),
+            };
+            let held = document.as_ref().and_then(|id| around.profiles.held(id));
+            let is_second = live.is_some() && live != document.as_ref();
+            (document.map(|id| id.as_str().into()), held, is_second)
+        }
+    };
+    let named = named.map_or(0, |named| named.version.get());
+    Some(Remedy::WholeState {
+        family: lane.family,
+        document,
+        version: named.max(held.unwrap_or(0).saturating_add(1)),
+        deletion_only,
+    })
+}
+
+/// Whether a parked patch waits for another record of its lane.
+pub fn waits_behind(parked: &Parked, other: &Parked) -> bool {
+    let id = |parked: &'_ Parked| parked.document.as_ref().map(|document| document.id.clone());
+    other.sequence() < parked.sequence() && (other.document.is_none() || id(other) == id(parked))
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WholeState {
+                family,
+                document: Some(document),
+                version,
+                deletion_only,
+            } => {
+                let state = if *deletion_only { "" } else { "the whole state or " };
+                let family = family.as_str();
+                write!(
+                    f,
+                    "{state}the deletion of {family} {document}, version {version} or later"
+                )
+            }
+            Self::WholeState {
+                family,
+                document: None,
+                ..
+            } => write!(f, "the whole state of a {} of this user", family.as_str()),
+            Self::Base { document, version } => {
+                write!(f, "version {version} of profile {document}, which the patch builds on")
+            }
+            Self::Before(sequence) => write!(
+                f,
+                "record {sequence}, which it waits behind, leaves the quarantine"
+            ),
+            Self::Release(user) => write!(
+                f,
+                "user {user}, who has the workosUserId, is deleted, erased or gets another one"
+            ),
+            Self::Vacate(profile) => {
+                write!(f, "profile {profile} of this user is deleted or erased")
+            }
+            Self::Understood => f.write_str("a release that can read it, and a rebuild by it"),
+            Self::Drop { user, sequence } => {
+                write!(f, "a decision: quarantine drop {user} {sequence} --reason TEXT")
+            }
+            Self::None => f.write_str(
+                "no decision: its subject names no user. It harms nobody; it goes when its message is deleted from the stream and the read model is rebuilt",
+            ),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What is said to heal a parked record heals it.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::Given;
+use crate::testing::{
+    Message, history, named, profile_deleted, profile_patched, profile_state, user_deleted,
+    user_state,
+};
+use crate::{
+    Family, MemoryState, Parked, ProfileRow, Remedy, Sequence, State, Surroundings, UserRow, apply,
+    remedies, waits_behind,
+};
+
+fn remedies_of(state: &mut MemoryState, parked: &Parked) -> Vec<Remedy> {
+    let Some(lane) = &parked.lane else {
+        return remedies(
+            parked,
+            &Surroundings {
+                user: &UserRow::default(),
+                profiles: &ProfileRow::default(),
+                owner: None,
+                before: None,
+            },
+        );
+    };
+    let Ok(user) = state.user(&lane.user).cloned();
+    let Ok(profiles) = state.profiles(&lane.user).cloned();
+    let Ok(owner) = parked
+        .awaits
+        .as_ref()
+        .map_or(Ok(None), |identity| state.owner(identity));
+    let Ok(lane) = state.parked(lane);
+    let before = lane.iter().find(|other| waits_behind(parked, other));
+    let around = Surroundings {
+        user: &user,
+        profiles: &profiles,
+        owner: owner.as_ref(),
+        before: before.map(Parked::sequence),
+    };
+    remedies(parked, &around)
+}
+
+fn told(given: &mut Given) -> Vec<String> {
+    let parked = given.state.all_parked().last().unwrap().clone();
+    let remedies = remedies_of(&mut given.state, &parked);
+    remedies.iter().map(ToString::to_string).collect()
+}
+
+const UNDERSTOOD: &str = "a release that can read it, and a rebuild by it";
+
+fn drop_of(sequence: u64) -> String {
+    format!("a decision: quarantine drop u1 {sequence} --reason TEXT")
+}
+
+#[test]
+fn each_reason_has_its_ways_out() {
+    let profile = |version| profile_state("u1", "p1", version, &named("Ada"));
+    let patch = |version| profile_patched("u1", "p1", version, &json!({"bio": "b"}));
+    let not_json = || Message::bare("identity.v1.u1.profile", "no");
+
+    let mut given = Given::events([profile(3)]);
+    given.publish(not_json());
+    let whole = "the whole state or the deletion of profile p1, version 4 or later";
+    assert_eq!(told(&mut given), [whole, UNDERSTOOD, &drop_of(2)]);
+    given.publish(patch(4));
+    let before = "record 2, which it waits behind, leaves the quarantine";
+    assert_eq!(told(&mut given), [before, whole, &drop_of(3)]);
+
+    let mut given = Given::nothing();
+    given.publish(not_json());
+    let any = "the whole state of a profile of this user";
+    assert_eq!(told(&mut given), [any, UNDERSTOOD, &drop_of(1)]);
+
+    let mut given = Given::events([profile(1), patch(4)]);
+    let base = "version 3 of profile p1, which the patch builds on";
+    assert_eq!(told(&mut given), [base, whole, &drop_of(2)]);
+
+    let mut given = Given::events([profile(3), profile_state("u1", "p1", 3, &named("B"))]);
+    assert_eq!(told(&mut given), [whole, &drop_of(2)]);
+
+    let mut given = Given::events([user_state("u2", 1, "w"), user_state("u1", 1, "w")]);
+    let release =
+        "user u2, who has the workosUserId, is deleted, erased or gets another one".to_owned();
+    let whole = "the whole state or the deletion of user u1, version 1 or later".to_owned();
+    assert_eq!(told(&mut given), [release, whole, drop_of(2)]);
+
+    let mut given = Given::events([profile(1), profile_state("u1", "p2", 1, &named("B"))]);
+    let vacate = "profile p1 of this user is deleted or erased".to_owned();
+    assert_eq!(told(&mut given), [vacate, drop_of(2)]);
+
+    let mut given = Given::nothing();
+    given.publish(Message::bare("identity.v1.\u{e4}.user", "no"));
+    let [first, last] = told(&mut given).try_into().unwrap();
+    assert_eq!(first, UNDERSTOOD);
+    assert!(
+        last.starts_with("no decision: its subject names no user."),
+        "{last}"
+    );
+}
+
+/// What a remedy asks for, as a message; none where that is not one event.
+fn cure(parked: &Parked, remedy: &Remedy) -> Option<Message> {
+    let lane = parked.lane.as_ref()?;
+    let user = lane.user.as_str();
+    let message: Message = match remedy {
+        Remedy::WholeState {
+            family: Family::User,
+            version,
+            ..
+        } if version % 2 == 0 => user_deleted(user, *version).into(),
+        Remedy::WholeState {
+            family: Family::User,
+            version,
+            ..
+        } => user_state(user, *version, "nobody's yet").into(),
+        Remedy::WholeState {
+            document,
+            version,
+            deletion_only,
+            ..
+        } => {
+            let document = document.as_deref().unwrap_or("p9");
+            if *deletion_only {
+                profile_deleted(user, document, *version).into()
+            } else {
+                profile_state(user, document, *version, &named("cured")).into()
+            }
+        }
+        Remedy::Drop { user, sequence } => {
+            crate::testing::dropped(user.as_str(), sequence.get()).into()
+        }
+        Remedy::Base { .. }
+        | Remedy::Before(_)
+        | Remedy::Release(_)
+        | Remedy::Vacate(_)
+        | Remedy::Understood
+        | Remedy::None => return None,
+    };
+    Some(message)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn one_event_that_is_said_to_heal_a_record_does(history in history(60)) {
+        let mut state = MemoryState::default();
+        for record in &history {
+            let Ok(_) = record.with_ref(|record| apply(&mut state, record));
+        }
+        let parked: Vec<_> = state.all_parked().cloned().collect();
+        for parked in parked {
+            for remedy in remedies_of(&mut state, &parked) {
+                let Some(message) = cure(&parked, &remedy) else { continue };
+                let mut after = state.clone();
+                let record = message.at(Sequence::new(1_000).unwrap());
+                let Ok(_) = record.with_ref(|record| apply(&mut after, record));
+                let is_left = after.all_parked().any(|left| left.sequence() == parked.sequence());
+                prop_assert!(!is_left, "{remedy} does not heal {parked:?}");
+            }
+        }
+    }
+}
