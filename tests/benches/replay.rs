@@ -15,11 +15,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
-use domain::testing::{Form, Message, profile_state, user_state};
+use domain::testing::workload;
 use futures::StreamExt;
 use projector::{BatchLimits, Config, Projector};
 use read_model::{Options, ReadModel};
-use serde_json::json;
 use tests::broker::{Broker, STREAM};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
@@ -63,30 +62,10 @@ fn rate(events: u64, elapsed: Duration) -> f64 {
     events as f64 / elapsed.as_secs_f64()
 }
 
-/// Every user is registered and gets a profile; the rest are updates of profiles in a mixed order.
-fn message(number: u64, users: u64) -> Message {
-    let person = (number / 2) % users;
-    let user = format!("u{:031}", person.wrapping_mul(7_919) % users);
-    if number < users * 2 && number.is_multiple_of(2) {
-        return user_state(&user, 1, &format!("user_{user}")).message(Form::Binary);
-    }
-    let version = 1 + number / (users * 2) * 2 + number % 2;
-    let members = json!({
-        "displayName": format!("Person number {person}"),
-        "languages": ["English", "French"],
-        "bio": "I build looms, and sometimes engines that weave algebraic patterns.",
-        "company": "Analytical Engines",
-        "age": 36,
-        "createdAt": 1_795_420_800_000_u64,
-        "updatedAt": 1_795_420_800_000_u64 + number,
-    });
-    profile_state(&user, &format!("p{user}"), version, &members).message(Form::Binary)
-}
-
 async fn fill(events: u64, users: u64) -> anyhow::Result<Broker> {
     let broker = Broker::start().await?;
     let started = Instant::now();
-    let sample = message(users * 2 + 1, users);
+    let sample = workload(users * 2 + 1, users);
     let bytes = sample.payload.len()
         + sample
             .headers
@@ -94,7 +73,7 @@ async fn fill(events: u64, users: u64) -> anyhow::Result<Broker> {
             .map(|(name, value)| name.len() + value.len() + 4)
             .sum::<usize>();
     broker
-        .publish((0..events).map(|number| message(number, users)))
+        .publish((0..events).map(|number| workload(number, users)))
         .await?;
     println!(
         "published {events} events of about {bytes} bytes in {:?}",

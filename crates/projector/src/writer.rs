@@ -1,26 +1,19 @@
 //! The writer: records in, commits out, and only then word of them.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, Refusal, Sequence, StreamId, apply};
+use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, Refusal, StreamId, apply};
 use metrics::{counter, gauge, histogram};
 use read_model::{Batch, Changes, CommitError, Committed, OpenError, ReadModel, StorageError};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, timeout_at};
 
+use crate::chunk::Chunk;
 use crate::config::BatchLimits;
 use crate::metrics::{BATCH, COMMIT, OLDEST, OUTCOMES, PARKED};
 use crate::teller::Teller;
-
-/// A record as it was delivered, with its place verified.
-pub(crate) struct Record {
-    pub(crate) sequence: Sequence,
-    pub(crate) time_ns: i64,
-    /// The server had no other behind it when it sent this one.
-    pub(crate) is_last: bool,
-    pub(crate) message: async_nats::Message,
-}
 
 /// What the source hands to the writer, in order.
 pub(crate) enum Feed {
@@ -36,7 +29,7 @@ pub(crate) enum Feed {
         is_at_end: bool,
     },
     /// Records, each behind the one before.
-    Records(Vec<Record>),
+    Records(Chunk),
 }
 
 /// Why the writer had to stop for good.
@@ -222,7 +215,7 @@ impl Writer {
     ///
     /// On the way to a target nobody waits for the latest record, so a batch goes on to the target
     /// or its bounds; otherwise it is what is at hand.
-    async fn batch(&mut self, records: Vec<Record>) -> Result<Next, WriteError> {
+    async fn batch(&mut self, records: Chunk) -> Result<Next, WriteError> {
         let target = self.teller.target();
         let time_max = Instant::now() + self.limits.time_max;
         let mut gathering = Gathering::new(self.model.begin(), self.until);
@@ -326,56 +319,25 @@ impl<'m> Gathering<'m> {
         }
     }
 
-    fn take(&mut self, records: &[Record]) -> Result<(), StorageError> {
-        for record in records {
+    fn take(&mut self, records: &Chunk) -> Result<(), StorageError> {
+        records.try_each(|place, record| {
             let sequence = record.sequence.get();
             if self.until.is_some_and(|until| until < sequence) {
                 self.is_done = true;
-                break;
+                return Ok(ControlFlow::Break(()));
             }
-            self.apply(record)?;
-            self.is_at_end = record.is_last;
+            self.batch.arrives(place.at);
+            let outcome = apply(&mut self.batch, record)?;
+            warn_of(outcome, record);
+            self.records = self.records.saturating_add(1);
+            self.bytes = self.bytes.saturating_add(record.payload.len());
+            self.last = Some(place.at);
+            self.is_at_end = place.is_last;
             self.is_done = self
                 .until
-                .is_some_and(|until| until == sequence || record.is_last);
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, record: &Record) -> Result<(), StorageError> {
-        let Record {
-            sequence,
-            time_ns,
-            message,
-            ..
-        } = record;
-        let headers: Vec<(&str, &str)> = message
-            .headers
-            .iter()
-            .flat_map(async_nats::HeaderMap::iter)
-            .flat_map(|(name, values)| {
-                values
-                    .iter()
-                    .map(|value| (AsRef::<str>::as_ref(name), value.as_str()))
-            })
-            .collect();
-        let record = RecordRef {
-            sequence: *sequence,
-            subject: &message.subject,
-            headers: &headers,
-            payload: &message.payload,
-        };
-        let place = Fingerprint {
-            sequence: *sequence,
-            time_ns: *time_ns,
-        };
-        self.batch.arrives(place);
-        let outcome = apply(&mut self.batch, &record)?;
-        warn_of(outcome, &record);
-        self.records = self.records.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(message.payload.len());
-        self.last = Some(place);
-        Ok(())
+                .is_some_and(|until| until == sequence || place.is_last);
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     fn is_enough(&self, limits: &BatchLimits, target: Option<u64>) -> bool {

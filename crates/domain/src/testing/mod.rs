@@ -5,9 +5,11 @@
 
 mod history;
 mod invariants;
+mod workload;
 
 pub use history::{Form, History, history, identity_history, profile_members};
 pub use invariants::broken_invariant;
+pub use workload::workload;
 
 use std::fmt;
 

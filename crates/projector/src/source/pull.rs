@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Message, StatusCode};
 use bytes::Bytes;
-use domain::{Checkpoint, Fingerprint};
+use domain::Checkpoint;
 use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -14,8 +14,9 @@ use super::attach::{Attached, bounds, stream_info};
 use super::client::Link;
 use super::ledger::{Delivery, Doubt, Ledger};
 use super::{End, Source};
+use crate::chunk::{Chunk, Place};
 use crate::config::Config;
-use crate::writer::{Feed, Record};
+use crate::writer::Feed;
 
 /// Records asked for at once.
 const PULL_RECORDS: u64 = 5_000;
@@ -57,14 +58,12 @@ struct Pulling<'a> {
 impl Source {
     /// Reads until something ends the attachment.
     pub(super) async fn pull(&mut self, link: &Link, attached: Attached) -> End {
-        let mut waiting = Waiting::default();
+        let mut waiting = Chunk::default();
         let end = match self.try_pull(link, attached, &mut waiting).await {
             Ok(end) | Err(end) => end,
         };
         // What was accounted for before the end is good, and the position is behind it.
-        if let Some(feed) = waiting.take()
-            && self.feed.send(feed).await.is_err()
-        {
+        if !waiting.is_empty() && self.feed.send(Feed::Records(waiting)).await.is_err() {
             return End::Stopped;
         }
         end
@@ -74,7 +73,7 @@ impl Source {
         &mut self,
         link: &Link,
         attached: Attached,
-        waiting: &mut Waiting,
+        waiting: &mut Chunk,
     ) -> Result<End, End> {
         let mut position = attached.position;
         let inbox = link.client.new_inbox();
@@ -89,7 +88,7 @@ impl Source {
         let mut looked = Instant::now();
         loop {
             // Credit is the only brake: with a chunk waiting for the writer, nothing is asked.
-            if !waiting.is_chunk() && pulling.ledger.credit() <= PULL_RECORDS / 2 {
+            if !is_full(waiting) && pulling.ledger.credit() <= PULL_RECORDS / 2 {
                 pulling.ask().await?;
             }
             tokio::select! {
@@ -99,11 +98,9 @@ impl Source {
                     self.position = Some(position.clone());
                     taken?;
                 }
-                room = room(&self.feed, waiting.is_chunk()), if !waiting.records.is_empty() => {
+                room = room(&self.feed, is_full(waiting)), if !waiting.is_empty() => {
                     let Some(room) = room else { return Ok(End::Stopped) };
-                    if let Some(feed) = waiting.take() {
-                        room.send(feed);
-                    }
+                    room.send(Feed::Records(waiting.take()));
                 }
                 Some(refusal) = self.setbacks.recv() => return Ok(End::SetBack(refusal)),
                 _ = checks.tick() => {
@@ -173,7 +170,7 @@ impl<'a> Pulling<'a> {
     fn take(
         &mut self,
         messages: Vec<Message>,
-        waiting: &mut Waiting,
+        waiting: &mut Chunk,
         position: &mut Checkpoint,
     ) -> Result<(), End> {
         let now = Instant::now();
@@ -183,15 +180,10 @@ impl<'a> Pulling<'a> {
             if let Some(status) = message.status {
                 end = self.status(status, &message, now);
             } else {
-                let bytes = message.length;
-                match self.record(message, now) {
-                    Ok(record) => {
-                        let Record {
-                            sequence, time_ns, ..
-                        } = record;
-                        last = Some(Fingerprint { sequence, time_ns });
-                        waiting.records.push(record);
-                        waiting.bytes = waiting.bytes.saturating_add(bytes);
+                match self.account(&message, now) {
+                    Ok(place) => {
+                        last = Some(place.at);
+                        waiting.push(place, &message);
                     }
                     Err(doubt) => end = Err(doubt.into()),
                 }
@@ -206,7 +198,7 @@ impl<'a> Pulling<'a> {
         end
     }
 
-    fn record(&mut self, message: Message, now: Instant) -> Result<Record, Doubt> {
+    fn account(&mut self, message: &Message, now: Instant) -> Result<Place, Doubt> {
         let delivery = message
             .reply
             .as_ref()
@@ -215,12 +207,9 @@ impl<'a> Pulling<'a> {
         if delivery.stream != self.config.stream || delivery.consumer != self.config.consumer {
             return Err(Doubt::Foreign);
         }
-        let place = self.ledger.accept(&delivery, now)?;
-        Ok(Record {
-            sequence: place.sequence,
-            time_ns: place.time_ns,
+        Ok(Place {
+            at: self.ledger.accept(&delivery, now)?,
             is_last: delivery.pending == 0,
-            message,
         })
     }
 
@@ -271,34 +260,15 @@ fn ends_pull(said: &str) -> bool {
         || said.to_ascii_lowercase().starts_with("exceeded maxwaiting")
 }
 
-/// Records that are accounted for and not handed over yet. Bounded by credit.
-#[derive(Default)]
-struct Waiting {
-    records: Vec<Record>,
-    bytes: usize,
-}
-
-impl Waiting {
-    /// Whether there is enough for the writer to be busy with.
-    fn is_chunk(&self) -> bool {
-        CHUNK_RECORDS <= self.records.len() || CHUNK_BYTES <= self.bytes
-    }
-
-    fn take(&mut self) -> Option<Feed> {
-        self.bytes = 0;
-        let records = std::mem::take(&mut self.records);
-        if records.is_empty() {
-            None
-        } else {
-            Some(Feed::Records(records))
-        }
-    }
+/// Whether there is enough for the writer to be busy with.
+fn is_full(waiting: &Chunk) -> bool {
+    CHUNK_RECORDS <= waiting.len() || CHUNK_BYTES <= waiting.bytes()
 }
 
 /// Room for a chunk as soon as there is any; for less than a chunk only once the writer has nothing
 /// else to do. Few records go at once when it is quiet, and many together when it is not.
-async fn room(feed: &mpsc::Sender<Feed>, is_chunk: bool) -> Option<mpsc::Permit<'_, Feed>> {
-    if is_chunk {
+async fn room(feed: &mpsc::Sender<Feed>, is_full: bool) -> Option<mpsc::Permit<'_, Feed>> {
+    if is_full {
         return feed.reserve().await.ok();
     }
     feed.reserve_many(feed.max_capacity()).await.ok()?.next()
