@@ -13,4 +13,5 @@ mod broker_faults;
 mod crash;
 mod process;
 mod quarantine;
+mod rebuild;
 mod tidy;

@@ -25,6 +25,8 @@ pub struct Admin {
     pub query: Arc<QueryState>,
     /// Renders the process's metrics in Prometheus' text format.
     pub render_metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// What others tell in `/status`, by the member's name.
+    pub more_status: Box<dyn Fn() -> BTreeMap<&'static str, serde_json::Value> + Send + Sync>,
     /// Cancelled when the process begins to stop: it is not ready from then on.
     pub stopping: CancellationToken,
 }
@@ -53,7 +55,7 @@ async fn readyz(State(admin): Shared) -> impl IntoResponse {
 }
 
 async fn status(State(admin): Shared) -> impl IntoResponse {
-    Json(Status::of(&admin.query))
+    Json(Status::of(&admin))
 }
 
 async fn metrics(State(admin): Shared) -> impl IntoResponse {
@@ -104,6 +106,8 @@ struct Status {
     outcomes: BTreeMap<&'static str, u64>,
     digest: String,
     version: &'static str,
+    #[serde(flatten)]
+    more: BTreeMap<&'static str, serde_json::Value>,
 }
 
 #[derive(Serialize)]
@@ -113,7 +117,8 @@ struct Stream {
 }
 
 impl Status {
-    fn of(query: &QueryState) -> Self {
+    fn of(admin: &Admin) -> Self {
+        let query = &admin.query;
         let progress = query.progress.borrow().clone();
         let inspection = query.reader.inspect();
         let totals = inspection.totals();
@@ -145,6 +150,7 @@ impl Status {
                 .collect(),
             digest: totals.digest.to_string(),
             version: env!("CARGO_PKG_VERSION"),
+            more: (admin.more_status)(),
         }
     }
 }

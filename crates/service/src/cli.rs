@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Dev(DevArgs),
     /// Run the projector and the query service
     Serve(Box<ServeArgs>),
+    /// Build the read model of a running service anew, beside the one it serves, and swap
+    Rebuild(RebuildArgs),
     /// Validate NDJSON events and publish them; safe to repeat
     Publish(PublishArgs),
     /// Validate NDJSON events; one line per fault, exit code 1 if there is any
@@ -101,6 +103,30 @@ pub(crate) struct ServeArgs {
     /// Name of this replica's consumer, each replica its own; made from host and folder by default
     #[arg(long, env = "PROFILE_PROJECTOR_CONSUMER_NAME", value_name = "NAME")]
     pub(crate) consumer_name: Option<String>,
+    /// Build the read model anew, beside the one that is served meanwhile
+    #[arg(long, env = "PROFILE_PROJECTOR_REBUILD")]
+    pub(crate) rebuild: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    /// The running service's admin address
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
+    #[arg(default_value = "http://127.0.0.1:3211")]
+    pub(crate) admin: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    /// Go back to the read model that was live before
+    #[arg(long, env = "PROFILE_PROJECTOR_ROLLBACK")]
+    #[arg(conflicts_with = "accept_loss")]
+    pub(crate) rollback: bool,
+    /// Swap even if the stream gives fewer users or profiles than are served
+    #[arg(long, env = "PROFILE_PROJECTOR_ACCEPT_LOSS")]
+    pub(crate) accept_loss: bool,
 }
 
 #[derive(Debug, Args)]

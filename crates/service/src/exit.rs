@@ -19,6 +19,12 @@ pub(crate) enum Failure {
     Told,
 }
 
+/// An error and what caused it, in one line.
+pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
 /// Prints what is left to say and gives the code.
 pub(crate) fn code_of(ended: &Result<(), Failure>) -> ExitCode {
     let (code, text) = match ended {

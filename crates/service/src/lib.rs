@@ -8,6 +8,7 @@
 //! - **S2** Configuration is read once, judged whole, and printed without secrets.
 //! - **S3** It stops within its grace time; a second signal ends it at once.
 
+mod admin_client;
 mod cli;
 mod commands;
 pub mod config;
@@ -15,6 +16,8 @@ mod exit;
 #[cfg(test)]
 mod golden;
 pub mod issuer;
+mod keeper;
+mod log_access;
 pub mod nats;
 pub mod nats_server;
 pub mod producer;

@@ -1,6 +1,6 @@
 //! Wires the projector and the query service: one set of tasks, one stop token.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
-use projector::{BatchLimits, Projector};
 use query::auth::{KeyLoader, Verifier};
 use query::server::{Server, Tls};
 use query::{Limits, QueryState, TextMode, admin};
@@ -20,7 +19,9 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, PemPair};
-use crate::{nats, telemetry};
+use crate::keeper::{Desk, Keeper, routes};
+use crate::log_access::LogAccess;
+use crate::telemetry;
 
 /// What requests under way are given at the end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(4);
@@ -38,7 +39,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
 
 /// A service that holds its folder and its ports, and does nothing yet.
 pub(crate) struct Service {
-    projector: Projector,
+    keeper: Keeper,
+    desk: Desk,
     query: Arc<QueryState>,
     commits: broadcast::Receiver<Arc<Committed>>,
     keys: KeyLoader,
@@ -62,12 +64,15 @@ impl Service {
         } else {
             TextMode::Redacted
         };
-        let (projector, handle) = Projector::new(projector_config(config)?, model);
+        let log = LogAccess::of(&config)?;
+        let (keeper, handle, desk) = Keeper::new(log, config.data_dir, model);
+        keeper.rebuild_at_start(&desk, config.rebuild)?;
         let commits = handle.commits.subscribe();
         let verifier = Arc::new(verifier);
         let query = QueryState::new(reader, verifier, handle.progress, texts, Limits::default());
         Ok(Self {
-            projector,
+            keeper,
+            desk,
             query,
             commits,
             keys,
@@ -99,8 +104,10 @@ impl Service {
         let operators = admin::router(admin::Admin {
             query: Arc::clone(&self.query),
             render_metrics: Box::new(|| metrics.render()),
+            more_status: more_status(self.desk.clone()),
             stopping: parts.stop.clone(),
         });
+        let operators = operators.merge(routes::router(self.desk));
         let public = Server {
             name: "public",
             router: query::http::router(Arc::clone(&self.query)),
@@ -113,12 +120,8 @@ impl Service {
             limits: Limits::default(),
             tls: None,
         };
-        let projector = self.projector;
-        let projector_stop = parts.stop.clone();
-        parts.spawn("projector", async move {
-            projector.run(projector_stop).await?;
-            Ok(())
-        });
+        let keeper = self.keeper.run(parts.stop.clone());
+        parts.spawn("projector", keeper);
         parts.serve(public, self.public);
         parts.serve(operators, self.admin);
         let sockets =
@@ -248,31 +251,12 @@ async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
         .map_err(|error| anyhow!("cannot listen on {address} ({error}): choose another {flag}"))
 }
 
-fn projector_config(config: Config) -> anyhow::Result<projector::Config> {
-    let consumer = match config.consumer_name {
-        Some(name) => name,
-        None => own_consumer_name(&config.data_dir)?,
-    };
-    let (servers, stream) = (config.nats.servers.clone(), config.nats.stream.clone());
-    let nats = config.nats;
-    let options = move || nats::options(&nats).map_err(|error| error.to_string());
-    let limits = BatchLimits::default();
-    Ok(projector::Config {
-        servers,
-        options: Box::new(options),
-        stream,
-        consumer,
-        limits,
+/// What the keeper tells in `/status`.
+fn more_status(
+    desk: Desk,
+) -> Box<dyn Fn() -> BTreeMap<&'static str, serde_json::Value> + Send + Sync> {
+    Box::new(move || {
+        let rebuild = serde_json::to_value(desk.status()).unwrap_or_default();
+        BTreeMap::from([("rebuild", rebuild)])
     })
-}
-
-/// The same for every start of one replica, another for every other: of the host and the folder,
-/// which one process holds at a time.
-fn own_consumer_name(folder: &Path) -> anyhow::Result<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let folder = folder.canonicalize().context("the data folder is gone")?;
-    // A release that hashes otherwise leaves a consumer behind that the server removes in minutes.
-    let mut hasher = DefaultHasher::new();
-    (host.trim(), folder).hash(&mut hasher);
-    Ok(format!("profile-projector-{:016x}", hasher.finish()))
 }

@@ -92,6 +92,7 @@ impl Running {
         let operators = admin::router(admin::Admin {
             query: state,
             render_metrics: Box::new(|| "some_metric 1\n".to_owned()),
+            more_status: Box::new(std::collections::BTreeMap::new),
             stopping: stop.clone(),
         });
         let mut listen = async |name, router, tls| {

@@ -3,6 +3,7 @@
 mod check;
 mod dev;
 mod publish;
+mod rebuild;
 mod serve;
 mod token;
 
@@ -15,6 +16,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args),
         Command::Dev(args) => dev::run(args),
         Command::Publish(args) => publish::run(&args),
+        Command::Rebuild(args) => rebuild::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),
     }

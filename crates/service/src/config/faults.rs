@@ -30,6 +30,7 @@ fn example(flag: &str) -> &'static str {
         "--consumer-name" => "profile-projector-1",
         "--data-dir" => "./data",
         "--listen" => "127.0.0.1:3210",
+        "--admin" => "http://127.0.0.1:3211",
         "--admin-listen" => "127.0.0.1:3211",
         "--workos-client-id" => "client_01ABC",
         "--auth-config" => "./auth.json",

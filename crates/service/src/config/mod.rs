@@ -36,6 +36,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Whether errors are answered with a development deployment's texts.
     pub verbose_errors: bool,
+    /// Whether another read model is built beside the one that is there, at every start.
+    pub rebuild: bool,
 }
 
 /// A certificate and its key.
@@ -92,6 +94,7 @@ impl Config {
                 tls,
                 auth: auth?,
                 verbose_errors: args.verbose_errors,
+                rebuild: args.rebuild,
             })
         };
         judge.end(config().zip(log))

@@ -136,6 +136,7 @@ fn service_config(
         tls: None,
         auth: AuthConfig::from_file(&issuer.auth_config())?,
         verbose_errors: true,
+        rebuild: false,
     })
 }
 

@@ -1,0 +1,85 @@
+//! Asks a running service through its admin listener.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Response, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The service is on this machine or near; what takes longer is not waited for in one request.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// A running service, at its admin address.
+pub(crate) struct AdminClient {
+    http: reqwest::Client,
+    url: Url,
+}
+
+impl AdminClient {
+    /// Of the service at `url`, as `--admin` names it.
+    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+        query::auth::install_crypto();
+        let url = Url::parse(url).with_context(|| {
+            format!("--admin {url} is no address (example: http://127.0.0.1:3211)")
+        })?;
+        let http = reqwest::Client::builder()
+            .timeout(ANSWER_WITHIN)
+            .build()
+            .context("no HTTP client can be made")?;
+        Ok(Self { http, url })
+    }
+
+    /// What a route tells.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let response = self.http.get(self.at(path)?).send().await;
+        let (status, body) = self.answer(response).await?;
+        self.parsed(status, &body)
+    }
+
+    /// What a route says to what it is sent, with the status.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<(StatusCode, T)> {
+        let response = self
+            .http
+            .post(self.at(path)?)
+            .header(CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(body)?)
+            .send()
+            .await;
+        let (status, body) = self.answer(response).await?;
+        Ok((status, self.parsed(status, &body)?))
+    }
+
+    fn at(&self, path: &str) -> anyhow::Result<Url> {
+        Ok(self.url.join(path)?)
+    }
+
+    async fn answer(
+        &self,
+        response: reqwest::Result<Response>,
+    ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let unheard = |error: reqwest::Error| {
+            let why = crate::exit::in_one_line(&error.without_url());
+            anyhow!(
+                "no service answers at {} ({why}): is it running? is --admin its --admin-listen?",
+                self.url
+            )
+        };
+        let response = response.map_err(unheard)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unheard)?;
+        Ok((status, body.to_vec()))
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> anyhow::Result<T> {
+        serde_json::from_slice(body).map_err(|_other_body| {
+            let Self { url, .. } = self;
+            anyhow!("{url} answers {status} and not as a service of this release does: is --admin its --admin-listen?")
+        })
+    }
+}

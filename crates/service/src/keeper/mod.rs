@@ -1,0 +1,237 @@
+//! Keeps the read model: runs the projector of what is served, and beside it builds another file when
+//! that is asked for, which takes the first one's place.
+
+mod build;
+mod compare;
+pub(crate) mod routes;
+mod status;
+mod swap;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use projector::{Handle, Projector, ProjectorError};
+use read_model::{OpenError, Place, ReadModel};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::log_access::LogAccess;
+pub(crate) use status::{Job, JobKind, JobState, JobStatus};
+
+/// Jobs that may wait; one is under way at a time, and more are refused.
+const JOBS_MAX: usize = 1;
+
+/// Why a job did not do what it was asked for. What was served before is served still.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JobFault {
+    #[error("stopped with the service; it goes on when the service is started again")]
+    Stopped,
+    #[error("{0}")]
+    Refused(String),
+    #[error("no progress for {seconds} s at sequence {applied}{of}: {why}")]
+    NoProgress {
+        seconds: u64,
+        applied: u64,
+        /// ` of <target>` where that is known.
+        of: String,
+        why: String,
+    },
+    #[error("{}", crate::exit::in_one_line(.0))]
+    File(#[from] OpenError),
+    #[error("{}", crate::exit::in_one_line(.0))]
+    Projector(#[from] ProjectorError),
+    #[error("the job panicked")]
+    Panicked(#[from] JoinError),
+}
+
+/// Runs the projector, and jobs beside it.
+pub(crate) struct Keeper {
+    log: LogAccess,
+    folder: PathBuf,
+    projector: Option<Projector>,
+    handle: Handle,
+    jobs: mpsc::Receiver<Job>,
+    told: Arc<watch::Sender<JobStatus>>,
+}
+
+/// Asks a [`Keeper`] for jobs, and sees what becomes of them.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    jobs: mpsc::Sender<Job>,
+    told: Arc<watch::Sender<JobStatus>>,
+}
+
+impl Desk {
+    /// What became of the latest job, or is becoming of it.
+    pub(crate) fn status(&self) -> JobStatus {
+        self.told.borrow().clone()
+    }
+
+    /// Hands a job in; `Err` while another is under way.
+    pub(crate) fn ask(&self, job: Job) -> Result<JobStatus, JobStatus> {
+        let mut accepted = false;
+        self.told.send_if_modified(|status| {
+            accepted = status.state != JobState::Running && self.jobs.try_send(job).is_ok();
+            if accepted {
+                *status = JobStatus::begun(job, status.number.saturating_add(1));
+            }
+            accepted
+        });
+        if accepted {
+            Ok(self.status())
+        } else {
+            Err(self.status())
+        }
+    }
+}
+
+impl Keeper {
+    /// A keeper of the live read model of `folder`.
+    pub(crate) fn new(log: LogAccess, folder: PathBuf, model: ReadModel) -> (Self, Handle, Desk) {
+        let (projector, handle) = Projector::new(log.projector_config(""), model);
+        let (sender, jobs) = mpsc::channel(JOBS_MAX);
+        let told = Arc::new(watch::Sender::new(JobStatus::default()));
+        let desk = Desk {
+            jobs: sender,
+            told: Arc::clone(&told),
+        };
+        let keeper = Self {
+            log,
+            folder,
+            projector: Some(projector),
+            handle: handle.clone(),
+            jobs,
+            told,
+        };
+        (keeper, handle, desk)
+    }
+
+    /// Asks for the rebuild that was cut off before, or that is wanted at every start.
+    pub(crate) fn rebuild_at_start(&self, desk: &Desk, wanted: bool) -> anyhow::Result<()> {
+        let unfinished = Place::Rebuild.is_there(&self.folder)?;
+        let progress = self.handle.progress.borrow().clone();
+        if unfinished {
+            tracing::info!("a rebuild was cut off and goes on");
+        } else if !wanted {
+            return Ok(());
+        } else if progress.checkpoint.is_none() {
+            tracing::info!(
+                "the read model is empty: it is built as it is, without another beside it"
+            );
+            return Ok(());
+        }
+        // Nothing else can be under way yet.
+        let _ = desk.ask(Job::rebuild());
+        Ok(())
+    }
+
+    /// Runs until `stop`, or until the projector of what is served fails.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Some(projector) = self.projector.take() else {
+            return Ok(());
+        };
+        let mut live = Running::start(projector);
+        loop {
+            let job = tokio::select! {
+                () = stop.cancelled() => {
+                    live.stop().await?;
+                    return Ok(());
+                }
+                ended = live.ended() => {
+                    ended?;
+                    return Ok(());
+                }
+                Some(job) = self.jobs.recv() => job,
+            };
+            live = self.job(job, live, &stop).await?;
+        }
+    }
+
+    /// Does a job. `Err` only when nothing is served any more; a job that fails is told.
+    async fn job(
+        &self,
+        job: Job,
+        mut live: Running,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Running> {
+        tracing::info!(
+            kind = job.kind.word(),
+            "building another read model beside the live one"
+        );
+        let built = tokio::select! {
+            built = self.build(job, stop) => built,
+            ended = live.ended() => {
+                ended?;
+                anyhow::bail!("the projector ended unbidden");
+            }
+        };
+        let (live, result) = match built {
+            Ok(built) => self.take_over(job, built, live).await?,
+            Err(fault) => (live, Err(fault)),
+        };
+        match result {
+            Ok(comparison) => {
+                tracing::info!(
+                    kind = job.kind.word(),
+                    comparison = %comparison.summary(),
+                    "the other read model is the live one now"
+                );
+                self.tell(|status| {
+                    status.state = JobState::Done;
+                    status.applied_sequence = self.handle.progress.borrow().applied();
+                    status.compared(&comparison);
+                });
+            }
+            Err(fault) => {
+                if matches!(fault, JobFault::Stopped) {
+                    tracing::info!(kind = job.kind.word(), "{fault}");
+                } else {
+                    tracing::error!(kind = job.kind.word(), "the live read model stays: {fault}");
+                }
+                self.tell(|status| {
+                    status.state = JobState::Failed;
+                    status.detail = Some(fault.to_string());
+                });
+            }
+        }
+        Ok(live)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut JobStatus)) {
+        self.told.send_modify(change);
+    }
+}
+
+/// A projector on its threads. It is told to end when this is dropped.
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<ReadModel, ProjectorError>>,
+}
+
+impl Running {
+    fn start(projector: Projector) -> Self {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(projector.run(stop.clone()));
+        Self { stop, task }
+    }
+
+    /// Its end, unbidden.
+    async fn ended(&mut self) -> anyhow::Result<ReadModel> {
+        let ended = (&mut self.task).await.context("the projector panicked")?;
+        Ok(ended?)
+    }
+
+    /// Ends it; what was handed over is committed.
+    async fn stop(mut self) -> Result<ReadModel, JobFault> {
+        self.stop.cancel();
+        Ok((&mut self.task).await??)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,90 @@
+//! Jobs, and what is told of them in `/status`.
+
+use serde::{Deserialize, Serialize};
+
+use super::compare::Comparison;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) kind: JobKind,
+    /// Whether rows may be fewer than before, from the same place of the same stream.
+    #[serde(default)]
+    pub(crate) accept_loss: bool,
+}
+
+impl Job {
+    pub(crate) fn rebuild() -> Self {
+        Self {
+            kind: JobKind::Rebuild,
+            accept_loss: false,
+        }
+    }
+}
+
+/// Which file is to be the live one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum JobKind {
+    /// One that is made from the stream as it is now.
+    Rebuild,
+    /// The one before.
+    Rollback,
+}
+
+impl JobKind {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Rebuild => "rebuild",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum JobState {
+    /// There was none since the start.
+    #[default]
+    None,
+    Running,
+    Done,
+    Failed,
+}
+
+/// The member `rebuild` of `/status`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct JobStatus {
+    pub(crate) state: JobState,
+    /// Counts the jobs since the start.
+    pub(crate) number: u64,
+    pub(crate) kind: Option<JobKind>,
+    pub(crate) applied_sequence: u64,
+    /// The tail when it began: fixed, whatever is published meanwhile.
+    pub(crate) target_sequence: Option<u64>,
+    pub(crate) parked_records: u64,
+    /// Why it failed, or what it waits for.
+    pub(crate) detail: Option<String>,
+    /// Whether its rows were held against the live ones, and were alike.
+    pub(crate) equal: Option<bool>,
+    /// What differed, or why nothing could be compared.
+    pub(crate) differences: Vec<String>,
+}
+
+impl JobStatus {
+    pub(super) fn begun(job: Job, number: u64) -> Self {
+        Self {
+            state: JobState::Running,
+            number,
+            kind: Some(job.kind),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn compared(&mut self, comparison: &Comparison) {
+        self.detail = None;
+        self.equal = comparison.equal();
+        self.differences = comparison.lines();
+    }
+}

@@ -1,0 +1,55 @@
+//! How projectors of this service reach the log.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use anyhow::Context;
+use projector::BatchLimits;
+
+use crate::config::{Config, NatsConfig};
+use crate::nats;
+
+/// Where the log is, and who reads it.
+#[derive(Clone)]
+pub(crate) struct LogAccess {
+    nats: NatsConfig,
+    consumer: String,
+}
+
+impl LogAccess {
+    /// What `config` says; its data folder has to be there.
+    pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
+        let consumer = match &config.consumer_name {
+            Some(name) => name.clone(),
+            None => own_consumer_name(&config.data_dir)?,
+        };
+        Ok(Self {
+            nats: config.nats.clone(),
+            consumer,
+        })
+    }
+
+    /// For a projector whose consumer's name ends with `suffix`.
+    pub(crate) fn projector_config(&self, suffix: &str) -> projector::Config {
+        let nats = self.nats.clone();
+        let options = move || nats::options(&nats).map_err(|error| error.to_string());
+        projector::Config {
+            servers: self.nats.servers.clone(),
+            options: Box::new(options),
+            stream: self.nats.stream.clone(),
+            consumer: format!("{}{suffix}", self.consumer),
+            limits: BatchLimits::default(),
+        }
+    }
+}
+
+/// The same for every start of one replica, another for every other: of the host and the folder,
+/// which one process holds at a time.
+fn own_consumer_name(folder: &Path) -> anyhow::Result<String> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let folder = folder.canonicalize().context("the data folder is gone")?;
+    // A release that hashes otherwise leaves a consumer behind that the server removes in minutes.
+    let mut hasher = DefaultHasher::new();
+    (host.trim(), folder).hash(&mut hasher);
+    Ok(format!("profile-projector-{:016x}", hasher.finish()))
+}
