@@ -37,7 +37,7 @@ impl Default for Options {
 }
 
 /// Opens the storage of one read model, as often as it is asked.
-type OpenStorage = Box<dyn Fn() -> Result<(Database, Snapshot), OpenError> + Send>;
+type OpenStorage = Box<dyn Fn() -> Result<(Database, Snapshot), OpenError> + Send + Sync>;
 
 /// The one writer of the read model (R3).
 pub struct ReadModel {
@@ -92,12 +92,14 @@ impl ReadModel {
 
     /// Opens a read model on any storage, empty or not; for tests.
     #[cfg(feature = "testing")]
-    pub fn on_storage(storage: impl redb::StorageBackend + Clone) -> Result<Self, OpenError> {
+    pub fn on_storage(
+        storage: impl redb::StorageBackend + Clone + Sync,
+    ) -> Result<Self, OpenError> {
         Self::on_backend(move || storage.clone())
     }
 
     fn on_backend<B: redb::StorageBackend>(
-        storage: impl Fn() -> B + Send + 'static,
+        storage: impl Fn() -> B + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let path = Path::new("storage");
         let open = move || {

@@ -124,6 +124,8 @@ impl Keeper {
             });
             match &now.phase {
                 Phase::Live => return Ok(Reached::Tail),
+                // It goes on by itself when there is room; if there is none for long, that is the reason.
+                Phase::Blocked(Refusal::DiskLow { .. }) => watchdog.look(&now)?,
                 Phase::Blocked(refusal) => return Ok(Reached::Refused(refusal.clone())),
                 Phase::Starting | Phase::CatchingUp { .. } => watchdog.look(&now)?,
             }

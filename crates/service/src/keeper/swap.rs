@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Checkpoint, Phase};
+use domain::{Checkpoint, Phase, Refusal};
 use projector::{Projector, ProjectorError};
 use read_model::ReadModel;
 use tokio::time::timeout;
@@ -50,13 +50,13 @@ impl Keeper {
         let is_of_it =
             |held: Option<&Checkpoint>| held.is_some_and(|held| held.stream == to.stream);
         let wanted = progress.wait_for(|now| {
-            matches!(now.phase, Phase::Blocked(_))
+            !goes_on(&now.phase)
                 || !is_of_it(now.checkpoint.as_ref())
                 || to.sequence() <= now.applied()
         });
         let _ = timeout(LIVE_BEHIND_MAX, wanted).await;
         let now = self.handle.progress.borrow();
-        !matches!(now.phase, Phase::Blocked(_)) && is_of_it(now.checkpoint.as_ref())
+        goes_on(&now.phase) && is_of_it(now.checkpoint.as_ref())
     }
 
     /// Brings the built rows to where the live ones stopped, and judges whether they may take their
@@ -125,5 +125,13 @@ impl Keeper {
             Err(error) => Err((old, JobFault::File(error))),
         });
         Ok(swapped.await?)
+    }
+}
+
+/// Whether the rows belong to the stream as it is, written further or not.
+fn goes_on(phase: &Phase) -> bool {
+    match phase {
+        Phase::Starting | Phase::CatchingUp { .. } | Phase::Live => true,
+        Phase::Blocked(refusal) => matches!(refusal, Refusal::DiskLow { .. }),
     }
 }
