@@ -92,9 +92,7 @@ impl ReadModel {
 
     /// Opens a read model on any storage, empty or not; for tests.
     #[cfg(feature = "testing")]
-    pub fn on_storage(
-        storage: impl redb::StorageBackend + Clone + Sync,
-    ) -> Result<Self, OpenError> {
+    pub fn on_storage(storage: impl redb::StorageBackend + Clone) -> Result<Self, OpenError> {
         Self::on_backend(move || storage.clone())
     }
 
