@@ -124,10 +124,11 @@ impl Keeper {
             });
             match &now.phase {
                 Phase::Live => return Ok(Reached::Tail),
-                // It goes on by itself when there is room; if there is none for long, that is the reason.
-                Phase::Blocked(Refusal::DiskLow { .. }) => watchdog.look(&now)?,
+                // A full disk: it goes on by itself when there is room, or that is the watchdog's reason.
+                Phase::Starting
+                | Phase::CatchingUp { .. }
+                | Phase::Blocked(Refusal::DiskLow { .. }) => watchdog.look(&now)?,
                 Phase::Blocked(refusal) => return Ok(Reached::Refused(refusal.clone())),
-                Phase::Starting | Phase::CatchingUp { .. } => watchdog.look(&now)?,
             }
             let _ = timeout(LOOK_EVERY, progress.changed()).await;
         }
