@@ -11,6 +11,7 @@
 mod answers;
 mod broker_faults;
 mod crash;
+mod golden;
 mod process;
 mod quarantine;
 mod rebuild;

@@ -1,8 +1,12 @@
 //! A bad event harms one document until its next whole state, and is seen.
 
 use domain::testing::{Form, Message, dropped, named, profile_patched, profile_state, user_state};
+use query::quarantine::Page;
 use serde_json::json;
+use tests::service::{Ended, command};
 use tests::world::World;
+
+use crate::golden;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_event_is_parked_with_its_reason_and_heals() -> anyhow::Result<()> {
@@ -57,5 +61,178 @@ async fn a_bad_event_is_parked_with_its_reason_and_heals() -> anyhow::Result<()>
         (&json!(0), &json!(1))
     );
     assert_eq!(name("user_a").await?, json!("Countess"));
+    Ok(())
+}
+
+/// A world whose stream holds a fault at 3, a patch that waits behind it at 4, and one that names no
+/// user at 5.
+async fn with_parked() -> anyhow::Result<World> {
+    let world = World::new().await?;
+    let patch = profile_patched("u1", "p1", 2, &json!({"bio": "waits"}));
+    world
+        .broker
+        .publish([
+            user_state("u1", 1, "user_a").message(Form::Binary),
+            profile_state("u1", "p1", 1, &named("Ada")).message(Form::Binary),
+            Message::bare("identity.v1.u1.profile", "not JSON"),
+            patch.message(Form::Binary),
+            Message::bare("identity.v1.\u{e4}.profile", "{}"),
+        ])
+        .await?;
+    Ok(world)
+}
+
+/// The card of a record without the time it was stored at.
+fn timeless(card: &str) -> String {
+    let lines = card.lines().map(|line| {
+        let stored = line.trim_start().strip_prefix("stored ");
+        format!("{}\n", stored.map_or(line, |_time| "  stored    TIME"))
+    });
+    lines.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_is_listed_and_shown() -> anyhow::Result<()> {
+    let world = with_parked().await?;
+    let service = world.serve("model").await?;
+    service.applied(5).await?;
+    let url = format!("http://{}", service.client.admin);
+    let list = ["quarantine", "list", "--admin-url", &url];
+    let listed = command(&list).await?;
+    assert_eq!((listed.code, &*listed.said), (Some(0), ""));
+    let lines: Vec<_> = listed.output.lines().collect();
+    assert!(lines[0].starts_with("3 parked: 1 behind, 2 invalid; the oldest is record 3, "));
+    let first = lines[2].trim_start();
+    assert!(first.starts_with("3  u1.profile"), "{first}");
+    assert!(
+        first.ends_with("body is not JSON: expected ident at line 1 column 2"),
+        "{first}"
+    );
+    assert_eq!(lines.len(), 5);
+    let paged = command(&[&list[..], &["--limit", "1"]].concat()).await?;
+    assert_eq!(paged.output.lines().last(), Some("more: --after 3"));
+    let mut cards = String::new();
+    for sequence in ["3", "4", "5"] {
+        let shown = command(&["quarantine", "show", sequence, "--admin-url", &url]).await?;
+        cards.push_str(&timeless(&shown.output));
+    }
+    golden::assert("quarantine_cards.txt", &cards);
+    let metrics = service.client.operator("/metrics").await?.1;
+    for gauge in [
+        "profile_projector_parked_records{reason=\"invalid\"} 2",
+        "profile_projector_parked_oldest_timestamp_seconds 1",
+    ] {
+        assert!(metrics.contains(gauge), "{metrics}");
+    }
+    let list = ["quarantine", "list", "--json"];
+    let running = command(&[&list[..], &["--admin-url", &url]].concat()).await?;
+    service.stop().await?;
+    let folder = world.data("model");
+    let folder = ["--data-dir", folder.to_str().unwrap()];
+    let stopped = command(&[&list[..], &folder].concat()).await?;
+    let records = |ended: &Ended| {
+        let mut page: Page = serde_json::from_str(&ended.output).expect(&ended.said);
+        page.records
+            .iter_mut()
+            .for_each(|record| record.age_seconds = None);
+        serde_json::to_value(page.records).unwrap()
+    };
+    assert_eq!(records(&running), records(&stopped));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_given_up_by_command() -> anyhow::Result<()> {
+    let world = with_parked().await?;
+    let service = world.serve("model").await?;
+    service.applied(5).await?;
+    let url = format!("http://{}", service.client.admin);
+    let nats = world.broker.server.url();
+    let drop = async |more: &[&str]| {
+        let mut arguments = vec!["quarantine", "drop", "--nats-url", &nats];
+        arguments.extend(["--reason", "a test line"]);
+        arguments.extend(more);
+        command(&arguments).await
+    };
+    let dry = drop(&["u1", "3", "--dry-run", "--wait", &url]).await?;
+    let shown = "would publish to identity.v1.u1.quarantine: {";
+    assert!(dry.output.starts_with(shown), "{dry:?}");
+    assert_eq!(service.client.status().await?["tail_sequence"], 5);
+    let said = |output: &str| Ended {
+        code: Some(0),
+        output: format!("{output}\n"),
+        said: String::new(),
+    };
+    assert_eq!(
+        drop(&["u1", "3", "--wait", &url]).await?,
+        said("record 3: the decision is at sequence 6; it is applied, and the record is gone")
+    );
+    let answer = service.client.query(Some(&world.token("user_a")?)).await?;
+    assert_eq!(answer.body["value"]["bio"], "waits");
+    let status = service.applied(6).await?;
+    assert_eq!(status["parked_by_reason"], json!({"invalid": 1}));
+    assert_eq!(
+        drop(&["u1", "3"]).await?,
+        said(
+            "record 3: the decision is at sequence 6 (it was there already); a service has applied it when its applied_sequence reaches 6"
+        )
+    );
+    let told = drop(&["u1", "3", "--json"]).await?.output;
+    let told: serde_json::Value = serde_json::from_str(&told)?;
+    assert_eq!(
+        (
+            &told["sequence"],
+            &told["duplicate"],
+            &told["event"]["data"]["reason"]
+        ),
+        (&json!(6), &json!(true), &json!("a test line"))
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_trouble_with_the_quarantine_is_one_line_that_says_what_to_do() -> anyhow::Result<()> {
+    let world = with_parked().await?;
+    let service = world.serve("model").await?;
+    service.applied(5).await?;
+    let admin = format!("http://{}", service.client.admin);
+    let public = format!("http://{}", service.client.public);
+    let nats = world.broker.server.url();
+    let (folder, empty) = (world.data("model"), world.data("empty"));
+    let (folder, empty) = (folder.to_str().unwrap(), empty.to_str().unwrap());
+    let list = ["quarantine", "list"];
+    let drop = ["quarantine", "drop", "--nats-url", &nats, "--reason", "r"];
+    let long = "x".repeat(201);
+    let cases: [(&[&str], &[&str]); 13] = [
+        (&list, &["--admin-url", "http://127.0.0.1:9"]),
+        (&list, &["--admin-url", "nowhere"]),
+        (&list, &["--admin-url", &public]),
+        (&list, &["--admin-url", &admin, "--user", "a b"]),
+        (&["quarantine", "show", "1"], &["--admin-url", &admin]),
+        (&list, &["--data-dir", empty]),
+        (&list, &["--data-dir", folder]),
+        (&drop, &["u1", "1", "--wait", &admin]),
+        (&drop, &["u2", "3", "--wait", &admin]),
+        (&drop, &["u1", "5", "--wait", &admin]),
+        (&drop, &["u 1", "5"]),
+        (&drop[..4], &["u1", "3", "--reason", &long]),
+        (&drop, &["u1", "3", "--stream", "OTHER"]),
+    ];
+    let mut told = String::new();
+    for (arguments, more) in cases {
+        let ended = command(&[arguments, more].concat()).await?;
+        assert_eq!((ended.code, &*ended.output), (Some(1), ""), "{more:?}");
+        told.push_str(&ended.said);
+    }
+    let replaced = [
+        (&*admin, "URL"),
+        (&public, "PUBLIC"),
+        (folder, "FOLDER"),
+        (empty, "EMPTY"),
+    ];
+    for (address, name) in replaced {
+        told = told.replace(address, name);
+    }
+    golden::assert("quarantine_errors.txt", &told);
     Ok(())
 }

@@ -148,6 +148,35 @@ impl Drop for Service {
     }
 }
 
+/// What a command came to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub output: String,
+    /// Standard error.
+    pub said: String,
+}
+
+/// Runs a command of the binary that ends by itself.
+pub async fn command(arguments: &[&str]) -> anyhow::Result<Ended> {
+    let child = Command::new(binary()?)
+        .env_clear()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let ended = tokio::time::timeout(Duration::from_mins(2), child.wait_with_output()).await??;
+    Ok(Ended {
+        code: ended.status.code(),
+        output: String::from_utf8(ended.stdout)?,
+        said: String::from_utf8(ended.stderr)?,
+    })
+}
+
 /// Runs the binary to its end; gives its exit code and what it said on standard error.
 pub async fn run_to_end(arguments: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
     let mut child = Command::new(binary()?)

@@ -26,6 +26,9 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Validate NDJSON events; one line per fault, exit code 1 if there is any
     Check(CheckArgs),
+    /// Show what is parked, what would heal it, and give a record up
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Print a token of the development issuer
     Token(TokenArgs),
 }
@@ -149,6 +152,94 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Wait until these services have applied it; addresses of their --admin-listen
+    #[arg(
+        long,
+        env = "PROFILE_PROJECTOR_WAIT",
+        value_name = "URL,..",
+        value_delimiter = ','
+    )]
+    pub(crate) wait: Vec<String>,
+    /// How long to wait for each of them at most
+    #[arg(long, env = "PROFILE_PROJECTOR_WAIT_SECONDS", value_name = "SECONDS")]
+    #[arg(default_value_t = 60)]
+    pub(crate) wait_seconds: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// List parked records, the oldest first
+    List(ListArgs),
+    /// Show one parked record and what would heal it
+    Show(ShowArgs),
+    /// Give a parked record up; what waits behind it is tried again
+    Drop(DropArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadFromArgs {
+    /// A running service: the address of its --admin-listen; <http://127.0.0.1:3211> by default
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_URL", value_name = "URL")]
+    pub(crate) admin_url: Option<String>,
+    /// A stopped service's folder instead; --admin-url goes before it
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) from: ReadFromArgs,
+    /// One user's alone
+    #[arg(long, env = "PROFILE_PROJECTOR_USER", value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// Those behind this sequence
+    #[arg(long, env = "PROFILE_PROJECTOR_AFTER", value_name = "SEQUENCE")]
+    #[arg(default_value_t = 0)]
+    pub(crate) after: u64,
+    /// How many at most, up to 500
+    #[arg(long, env = "PROFILE_PROJECTOR_LIMIT", value_name = "COUNT")]
+    #[arg(default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// Print the page as one JSON object
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) from: ReadFromArgs,
+    /// Print it as one JSON object
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
+    /// The record's place in the stream
+    pub(crate) sequence: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DropArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    /// Why, for whoever reads the stream; nothing personal
+    #[arg(long, env = "PROFILE_PROJECTOR_REASON", value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Publish nothing; show the decision, and with --wait whether the record is parked
+    #[arg(long, env = "PROFILE_PROJECTOR_DRY_RUN")]
+    pub(crate) dry_run: bool,
+    /// Print what was done as one JSON object
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
+    /// Whose record
+    pub(crate) user: String,
+    /// Its place in the stream
+    pub(crate) sequence: u64,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     /// Folder of the development issuer's key
     #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
@@ -192,7 +283,11 @@ mod tests {
 
     #[test]
     fn every_flag_reads_its_variable() {
-        for command in Cli::command().get_subcommands() {
+        let cli = Cli::command();
+        let nested = cli
+            .get_subcommands()
+            .flat_map(clap::Command::get_subcommands);
+        for command in cli.get_subcommands().chain(nested) {
             for flag in command.get_arguments().filter(|a| !a.is_positional()) {
                 let name = flag.get_long().unwrap();
                 let variable = format!(
@@ -204,6 +299,6 @@ mod tests {
                 }
             }
         }
-        Cli::command().debug_assert();
+        cli.debug_assert();
     }
 }

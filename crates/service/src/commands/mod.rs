@@ -3,9 +3,11 @@
 mod check;
 mod dev;
 mod publish;
+mod quarantine;
 mod rebuild;
 mod serve;
 mod token;
+mod waiting;
 
 use crate::cli::Command;
 use crate::exit::Failure;
@@ -16,6 +18,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args),
         Command::Dev(args) => dev::run(args),
         Command::Publish(args) => publish::run(&args),
+        Command::Quarantine(command) => quarantine::run(&command),
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),

@@ -52,6 +52,34 @@ impl Connection {
     }
 }
 
+/// Sends a single event, a command's own, and tells what went wrong with it as the command's error.
+pub(crate) async fn send_one(
+    connection: &Connection,
+    stream: &str,
+    event: &OutgoingEvent,
+) -> anyhow::Result<PublishAck> {
+    let mut denied = connection.denied.clone();
+    let sent = tokio::select! {
+        biased;
+        Ok(problem) = denied.wait_for(Option::is_some) => {
+            anyhow::bail!("{}", problem.clone().map_or_else(String::new, |problem| problem.to_string()));
+        }
+        sent = publish(&connection.jetstream, event) => sent,
+    };
+    match sent {
+        Ok(ack) if ack.stream == stream => Ok(ack),
+        Ok(ack) => Err(NatsError::OtherStream {
+            expected: stream.to_owned(),
+            found: ack.stream,
+        }
+        .into()),
+        Err(error) => match connection.meaning_of(&error, stream).await {
+            Meaning::OfEvent(fault) => Err(anyhow::anyhow!("the event was refused: {fault}")),
+            Meaning::OfAll(problem) => Err(problem.into()),
+        },
+    }
+}
+
 /// Sends one event until it is acknowledged, refused, or nobody answers often enough.
 pub(super) async fn publish(
     jetstream: &jetstream::Context,

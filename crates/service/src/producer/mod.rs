@@ -15,6 +15,7 @@ mod schema_fault;
 mod schemas;
 pub(crate) mod send;
 
+pub(crate) use attempt::send_one;
 pub use check::Checker;
 pub use event::OutgoingEvent;
 pub use fault::Fault;

@@ -1,0 +1,118 @@
+//! `quarantine drop`: publishes the decision to give up one parked record. The stream carries it, so
+//! every replica and every rebuild takes it at the same place.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, anyhow, bail};
+use async_nats::jetstream::publish::PublishAck;
+use domain::UserId;
+use query::quarantine::Shown;
+use serde_json::{Value, json};
+
+use crate::cli::DropArgs;
+use crate::commands::{block_on, waiting};
+use crate::config::NatsConfig;
+use crate::exit::Failure;
+use crate::nats;
+use crate::operator::Operator;
+use crate::producer::{Checker, OutgoingEvent, send_one};
+use crate::signals;
+
+pub(super) fn run(args: &DropArgs) -> Result<(), Failure> {
+    let config = NatsConfig::of(&args.nats)?;
+    let services = waiting::services(&args.wait)?;
+    let (event, outgoing) = decision(args)?;
+    block_on(async {
+        for service in &services {
+            check_parked(service, args).await?;
+        }
+        if args.dry_run {
+            return tell(args, &json!({"dry_run": true, "event": event}), || {
+                format!("would publish to {}: {event}", outgoing.subject)
+            });
+        }
+        let stop = signals::stop_token()?;
+        let work = async {
+            let connection = nats::connect(&config, "profile-projector quarantine drop").await?;
+            let ack = send_one(&connection, &config.stream, &outgoing).await?;
+            waiting::applied(&services, &config.stream, ack.sequence, &args.wait).await?;
+            for service in &services {
+                check_gone(service, args.sequence).await?;
+            }
+            anyhow::Ok(ack)
+        };
+        let ack = stop.run_until_cancelled(work).await;
+        let ack =
+            ack.ok_or_else(|| anyhow!("interrupted; run it again, it is safe to repeat"))??;
+        let applied = !services.is_empty();
+        let told = json!({
+            "dry_run": false, "event": event, "stream": ack.stream, "sequence": ack.sequence,
+            "duplicate": ack.duplicate, "applied": applied,
+        });
+        tell(args, &told, || sentence(args, &ack, applied))
+    })
+}
+
+fn sentence(args: &DropArgs, ack: &PublishAck, applied: bool) -> String {
+    let (record, decision) = (args.sequence, ack.sequence);
+    let there = if ack.duplicate {
+        " (it was there already)"
+    } else {
+        ""
+    };
+    let state = if applied {
+        "it is applied, and the record is gone".to_owned()
+    } else {
+        format!("a service has applied it when its applied_sequence reaches {decision}")
+    };
+    format!("record {record}: the decision is at sequence {decision}{there}; {state}")
+}
+
+fn tell(args: &DropArgs, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    let said = if args.json { value.to_string() } else { text() };
+    writeln!(io::stdout(), "{said}").context("nobody reads the output")?;
+    Ok(())
+}
+
+/// The event, checked as any producer's is. Its id follows from what it is about, so that a decision
+/// taken twice is one.
+fn decision(args: &DropArgs) -> anyhow::Result<(Value, OutgoingEvent)> {
+    let (user, sequence, reason) = (&args.user, args.sequence, &args.reason);
+    UserId::parse(user).with_context(|| format!("{user:?} is no user id"))?;
+    let event = json!({
+        "specversion": "1.0", "id": format!("quarantine:{user}:{sequence}"),
+        "source": "/profile-projector/quarantine-drop", "type": "app.connvo.quarantine.dropped.v1",
+        "subject": user, "data": {"userId": user, "sequence": sequence, "reason": reason},
+    });
+    let checked = Checker::new()?.check_event(&event);
+    let outgoing = checked.map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        anyhow!("the decision is not one: {}", faults.join("; "))
+    })?;
+    Ok((event, outgoing))
+}
+
+/// Whoever mistypes a sequence is told before anything is published.
+async fn check_parked(service: &Operator, args: &DropArgs) -> anyhow::Result<()> {
+    let (url, sequence, user) = (service.url(), args.sequence, &args.user);
+    let Some(Shown { entry, .. }) = service.parked(sequence).await? else {
+        bail!("record {sequence} is not parked at {url}: nothing was published");
+    };
+    match &entry.user {
+        Some(whose) if whose == user => Ok(()),
+        Some(whose) => bail!(
+            "record {sequence} is parked for user {whose}, not for {user}: nothing was published"
+        ),
+        None => bail!(
+            "record {sequence} cannot be dropped: its subject names no user, and a decision names one; nothing was published"
+        ),
+    }
+}
+
+async fn check_gone(service: &Operator, sequence: u64) -> anyhow::Result<()> {
+    if service.parked(sequence).await?.is_some() {
+        let url = service.url();
+        bail!("record {sequence} is still parked at {url}, though the decision is applied there");
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! `quarantine`: what is parked, why, what would heal it, and an operator's decision to give it up.
+
+mod drop;
+mod list;
+
+use query::quarantine::{Page, Shown, Wanted};
+use read_model::{OpenError, Options, Place, ReadModel};
+
+use crate::cli::{QuarantineCommand, ReadFromArgs};
+use crate::exit::Failure;
+use crate::operator::Operator;
+
+pub(crate) fn run(command: &QuarantineCommand) -> Result<(), Failure> {
+    match command {
+        QuarantineCommand::List(args) => list::list(args),
+        QuarantineCommand::Show(args) => list::show(args),
+        QuarantineCommand::Drop(args) => drop::run(args),
+    }
+}
+
+/// Where a service's operators' listener is by default.
+const ADMIN_URL: &str = "http://127.0.0.1:3211";
+
+/// Where the quarantine is read: both tell the same.
+enum Source {
+    Running(Operator),
+    Stopped(Box<ReadModel>),
+}
+
+impl Source {
+    fn of(args: &ReadFromArgs) -> anyhow::Result<Self> {
+        let folder = match (&args.admin_url, &args.data_dir) {
+            (None, Some(folder)) => folder,
+            (url, _) => {
+                let url = url.as_deref().unwrap_or(ADMIN_URL);
+                return Ok(Self::Running(Operator::at(url)?));
+            }
+        };
+        let shown = folder.display();
+        if !Place::Live.is_there(folder)? {
+            anyhow::bail!(
+                "there is no read model in {shown}: give the --data-dir of a service, or its --admin-url while it runs"
+            );
+        }
+        // Little is read; the rest is left to the system.
+        let options = Options {
+            cache_bytes: 16 * 1024 * 1024,
+        };
+        let opened = ReadModel::open(folder, options).map_err(|error| match &error {
+            OpenError::InUse { .. } => {
+                anyhow::anyhow!("{error}: ask the running service with --admin-url")
+            }
+            OpenError::OtherLayout { .. } => anyhow::anyhow!(
+                "{error}: ask with the release that wrote it, or start this one to have it rebuilt"
+            ),
+            OpenError::Folder { .. } | OpenError::Damaged { .. } => error.into(),
+        })?;
+        Ok(Self::Stopped(Box::new(opened)))
+    }
+
+    async fn page(&self, wanted: &Wanted) -> anyhow::Result<Page> {
+        match self {
+            Self::Running(operator) => operator.page(wanted).await,
+            Self::Stopped(model) => Ok(query::quarantine::page(&model.reader().inspect(), wanted)?),
+        }
+    }
+
+    async fn show(&self, sequence: u64) -> anyhow::Result<Option<Shown>> {
+        match self {
+            Self::Running(operator) => operator.parked(sequence).await,
+            Self::Stopped(model) => Ok(query::quarantine::show(
+                &model.reader().inspect(),
+                sequence,
+            )?),
+        }
+    }
+}
