@@ -15,7 +15,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::{Record, Sequence};
+use crate::{Record, RecordRef, Sequence};
 
 /// What every draft says of its origin.
 const SOURCE: &str = "/tests";
@@ -58,14 +58,15 @@ impl Message {
     /// The record that it is at a place in the stream.
     pub fn at(&self, sequence: Sequence) -> Record {
         let headers = self.headers.iter();
-        Record {
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        Record::from(&RecordRef {
             sequence,
-            subject: self.subject.as_str().into(),
-            headers: headers
-                .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
-                .collect(),
-            payload: self.payload.as_slice().into(),
-        }
+            subject: &self.subject,
+            headers: &headers,
+            payload: &self.payload,
+        })
     }
 }
 
