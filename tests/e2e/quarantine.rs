@@ -97,7 +97,7 @@ async fn what_is_parked_is_listed_and_shown() -> anyhow::Result<()> {
     let service = world.serve("model").await?;
     service.applied(5).await?;
     let url = format!("http://{}", service.client.admin);
-    let list = ["quarantine", "list", "--admin-url", &url];
+    let list = ["quarantine", "list", "--admin", &url];
     let listed = command(&list).await?;
     assert_eq!((listed.code, &*listed.said), (Some(0), ""));
     let lines: Vec<_> = listed.output.lines().collect();
@@ -113,7 +113,7 @@ async fn what_is_parked_is_listed_and_shown() -> anyhow::Result<()> {
     assert_eq!(paged.output.lines().last(), Some("more: --after 3"));
     let mut cards = String::new();
     for sequence in ["3", "4", "5"] {
-        let shown = command(&["quarantine", "show", sequence, "--admin-url", &url]).await?;
+        let shown = command(&["quarantine", "show", sequence, "--admin", &url]).await?;
         cards.push_str(&timeless(&shown.output));
     }
     golden::assert("quarantine_cards.txt", &cards);
@@ -125,7 +125,7 @@ async fn what_is_parked_is_listed_and_shown() -> anyhow::Result<()> {
         assert!(metrics.contains(gauge), "{metrics}");
     }
     let list = ["quarantine", "list", "--json"];
-    let running = command(&[&list[..], &["--admin-url", &url]].concat()).await?;
+    let running = command(&[&list[..], &["--admin", &url]].concat()).await?;
     service.stop().await?;
     let folder = world.data("model");
     let folder = ["--data-dir", folder.to_str().unwrap()];
@@ -204,11 +204,11 @@ async fn each_trouble_with_the_quarantine_is_one_line_that_says_what_to_do() -> 
     let drop = ["quarantine", "drop", "--nats-url", &nats, "--reason", "r"];
     let long = "x".repeat(201);
     let cases: [(&[&str], &[&str]); 13] = [
-        (&list, &["--admin-url", "http://127.0.0.1:9"]),
-        (&list, &["--admin-url", "nowhere"]),
-        (&list, &["--admin-url", &public]),
-        (&list, &["--admin-url", &admin, "--user", "a b"]),
-        (&["quarantine", "show", "1"], &["--admin-url", &admin]),
+        (&list, &["--admin", "http://127.0.0.1:9"]),
+        (&list, &["--admin", "nowhere"]),
+        (&list, &["--admin", &public]),
+        (&list, &["--admin", &admin, "--user", "a b"]),
+        (&["quarantine", "show", "1"], &["--admin", &admin]),
         (&list, &["--data-dir", empty]),
         (&list, &["--data-dir", folder]),
         (&drop, &["u1", "1", "--wait", &admin]),

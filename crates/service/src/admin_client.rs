@@ -18,11 +18,13 @@ pub(crate) struct AdminClient {
 }
 
 impl AdminClient {
-    /// Of the service at `url`, as `--admin` names it.
+    /// Of the service at `url`, as `--admin` or `--wait` names it.
     pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
         query::auth::install_crypto();
-        let url = Url::parse(url).with_context(|| {
-            format!("--admin {url} is no address (example: http://127.0.0.1:3211)")
+        let parsed = Url::parse(url).ok();
+        let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        let url = parsed.filter(is_http).with_context(|| {
+            format!("{url} is no address of a service (example: http://127.0.0.1:3211)")
         })?;
         let http = reqwest::Client::builder()
             .timeout(ANSWER_WITHIN)
@@ -36,6 +38,22 @@ impl AdminClient {
         let response = self.http.get(self.at(path)?).send().await;
         let (status, body) = self.answer(response).await?;
         self.parsed(status, &body)
+    }
+
+    /// Where the service is.
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// What a route tells; `None` where it has no such thing.
+    pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {
+        let response = self.http.get(self.at(path)?).send().await;
+        let (status, body) = self.answer(response).await?;
+        // Also a listener without such a route says so, but not in JSON.
+        if status == StatusCode::NOT_FOUND && body.starts_with(b"{") {
+            return Ok(None);
+        }
+        self.parsed(status, &body).map(Some)
     }
 
     /// What a route says to what it is sent, with the status.
@@ -66,8 +84,8 @@ impl AdminClient {
         let unheard = |error: reqwest::Error| {
             let why = crate::exit::in_one_line(&error.without_url());
             anyhow!(
-                "no service answers at {} ({why}): is it running? is --admin its --admin-listen?",
-                self.url
+                "no service answers at {} ({why}): is it running? is this its --admin-listen?",
+                self.url()
             )
         };
         let response = response.map_err(unheard)?;
@@ -78,8 +96,8 @@ impl AdminClient {
 
     fn parsed<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> anyhow::Result<T> {
         serde_json::from_slice(body).map_err(|_other_body| {
-            let Self { url, .. } = self;
-            anyhow!("{url} answers {status} and not as a service of this release does: is --admin its --admin-listen?")
+            let url = self.url();
+            anyhow!("{url} answers {status} and not as a service of this release does: is this its --admin-listen?")
         })
     }
 }

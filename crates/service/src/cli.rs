@@ -179,10 +179,10 @@ pub(crate) enum QuarantineCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReadFromArgs {
-    /// A running service: the address of its --admin-listen; <http://127.0.0.1:3211> by default
-    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_URL", value_name = "URL")]
-    pub(crate) admin_url: Option<String>,
-    /// A stopped service's folder instead; --admin-url goes before it
+    /// The running service's admin address; <http://127.0.0.1:3211> by default
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
+    pub(crate) admin: Option<String>,
+    /// A stopped service's folder instead; --admin goes before it
     #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }

@@ -20,7 +20,6 @@ mod keeper;
 mod log_access;
 pub mod nats;
 pub mod nats_server;
-mod operator;
 pub mod producer;
 mod run;
 mod signals;

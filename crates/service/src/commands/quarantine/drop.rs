@@ -9,12 +9,13 @@ use domain::UserId;
 use query::quarantine::Shown;
 use serde_json::{Value, json};
 
+use super::parked;
+use crate::admin_client::AdminClient;
 use crate::cli::DropArgs;
 use crate::commands::{block_on, waiting};
 use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::nats;
-use crate::operator::Operator;
 use crate::producer::{Checker, OutgoingEvent, send_one};
 use crate::signals;
 
@@ -93,9 +94,9 @@ fn decision(args: &DropArgs) -> anyhow::Result<(Value, OutgoingEvent)> {
 }
 
 /// Whoever mistypes a sequence is told before anything is published.
-async fn check_parked(service: &Operator, args: &DropArgs) -> anyhow::Result<()> {
+async fn check_parked(service: &AdminClient, args: &DropArgs) -> anyhow::Result<()> {
     let (url, sequence, user) = (service.url(), args.sequence, &args.user);
-    let Some(Shown { entry, .. }) = service.parked(sequence).await? else {
+    let Some(Shown { entry, .. }) = parked(service, sequence).await? else {
         bail!("record {sequence} is not parked at {url}: nothing was published");
     };
     match &entry.user {
@@ -109,8 +110,8 @@ async fn check_parked(service: &Operator, args: &DropArgs) -> anyhow::Result<()>
     }
 }
 
-async fn check_gone(service: &Operator, sequence: u64) -> anyhow::Result<()> {
-    if service.parked(sequence).await?.is_some() {
+async fn check_gone(service: &AdminClient, sequence: u64) -> anyhow::Result<()> {
+    if parked(service, sequence).await?.is_some() {
         let url = service.url();
         bail!("record {sequence} is still parked at {url}, though the decision is applied there");
     }

@@ -6,9 +6,9 @@ mod list;
 use query::quarantine::{Page, Shown, Wanted};
 use read_model::{OpenError, Options, Place, ReadModel};
 
+use crate::admin_client::AdminClient;
 use crate::cli::{QuarantineCommand, ReadFromArgs};
 use crate::exit::Failure;
-use crate::operator::Operator;
 
 pub(crate) fn run(command: &QuarantineCommand) -> Result<(), Failure> {
     match command {
@@ -19,27 +19,27 @@ pub(crate) fn run(command: &QuarantineCommand) -> Result<(), Failure> {
 }
 
 /// Where a service's operators' listener is by default.
-const ADMIN_URL: &str = "http://127.0.0.1:3211";
+const ADMIN: &str = "http://127.0.0.1:3211";
 
 /// Where the quarantine is read: both tell the same.
 enum Source {
-    Running(Operator),
+    Running(AdminClient),
     Stopped(Box<ReadModel>),
 }
 
 impl Source {
     fn of(args: &ReadFromArgs) -> anyhow::Result<Self> {
-        let folder = match (&args.admin_url, &args.data_dir) {
+        let folder = match (&args.admin, &args.data_dir) {
             (None, Some(folder)) => folder,
             (url, _) => {
-                let url = url.as_deref().unwrap_or(ADMIN_URL);
-                return Ok(Self::Running(Operator::at(url)?));
+                let url = url.as_deref().unwrap_or(ADMIN);
+                return Ok(Self::Running(AdminClient::new(url)?));
             }
         };
         let shown = folder.display();
         if !Place::Live.is_there(folder)? {
             anyhow::bail!(
-                "there is no read model in {shown}: give the --data-dir of a service, or its --admin-url while it runs"
+                "there is no read model in {shown}: give the --data-dir of a service, or its --admin while it runs"
             );
         }
         // Little is read; the rest is left to the system.
@@ -48,7 +48,7 @@ impl Source {
         };
         let opened = ReadModel::open(folder, options).map_err(|error| match &error {
             OpenError::InUse { .. } => {
-                anyhow::anyhow!("{error}: ask the running service with --admin-url")
+                anyhow::anyhow!("{error}: ask the running service with --admin")
             }
             OpenError::OtherLayout { .. } => anyhow::anyhow!(
                 "{error}: ask with the release that wrote it, or start this one to have it rebuilt"
@@ -60,18 +60,31 @@ impl Source {
 
     async fn page(&self, wanted: &Wanted) -> anyhow::Result<Page> {
         match self {
-            Self::Running(operator) => operator.page(wanted).await,
+            Self::Running(service) => service.get(&path_of(wanted)).await,
             Self::Stopped(model) => Ok(query::quarantine::page(&model.reader().inspect(), wanted)?),
         }
     }
 
     async fn show(&self, sequence: u64) -> anyhow::Result<Option<Shown>> {
         match self {
-            Self::Running(operator) => operator.parked(sequence).await,
+            Self::Running(service) => parked(service, sequence).await,
             Self::Stopped(model) => Ok(query::quarantine::show(
                 &model.reader().inspect(),
                 sequence,
             )?),
         }
     }
+}
+
+/// The route that answers what is wanted.
+fn path_of(wanted: &Wanted) -> String {
+    let limit = wanted.limit.map(|limit| format!("&limit={limit}"));
+    let user = wanted.user.as_ref().map(|user| format!("&user={user}"));
+    let (limit, user) = (limit.unwrap_or_default(), user.unwrap_or_default());
+    format!("/quarantine?after={}{limit}{user}", wanted.after)
+}
+
+/// One record as a running service has it parked.
+async fn parked(service: &AdminClient, sequence: u64) -> anyhow::Result<Option<Shown>> {
+    service.find(&format!("/quarantine/{sequence}")).await
 }
