@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod bad_events;
 mod broker_faults;
 mod crash;
 mod golden;
