@@ -7,7 +7,7 @@ use tests::broker::project_file;
 /// What a crate may name among its dependencies, of those that have one owner.
 const OWNED: [(&str, &[&str]); 5] = [
     ("redb", &["read-model"]),
-    ("axum", &["query"]),
+    ("axum", &["query", "service"]),
     ("jsonwebtoken", &["query", "service"]),
     ("async-nats", &["projector", "service", "tests"]),
     ("anyhow", &["service", "tests"]),
