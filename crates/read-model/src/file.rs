@@ -15,6 +15,7 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
 use crate::batch::Batch;
 use crate::meta;
 use crate::reader::{Reader, Snapshot};
+use crate::runs::Written;
 use crate::tables::{ARRIVALS, AWAITING, LAYOUT, META, OWNERS, PARKED, PROFILES, USERS};
 use crate::{OpenError, Place, StorageError, place};
 
@@ -193,13 +194,14 @@ impl ReadModel {
         transaction
             .commit()
             .map_err(StorageError::engine("commit"))?;
-        self.publish()
+        self.publish(None)
     }
 
-    /// Lets readers see the latest commit.
-    pub(crate) fn publish(&self) -> Result<(), StorageError> {
-        self.current
-            .store(Arc::new(Snapshot::take(self.database()?)?));
+    /// Lets readers see the latest commit, which may have written a run.
+    pub(crate) fn publish(&self, written: Option<Written>) -> Result<(), StorageError> {
+        let known = self.current.load_full();
+        let snapshot = Snapshot::take(self.database()?, &known.runs, written)?;
+        self.current.store(Arc::new(snapshot));
         Ok(())
     }
 }
@@ -269,7 +271,7 @@ fn initialise(database: &Database) -> Result<(), StorageError> {
 fn checked(database: Database, path: &Path) -> Result<(Database, Snapshot), OpenError> {
     match layout_of(&database).map_err(damaged(path))? {
         Some(LAYOUT) => {
-            let snapshot = Snapshot::take(&database).map_err(damaged(path))?;
+            let snapshot = Snapshot::take(&database, &[], None).map_err(damaged(path))?;
             Ok((database, snapshot))
         }
         found => Err(OpenError::OtherLayout {

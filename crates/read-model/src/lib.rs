@@ -27,6 +27,7 @@ mod meta;
 mod place;
 mod reader;
 mod rows;
+mod runs;
 mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -11,6 +11,8 @@ pub(crate) const LAYOUT_KEY: &[u8] = b"layout";
 pub(crate) const CHECKPOINT_KEY: &[u8] = b"checkpoint";
 /// Key of the totals.
 pub(crate) const TOTALS_KEY: &[u8] = b"totals";
+/// Key of the list of runs, while there are any.
+pub(crate) const RUNS_KEY: &[u8] = b"runs";
 /// Key that is there once the projector was live.
 pub(crate) const WAS_LIVE_KEY: &[u8] = b"was_live";
 

@@ -10,7 +10,8 @@ use crate::StorageError;
 use crate::codec::{Cursor, Problem};
 use crate::inspect::Inspection;
 use crate::meta::{self, Totals};
-use crate::rows::{self, awaiting, parked, profile, user};
+use crate::rows::{self, awaiting, parked, person, profile};
+use crate::runs::{self, Kind, Run, Written};
 use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
 
 pub(crate) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -23,6 +24,8 @@ pub(crate) struct Snapshot {
     pub(crate) parked: Table,
     pub(crate) arrivals: Table,
     pub(crate) awaiting: Table,
+    /// Newest first; they have the word before the tables.
+    pub(crate) runs: Vec<Run>,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) totals: Totals,
     pub(crate) was_live: bool,
@@ -125,7 +128,12 @@ pub(crate) fn get<T>(
 }
 
 impl Snapshot {
-    pub(crate) fn take(database: &Database) -> Result<Self, StorageError> {
+    /// Takes what is committed. `known` are runs that were open before, `written` is one that is new.
+    pub(crate) fn take(
+        database: &Database,
+        known: &[Run],
+        written: Option<Written>,
+    ) -> Result<Self, StorageError> {
         let transaction = database
             .begin_read()
             .map_err(StorageError::engine("read"))?;
@@ -133,7 +141,9 @@ impl Snapshot {
         let checkpoint = get(&meta, META, meta::CHECKPOINT_KEY, meta::read_checkpoint)?;
         let totals = get(&meta, META, meta::TOTALS_KEY, meta::read_totals)?;
         let was_live = get(&meta, META, meta::WAS_LIVE_KEY, |_| Ok(()))?;
+        let ids = get(&meta, META, meta::RUNS_KEY, runs::read_ids)?;
         Ok(Self {
+            runs: runs::open(&transaction, &ids.unwrap_or_default(), known, written)?,
             users: open_table(&transaction, USERS)?,
             profiles: open_table(&transaction, PROFILES)?,
             owners: open_table(&transaction, OWNERS)?,
@@ -155,12 +165,17 @@ impl Snapshot {
                 sequence,
             });
         };
-        let live = get(
-            &self.profiles,
-            PROFILES,
-            user.as_str().as_bytes(),
-            |bytes| profile::read_live(&mut Cursor(bytes)),
-        )?;
+        let live = match self.run_row(Kind::Person, user.as_str())? {
+            Some(row) => read_spilled_live(&row)
+                .map(Some)
+                .map_err(row_of(PROFILES))?,
+            None => get(
+                &self.profiles,
+                PROFILES,
+                user.as_str().as_bytes(),
+                |bytes| profile::read_live(&mut Cursor(bytes)),
+            )?,
+        };
         let profile = live.flatten().map(|document| AnsweredProfile {
             user: user.clone(),
             document,
@@ -173,6 +188,10 @@ impl Snapshot {
     }
 
     pub(crate) fn owner(&self, workos_id: &WorkosUserId) -> Result<Option<UserId>, StorageError> {
+        if let Some(row) = self.run_row(Kind::Owner, workos_id.as_str())? {
+            let user = (!row.is_empty()).then(|| rows::user_id(&row)).transpose();
+            return user.map_err(row_of(OWNERS));
+        }
         get(
             &self.owners,
             OWNERS,
@@ -181,19 +200,42 @@ impl Snapshot {
         )
     }
 
-    pub(crate) fn user(&self, id: &UserId) -> Result<UserRow, StorageError> {
-        let row = get(&self.users, USERS, id.as_str().as_bytes(), user::read)?;
+    /// The user id that an identity maps to, as bytes; none for none.
+    pub(crate) fn owner_row(&self, workos_id: &WorkosUserId) -> Result<Vec<u8>, StorageError> {
+        if let Some(row) = self.run_row(Kind::Owner, workos_id.as_str())? {
+            return Ok(row);
+        }
+        let key = workos_id.as_str().as_bytes();
+        let row = get(&self.owners, OWNERS, key, |row| Ok(row.to_vec()))?;
         Ok(row.unwrap_or_default())
     }
 
+    /// A user's rows, as [`rows::person`] writes them.
+    pub(crate) fn person(&self, id: &UserId) -> Result<Vec<u8>, StorageError> {
+        if let Some(row) = self.run_row(Kind::Person, id.as_str())? {
+            return Ok(row);
+        }
+        let key = id.as_str().as_bytes();
+        let read = |from, table| get(from, table, key, |row| Ok(row.to_vec()));
+        let user = read(&self.users, USERS)?.unwrap_or_default();
+        let profiles = read(&self.profiles, PROFILES)?.unwrap_or_default();
+        let mut row = Vec::with_capacity(user.len().saturating_add(profiles.len() + 4));
+        person::join(&user, &profiles, &mut row);
+        Ok(row)
+    }
+
+    fn run_row(&self, kind: Kind, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        runs::get(&self.runs, kind, key.as_bytes())
+    }
+
+    pub(crate) fn user(&self, id: &UserId) -> Result<UserRow, StorageError> {
+        let row = person::read(&self.person(id)?).map_err(row_of(USERS))?;
+        Ok(row.0)
+    }
+
     pub(crate) fn profiles(&self, id: &UserId) -> Result<ProfileRow, StorageError> {
-        let row = get(
-            &self.profiles,
-            PROFILES,
-            id.as_str().as_bytes(),
-            profile::read,
-        )?;
-        Ok(row.unwrap_or_default())
+        let row = person::read(&self.person(id)?).map_err(row_of(PROFILES))?;
+        Ok(row.1)
     }
 
     /// The records parked in a lane, each with its key.
@@ -239,4 +281,12 @@ fn with_prefix<T>(
         ))
     })
     .collect()
+}
+
+fn read_spilled_live(row: &[u8]) -> Result<Option<LiveProfile>, Problem> {
+    let (_, profiles) = person::split(row)?;
+    if profiles.is_empty() {
+        return Ok(None);
+    }
+    profile::read_live(&mut Cursor(profiles))
 }

@@ -6,7 +6,7 @@
 use redb::TableDefinition;
 
 /// The layout of everything in this crate that reaches the disk.
-pub(crate) const LAYOUT: u32 = 3;
+pub(crate) const LAYOUT: u32 = 4;
 
 /// A table of bytes.
 pub(crate) type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;

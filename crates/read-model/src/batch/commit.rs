@@ -1,21 +1,90 @@
 //! Writing a batch: changed rows in key order, figures brought up to date by the rows they replace.
 
-use domain::{Checkpoint, ParkedSummary};
-use hashbrown::HashMap;
+use domain::Checkpoint;
 use redb::{Table, WriteTransaction};
 
-use super::{Batch, Slot, is_live};
-use crate::StorageError;
-use crate::codec::Problem;
+use super::overlay::Changed;
+use super::{Batch, bad_row};
 use crate::meta::{self, Totals};
-use crate::rows::{arrival, parked, profile, user};
+use crate::rows::{arrival, parked, person};
+use crate::runs::{self, Entry, Kind, RUNS_MAX, RunId, RunWriter, Source, Written, merge};
 use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
+use crate::{Digest, StorageError};
 
 type WriteTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
+
+/// A person's rows: the user's and the profiles'.
+type Rows<'r> = (&'r [u8], &'r [u8]);
+
+/// Takes rows out of the digest, of those parts that `changed` says.
+pub(super) fn forget(digest: &mut Digest, key: &[u8], changed: u8, (user, profiles): Rows<'_>) {
+    if changed & person::USER != 0 && !user.is_empty() {
+        digest.remove("users", key, user);
+    }
+    if changed & person::PROFILES != 0 && !profiles.is_empty() {
+        digest.remove("profiles", key, profiles);
+    }
+}
+
+/// Adds them.
+fn remember(digest: &mut Digest, key: &[u8], changed: u8, (user, profiles): Rows<'_>) {
+    if changed & person::USER != 0 && !user.is_empty() {
+        digest.add("users", key, user);
+    }
+    if changed & person::PROFILES != 0 && !profiles.is_empty() {
+        digest.add("profiles", key, profiles);
+    }
+}
 
 impl Batch<'_> {
     /// One transaction, durable when it returns. Gives the totals that it wrote.
     pub(super) fn write(&self, to: &Checkpoint) -> Result<Totals, StorageError> {
+        let transaction = self.begin_write()?;
+        let changed = self.changed()?;
+        let totals = changed.totals;
+        let mut sources = changed.sources;
+        for run in &self.base.runs {
+            sources.push(Box::new(run.source()?));
+        }
+        write_tables(&transaction, &mut sources)?;
+        for run in &self.base.runs {
+            delete_run(&transaction, run.id)?;
+        }
+        self.finish(transaction, to, totals, &[])
+    }
+
+    /// The same, but that rows go into a run.
+    pub(super) fn write_run(&self, to: &Checkpoint) -> Result<Written, StorageError> {
+        let transaction = self.begin_write()?;
+        let Changes {
+            totals,
+            mut sources,
+            mut rows,
+        } = self.changed()?;
+        let mut ids: Vec<RunId> = self.base.runs.iter().map(|run| run.id).collect();
+        let newest = ids.iter().map(|id| id.number).max();
+        let merged = if ids.len() < RUNS_MAX {
+            Vec::new()
+        } else {
+            std::mem::take(&mut ids)
+        };
+        for run in self.base.runs.iter().filter(|run| merged.contains(&run.id)) {
+            sources.push(Box::new(run.source()?));
+            rows = rows.saturating_add(usize::try_from(run.id.rows).unwrap_or(usize::MAX));
+        }
+        let number = newest.map_or(0, |newest| newest.saturating_add(1));
+        let mut run = RunWriter::new(&transaction, number, rows)?;
+        merge(&mut sources, |entry| run.push(entry))?;
+        let written = run.finish()?;
+        for id in merged {
+            delete_run(&transaction, id)?;
+        }
+        ids.insert(0, written.id);
+        self.finish(transaction, to, totals, &ids)?;
+        Ok(written)
+    }
+
+    fn begin_write(&self) -> Result<WriteTransaction, StorageError> {
         let mut transaction = self
             .model
             .database()?
@@ -24,89 +93,55 @@ impl Batch<'_> {
         // The allocator's state goes with the commit, so that opening after a crash does not walk
         // the whole file: a service killed with a million users answers again at once.
         transaction.set_quick_repair(true);
-        let mut totals = self.base.totals;
-        self.write_users(&transaction, &mut totals)?;
-        self.write_profiles(&transaction, &mut totals)?;
-        self.write_parked(&transaction, &mut totals)?;
-        self.write_indexes(&transaction)?;
-        for (outcome, times) in self.tally.iter() {
-            totals.outcomes.add(outcome, times);
+        Ok(transaction)
+    }
+
+    /// The overlay's changes in key order, and the totals with them.
+    fn changed(&self) -> Result<Changes<'_>, StorageError> {
+        let mut totals = self.totals;
+        let people = self.people.changed();
+        for (key, row) in &people {
+            let rows = person::split(&row.bytes).map_err(bad_row("people"))?;
+            remember(&mut totals.digest, key, row.changed, rows);
         }
+        let owners = self.owners.changed();
+        let rows = people.len().saturating_add(owners.len());
+        let source = |kind, rows: Vec<(_, _)>| -> Box<dyn Source + '_> {
+            let rows = rows.into_iter();
+            Box::new(Changed { kind, rows })
+        };
+        let sources = vec![source(Kind::Person, people), source(Kind::Owner, owners)];
+        Ok(Changes {
+            totals,
+            sources,
+            rows,
+        })
+    }
+
+    /// Writes what has no place in a run, and commits.
+    fn finish(
+        &self,
+        transaction: WriteTransaction,
+        to: &Checkpoint,
+        mut totals: Totals,
+        runs: &[RunId],
+    ) -> Result<Totals, StorageError> {
+        self.write_parked(&transaction, &mut totals)?;
+        self.write_awaiting(&transaction)?;
         let mut table = open(&transaction, META)?;
-        put(
-            &mut table,
-            meta::CHECKPOINT_KEY,
-            Some(&meta::write_checkpoint(to)),
-            |_| Ok(()),
-        )?;
-        put(
-            &mut table,
-            meta::TOTALS_KEY,
-            Some(&meta::write_totals(&totals)),
-            |_| Ok(()),
-        )?;
+        let runs = (!runs.is_empty()).then(|| runs::write_ids(runs));
+        for (key, value) in [
+            (meta::CHECKPOINT_KEY, Some(meta::write_checkpoint(to))),
+            (meta::TOTALS_KEY, Some(meta::write_totals(&totals))),
+            (meta::RUNS_KEY, runs),
+        ] {
+            put(&mut table, key, value.as_deref(), |_| Ok(()))?;
+        }
         drop(table);
         transaction
             .commit()
             .map_err(StorageError::engine("commit"))?;
         Ok(totals)
-    }
-
-    fn write_users(
-        &self,
-        transaction: &WriteTransaction,
-        totals: &mut Totals,
-    ) -> Result<(), StorageError> {
-        let mut table = open(transaction, USERS)?;
-        let mut bytes = Vec::new();
-        for (id, row) in changed(&self.users) {
-            bytes.clear();
-            let written = user::write(row, &mut bytes).map(|()| bytes.as_slice());
-            let key = id.as_str().as_bytes();
-            put(&mut table, key, written, |old| {
-                let old_row = user::read(old).map_err(bad_row("users"))?;
-                totals.users = totals.users.saturating_sub(u64::from(is_live(&old_row)));
-                uncount_lane(totals, &old_row.parked);
-                totals.digest.remove("users", key, old);
-                Ok(())
-            })?;
-            totals.users = totals.users.saturating_add(u64::from(is_live(row)));
-            count_lane(totals, &row.parked);
-            if let Some(written) = written {
-                totals.digest.add("users", key, written);
-            }
-        }
-        Ok(())
-    }
-
-    fn write_profiles(
-        &self,
-        transaction: &WriteTransaction,
-        totals: &mut Totals,
-    ) -> Result<(), StorageError> {
-        let mut table = open(transaction, PROFILES)?;
-        let mut bytes = Vec::new();
-        for (id, row) in changed(&self.profiles) {
-            bytes.clear();
-            let written = profile::write(row, &mut bytes).map(|()| bytes.as_slice());
-            let key = id.as_str().as_bytes();
-            put(&mut table, key, written, |old| {
-                let old_row = profile::read(old).map_err(bad_row("profiles"))?;
-                let lived = u64::from(old_row.live.is_some());
-                totals.profiles = totals.profiles.saturating_sub(lived);
-                uncount_lane(totals, &old_row.parked);
-                totals.digest.remove("profiles", key, old);
-                Ok(())
-            })?;
-            totals.profiles = totals
-                .profiles
-                .saturating_add(u64::from(row.live.is_some()));
-            count_lane(totals, &row.parked);
-            if let Some(written) = written {
-                totals.digest.add("profiles", key, written);
-            }
-        }
-        Ok(())
     }
 
     fn write_parked(
@@ -161,12 +196,7 @@ impl Batch<'_> {
         )
     }
 
-    fn write_indexes(&self, transaction: &WriteTransaction) -> Result<(), StorageError> {
-        let mut table = open(transaction, OWNERS)?;
-        for (id, owner) in changed(&self.owners) {
-            let written = owner.as_ref().map(|user| user.as_str().as_bytes());
-            put(&mut table, id.as_str().as_bytes(), written, |_| Ok(()))?;
-        }
+    fn write_awaiting(&self, transaction: &WriteTransaction) -> Result<(), StorageError> {
         let mut table = open(transaction, AWAITING)?;
         for (key, user) in &self.awaiting {
             let written = user.as_ref().map(|user| user.as_str().as_bytes());
@@ -176,15 +206,47 @@ impl Batch<'_> {
     }
 }
 
-/// The changed rows of an overlay, sorted by key.
-fn changed<K: Ord, T>(slots: &HashMap<K, Slot<T>>) -> Vec<(&K, &T)> {
-    let mut changed: Vec<_> = slots
-        .iter()
-        .filter(|(_, slot)| slot.changed)
-        .map(|(id, slot)| (id, &slot.row))
-        .collect();
-    changed.sort_unstable_by_key(|(id, _)| *id);
-    changed
+/// What the overlay has to be written.
+struct Changes<'b> {
+    totals: Totals,
+    sources: Vec<Box<dyn Source + 'b>>,
+    rows: usize,
+}
+
+fn delete_run(transaction: &WriteTransaction, id: RunId) -> Result<(), StorageError> {
+    let name = runs::table_name(id.number);
+    transaction
+        .delete_table(runs::definition(&name))
+        .map_err(StorageError::engine("remove a table of"))?;
+    Ok(())
+}
+
+/// Writes rows to where readers look for them for good.
+fn write_tables(
+    transaction: &WriteTransaction,
+    sources: &mut [Box<dyn Source + '_>],
+) -> Result<(), StorageError> {
+    let mut users = open(transaction, USERS)?;
+    let mut profiles = open(transaction, PROFILES)?;
+    let mut owners = open(transaction, OWNERS)?;
+    merge(sources, |entry: &Entry<'_>| match entry.kind {
+        Kind::Person => {
+            let (user, profile) = person::split(entry.value).map_err(bad_row("people"))?;
+            if entry.flags & person::USER != 0 {
+                put(&mut users, entry.key, filled(user), |_| Ok(()))?;
+            }
+            if entry.flags & person::PROFILES != 0 {
+                put(&mut profiles, entry.key, filled(profile), |_| Ok(()))?;
+            }
+            Ok(())
+        }
+        Kind::Owner => put(&mut owners, entry.key, filled(entry.value), |_| Ok(())),
+    })
+}
+
+/// A row of no bytes is none.
+fn filled(row: &[u8]) -> Option<&[u8]> {
+    (!row.is_empty()).then_some(row)
 }
 
 fn open(transaction: &WriteTransaction, table: Bytes) -> Result<WriteTable<'_>, StorageError> {
@@ -208,20 +270,4 @@ fn put(
         Some(old) => replaced(old.value()),
         None => Ok(()),
     }
-}
-
-fn bad_row(table: &'static str) -> impl FnOnce(Problem) -> StorageError {
-    move |problem| StorageError::Row { table, problem }
-}
-
-fn count_lane(totals: &mut Totals, parked: &ParkedSummary) {
-    totals.parked_lanes = totals
-        .parked_lanes
-        .saturating_add(u64::from(!parked.is_empty()));
-}
-
-fn uncount_lane(totals: &mut Totals, parked: &ParkedSummary) {
-    totals.parked_lanes = totals
-        .parked_lanes
-        .saturating_sub(u64::from(!parked.is_empty()));
 }

@@ -1,58 +1,58 @@
 //! A batch: what a run of records changes, gathered in memory and written at once.
 //!
 //! Rows are read from the last committed state and kept in an overlay. A commit writes the changed
-//! ones sorted by key, which is the order in which a tree takes them fastest. Until then no write
-//! transaction is open, so a batch may take as long as it likes.
+//! ones sorted by key, which is the order in which a tree takes them fastest; a batch that has to go
+//! on is spilled before (see [`crate::runs`]). Until then no write transaction is open, so a batch may
+//! take as long as it likes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{
-    Checkpoint, Fingerprint, Lane, Outcome, Parked, ProfileRow, Sequence, State, Tally,
-    UserDocument, UserId, UserRow, WorkosUserId,
+    Checkpoint, Fingerprint, Lane, Outcome, Parked, ProfileRow, Sequence, State, UserId, UserRow,
+    WorkosUserId,
 };
-use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
 
+use crate::codec::Problem;
 use crate::file::ReadModel;
+use crate::meta::Totals;
 use crate::reader::Snapshot;
-use crate::rows::{self, awaiting, parked};
+use crate::rows::{self, awaiting, parked, person};
 use crate::{CommitError, StorageError};
+use overlay::Rows;
+use person_row::PersonRow;
 
 mod commit;
+mod overlay;
+mod person_row;
 
-/// A row in the overlay.
-pub(crate) struct Slot<T> {
-    pub(crate) row: T,
-    pub(crate) changed: bool,
-}
+/// Commits of more rows than this do not list them: everything may have changed.
+const CHANGES_MAX: usize = 20_000;
 
-impl<T> Slot<T> {
-    fn read(row: T) -> Self {
-        Self {
-            row,
-            changed: false,
-        }
-    }
-}
+/// An owner's row has one part.
+const OWNER: u8 = 1;
 
-/// Gathers changes; [`Batch::commit`] is the only way to keep them.
+/// Gathers changes; [`Batch::commit`] and [`Batch::spill`] are the only ways to keep them.
 pub struct Batch<'m> {
     model: &'m mut ReadModel,
     base: Arc<Snapshot>,
-    users: HashMap<UserId, Slot<UserRow>>,
-    profiles: HashMap<UserId, Slot<ProfileRow>>,
-    owners: HashMap<WorkosUserId, Slot<Option<UserId>>>,
+    /// Those of the rows as they are now, but for what the commit finds out.
+    totals: Totals,
+    /// Whose rows were asked for last.
+    person: Option<PersonRow>,
+    people: Rows,
+    owners: Rows,
     /// By key; `None` is a removal.
     parked: BTreeMap<Vec<u8>, Option<Parked>>,
     /// By key; `None` is a removal.
     awaiting: BTreeMap<Vec<u8>, Option<UserId>>,
-    tally: Tally,
     /// The record that is applied now, where somebody told.
     current: Option<Fingerprint>,
     /// When those were stored that were parked in this batch.
     arrived: BTreeMap<Sequence, i64>,
     parked_bytes: usize,
+    /// For rows that are written out.
+    scratch: Vec<u8>,
 }
 
 /// Whose answer a commit may have changed.
@@ -90,16 +90,17 @@ impl<'m> Batch<'m> {
         let base = model.current.load_full();
         Self {
             model,
+            totals: base.totals,
             base,
-            users: HashMap::new(),
-            profiles: HashMap::new(),
-            owners: HashMap::new(),
+            person: None,
+            people: Rows::default(),
+            owners: Rows::default(),
             parked: BTreeMap::new(),
             awaiting: BTreeMap::new(),
-            tally: Tally::default(),
             current: None,
             arrived: BTreeMap::new(),
             parked_bytes: 0,
+            scratch: Vec::new(),
         }
     }
 
@@ -114,38 +115,24 @@ impl<'m> Batch<'m> {
         self.current = Some(record);
     }
 
-    /// About how much memory the overlay takes, in bytes, if profiles take `profile_bytes` each.
-    pub fn memory_bytes(&self, profile_bytes: usize) -> usize {
-        // Key, row and map overhead, measured with rows of the usual ids.
-        const USER_BYTES: usize = 300;
-        const PROFILE_BYTES: usize = 500;
-        const OWNER_BYTES: usize = 250;
-        let profile_bytes = profile_bytes.saturating_add(PROFILE_BYTES);
+    /// About how much memory the overlay takes, in bytes.
+    pub fn memory_bytes(&self) -> usize {
         self.parked_bytes
-            .saturating_add(self.users.len().saturating_mul(USER_BYTES))
-            .saturating_add(self.owners.len().saturating_mul(OWNER_BYTES))
-            .saturating_add(self.profiles.len().saturating_mul(profile_bytes))
+            .saturating_add(self.people.memory_bytes())
+            .saturating_add(self.owners.memory_bytes())
     }
 
     /// Writes the changed rows and the checkpoint in one transaction (R1), durable when it returns,
-    /// and lets readers see them.
+    /// and lets readers see them. Spilled rows go into the tables with them.
     ///
     /// The checkpoint has to be ahead of the file's, in the same stream (R2). After a
     /// [`StorageError`] all of the batch is kept or nothing: [`ReadModel::reopen`] shows which.
-    pub fn commit(self, to: Checkpoint) -> Result<Committed, CommitError> {
-        if let Some(held) = &self.base.checkpoint {
-            if held.stream != to.stream {
-                let (held, offered) = (held.stream.clone(), to.stream);
-                return Err(CommitError::OtherStream { held, offered });
-            }
-            let (held, offered) = (held.sequence(), to.sequence());
-            if offered <= held {
-                return Err(CommitError::Backward { held, offered });
-            }
-        }
-        let changes = self.changes();
+    pub fn commit(mut self, to: Checkpoint) -> Result<Committed, CommitError> {
+        self.check(&to)?;
+        self.put_down()?;
+        let changes = self.changes().map_err(bad_row("people"))?;
         let totals = self.write(&to)?;
-        self.model.publish()?;
+        self.model.publish(None)?;
         debug_assert_eq!(totals, self.model.current.load().totals);
         Ok(Committed {
             checkpoint: to,
@@ -153,75 +140,140 @@ impl<'m> Batch<'m> {
         })
     }
 
-    fn changes(&self) -> Changes {
-        let mut users: Vec<_> = self
-            .profiles
-            .iter()
-            .filter(|(_, s)| s.changed)
-            .map(|(id, _)| id.clone())
-            .collect();
-        let mut identities: Vec<_> = self
-            .owners
-            .iter()
-            .filter(|(_, s)| s.changed)
-            .map(|(id, _)| id.clone())
-            .collect();
-        users.sort_unstable();
-        identities.sort_unstable();
-        Changes {
-            users,
-            identities,
-            everything: false,
+    /// Keeps what the batch has so far, as [`Batch::commit`] does, and goes on.
+    ///
+    /// The rows go into a run, which takes less time than the tables do, and which the next commit
+    /// merges into them. The overlay keeps them too, so that they need not be read again, unless
+    /// that takes more than `keep_bytes` of memory.
+    pub fn spill(&mut self, to: Checkpoint, keep_bytes: usize) -> Result<Committed, CommitError> {
+        self.check(&to)?;
+        self.put_down()?;
+        let written = self.write_run(&to)?;
+        self.model.publish(Some(written))?;
+        self.base = self.model.current.load_full();
+        self.totals = self.base.totals;
+        self.parked.clear();
+        self.awaiting.clear();
+        self.arrived.clear();
+        self.parked_bytes = 0;
+        if keep_bytes < self.memory_bytes() {
+            (self.people, self.owners) = (Rows::default(), Rows::default());
+        } else {
+            self.people.settle();
+            self.owners.settle();
         }
+        Ok(Committed {
+            checkpoint: to,
+            changes: Changes::everything(),
+        })
+    }
+
+    fn check(&self, to: &Checkpoint) -> Result<(), CommitError> {
+        let Some(held) = &self.base.checkpoint else {
+            return Ok(());
+        };
+        if held.stream != to.stream {
+            let (held, offered) = (held.stream.clone(), to.stream.clone());
+            return Err(CommitError::OtherStream { held, offered });
+        }
+        let (held, offered) = (held.sequence(), to.sequence());
+        if offered <= held {
+            return Err(CommitError::Backward { held, offered });
+        }
+        Ok(())
+    }
+
+    fn changes(&self) -> Result<Changes, Problem> {
+        let (people, owners) = (self.people.changed(), self.owners.changed());
+        if !self.base.runs.is_empty() || CHANGES_MAX < people.len() + owners.len() {
+            return Ok(Changes::everything());
+        }
+        let users = people
+            .iter()
+            .filter(|(_, row)| row.changed & person::PROFILES != 0);
+        Ok(Changes {
+            users: users
+                .map(|(key, _)| rows::user_id(key))
+                .collect::<Result<_, _>>()?,
+            identities: owners
+                .iter()
+                .map(|(key, _)| rows::workos_id(key))
+                .collect::<Result<_, _>>()?,
+            everything: false,
+        })
+    }
+
+    /// The rows of a user, at hand until those of another are asked for.
+    fn pick_up(&mut self, id: &UserId) -> Result<&mut PersonRow, StorageError> {
+        if self.person.as_ref().is_none_or(|person| person.id != *id) {
+            self.put_down()?;
+            let base = &self.base;
+            let row = self
+                .people
+                .read(id.as_str().as_bytes(), || base.person(id))?;
+            let person = PersonRow::read(id, &row.bytes).map_err(bad_row("people"))?;
+            return Ok(self.person.insert(person));
+        }
+        self.person.as_mut().ok_or(StorageError::Closed)
+    }
+
+    /// Puts what was picked up back into the overlay.
+    fn put_down(&mut self) -> Result<(), StorageError> {
+        let Some(person) = self.person.take().filter(|person| person.changed != 0) else {
+            return Ok(());
+        };
+        let key = person.id.as_str().as_bytes();
+        if let Some(row) = self.people.get(key) {
+            // A row goes out of the digest with its first change, and in as it is written.
+            let first = person.changed & !row.changed;
+            let old = person::split(&row.bytes).map_err(bad_row("people"))?;
+            commit::forget(&mut self.totals.digest, key, first, old);
+        }
+        person.recount(&mut self.totals);
+        self.scratch.clear();
+        person::write(&person.user, &person.profiles, &mut self.scratch);
+        self.people.write(key, &self.scratch, person.changed);
+        Ok(())
     }
 }
 
-/// The slot of `id`, read with `load` when the overlay does not have it.
-fn slot<'s, K, T>(
-    slots: &'s mut HashMap<K, Slot<T>>,
-    id: &K,
-    load: impl FnOnce(&K) -> Result<T, StorageError>,
-) -> Result<&'s mut Slot<T>, StorageError>
-where
-    K: Eq + std::hash::Hash + Clone,
-{
-    Ok(match slots.entry_ref(id) {
-        EntryRef::Occupied(slot) => slot.into_mut(),
-        EntryRef::Vacant(vacant) => {
-            let row = load(id)?;
-            vacant
-                .insert_entry_with_key(id.clone(), Slot::read(row))
-                .into_mut()
-        }
-    })
+fn bad_row(table: &'static str) -> impl FnOnce(Problem) -> StorageError {
+    move |problem| StorageError::Row { table, problem }
 }
 
 impl State for Batch<'_> {
     type Error = StorageError;
 
     fn user(&mut self, user: &UserId) -> Result<&UserRow, StorageError> {
-        slot(&mut self.users, user, |id| self.base.user(id)).map(|slot| &slot.row)
+        self.pick_up(user).map(|person| &person.user)
     }
 
     fn user_mut(&mut self, user: &UserId) -> Result<&mut UserRow, StorageError> {
-        let slot = slot(&mut self.users, user, |id| self.base.user(id))?;
-        slot.changed = true;
-        Ok(&mut slot.row)
+        let person = self.pick_up(user)?;
+        person.changed |= person::USER;
+        Ok(&mut person.user)
     }
 
     fn profiles(&mut self, user: &UserId) -> Result<&ProfileRow, StorageError> {
-        slot(&mut self.profiles, user, |id| self.base.profiles(id)).map(|slot| &slot.row)
+        self.pick_up(user).map(|person| &person.profiles)
     }
 
     fn profiles_mut(&mut self, user: &UserId) -> Result<&mut ProfileRow, StorageError> {
-        let slot = slot(&mut self.profiles, user, |id| self.base.profiles(id))?;
-        slot.changed = true;
-        Ok(&mut slot.row)
+        let person = self.pick_up(user)?;
+        person.changed |= person::PROFILES;
+        Ok(&mut person.profiles)
     }
 
     fn owner(&mut self, workos_id: &WorkosUserId) -> Result<Option<UserId>, StorageError> {
-        let slot = slot(&mut self.owners, workos_id, |id| self.base.owner(id))?;
-        Ok(slot.row.clone())
+        let base = &self.base;
+        let key = workos_id.as_str().as_bytes();
+        let row = self.owners.read(key, || base.owner_row(workos_id))?;
+        if row.bytes.is_empty() {
+            return Ok(None);
+        }
+        rows::user_id(&row.bytes)
+            .map(Some)
+            .map_err(bad_row("owners"))
     }
 
     fn set_owner(
@@ -229,9 +281,11 @@ impl State for Batch<'_> {
         workos_id: &WorkosUserId,
         owner: Option<&UserId>,
     ) -> Result<(), StorageError> {
-        let slot = slot(&mut self.owners, workos_id, |id| self.base.owner(id))?;
-        slot.row = owner.cloned();
-        slot.changed = true;
+        let base = &self.base;
+        let key = workos_id.as_str().as_bytes();
+        self.owners.read(key, || base.owner_row(workos_id))?;
+        let owner = owner.map_or("", UserId::as_str);
+        self.owners.write(key, owner.as_bytes(), OWNER);
         Ok(())
     }
 
@@ -280,7 +334,7 @@ impl State for Batch<'_> {
     }
 
     fn count(&mut self, outcome: Outcome) {
-        self.tally.count(outcome);
+        self.totals.outcomes.count(outcome);
     }
 }
 
@@ -295,9 +349,4 @@ fn lay_over<'o, T: Clone + 'o>(
             None => there.remove(key),
         };
     }
-}
-
-/// Whether a row counts as a user.
-fn is_live(row: &UserRow) -> bool {
-    matches!(row.document, UserDocument::Live { .. })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod arrival;
 pub(crate) mod awaiting;
 pub(crate) mod parked;
+pub(crate) mod person;
 pub(crate) mod profile;
 pub(crate) mod user;
 
@@ -42,6 +43,11 @@ fn read_version(from: &mut Cursor<'_>) -> Result<Version, Problem> {
 pub(crate) fn user_id(text: &[u8]) -> Result<UserId, Problem> {
     let text = str::from_utf8(text).or(Err("a user id is not UTF-8"))?;
     UserId::parse(text).or(Err("a user id is not valid"))
+}
+
+pub(crate) fn workos_id(text: &[u8]) -> Result<WorkosUserId, Problem> {
+    let text = str::from_utf8(text).or(Err("an identity is not UTF-8"))?;
+    WorkosUserId::parse(text).or(Err("an identity is not valid"))
 }
 
 fn read_profile_id(from: &mut Cursor<'_>) -> Result<ProfileId, Problem> {

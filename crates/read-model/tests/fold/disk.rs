@@ -7,13 +7,29 @@ use domain::Record;
 use read_model::testing::{Fault, ForgetfulDisk};
 use read_model::{CommitError, Digest, ReadModel};
 
-use super::{assert_same, commit, digest_of, in_memory, on_disk, sample};
+use super::{assert_same, checkpoint_of, commit, digest_of, in_memory, on_disk, sample, take};
 
-/// Records in a batch.
-const BATCH: usize = 7;
+/// How batches are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// Each is committed.
+    Committed,
+    /// Each but the last is spilled: so many that runs are merged on the way.
+    Spilled,
+}
+
+impl Keep {
+    /// Records in a batch.
+    fn length(self) -> usize {
+        match self {
+            Self::Committed => 7,
+            Self::Spilled => 4,
+        }
+    }
+}
 
 /// Runs `history` in batches; gives up at the first failure, as a process does.
-fn run(model: &mut ReadModel, history: &[Record]) -> Result<(), CommitError> {
+fn run(model: &mut ReadModel, history: &[Record], keep: Keep) -> Result<(), CommitError> {
     let applied = model
         .reader()
         .checkpoint()
@@ -23,8 +39,18 @@ fn run(model: &mut ReadModel, history: &[Record]) -> Result<(), CommitError> {
         .filter(|record| record.sequence.get() > applied)
         .cloned()
         .collect();
-    rest.chunks(BATCH)
-        .try_for_each(|batch| commit(model, batch))
+    let mut parts: Vec<&[Record]> = rest.chunks(keep.length()).collect();
+    if keep == Keep::Spilled {
+        let last = parts.pop();
+        let mut batch = model.begin();
+        for (turn, records) in parts.drain(..).enumerate() {
+            take(&mut batch, records)?;
+            let to = checkpoint_of(&batch, &records[records.len() - 1]);
+            batch.spill(to, if turn % 3 == 0 { 0 } else { usize::MAX })?;
+        }
+        parts.extend(last);
+    }
+    parts.into_iter().try_for_each(|batch| commit(model, batch))
 }
 
 fn applied(model: &ReadModel) -> u64 {
@@ -42,17 +68,21 @@ struct Undisturbed {
     /// The digest after each commit, by the sequence it ends at.
     digests: BTreeMap<u64, Digest>,
     expected: Digest,
+    keep: Keep,
 }
 
 impl Undisturbed {
-    fn new() -> Self {
+    fn new(keep: Keep) -> Self {
         let history = sample();
         let fresh = ForgetfulDisk::default();
         drop(on_disk(fresh.clone()));
         let disk = fresh.after_power_cut();
-        run(&mut on_disk(disk.clone()), &history).unwrap();
+        run(&mut on_disk(disk.clone()), &history, keep).unwrap();
         let mut digests = BTreeMap::from([(0, Digest::default())]);
-        for end in (BATCH..history.len()).step_by(BATCH).chain([history.len()]) {
+        for end in (keep.length()..history.len())
+            .step_by(keep.length())
+            .chain([history.len()])
+        {
             digests.insert(u64::try_from(end).unwrap(), digest_of(&history[..end]));
         }
         let expected = *digests.values().next_back().unwrap();
@@ -63,6 +93,7 @@ impl Undisturbed {
             calls,
             digests,
             expected,
+            keep,
         }
     }
 
@@ -76,7 +107,7 @@ impl Undisturbed {
         );
         let digest = model.reader().totals().digest;
         assert_eq!(Some(&digest), self.digests.get(&applied), "{what}");
-        run(&mut model, &self.history).unwrap();
+        run(&mut model, &self.history, self.keep).unwrap();
         assert_eq!(model.reader().totals().digest, self.expected, "{what}");
         assert_same(&model, &in_memory(&self.history));
     }
@@ -84,8 +115,16 @@ impl Undisturbed {
 
 #[test]
 fn r1_a_crash_at_any_call_leaves_rows_and_checkpoint_of_one_commit() {
-    const TORN: u64 = 6;
-    let undisturbed = Undisturbed::new();
+    crash_at_any_call(Keep::Committed, 6);
+}
+
+#[test]
+fn r1_a_crash_at_any_call_of_a_run_that_spills_leaves_rows_and_checkpoint_of_one() {
+    crash_at_any_call(Keep::Spilled, 1);
+}
+
+fn crash_at_any_call(keep: Keep, torn_ways: u64) {
+    let undisturbed = Undisturbed::new(keep);
     let (fresh, calls) = (&undisturbed.fresh, undisturbed.calls);
     let history = &undisturbed.history;
     let mut interrupted = 0;
@@ -94,27 +133,27 @@ fn r1_a_crash_at_any_call_leaves_rows_and_checkpoint_of_one_commit() {
         disk.set_fault(Some(Fault::PowerCut { at }));
         let mut told = 0;
         if let Ok(mut model) = ReadModel::on_storage(disk.clone()) {
-            interrupted += u32::from(run(&mut model, history).is_err());
+            interrupted += u32::from(run(&mut model, history, keep).is_err());
             told = applied(&model);
         }
         let lost = disk.after_power_cut();
         undisturbed.assert_sound(lost, told, &format!("unsynced is lost, call {at}"));
-        for seed in 0..TORN {
-            let torn = disk.after_torn_power_cut(at * TORN + seed);
+        for seed in 0..torn_ways {
+            let torn = disk.after_torn_power_cut(at * torn_ways + seed);
             undisturbed.assert_sound(torn, told, &format!("torn by {seed}, call {at}"));
         }
         let killed = disk.after_kill();
         undisturbed.assert_sound(killed, told, &format!("killed, call {at}"));
     }
-    let points = calls * (TORN + 2);
+    let points = calls * (torn_ways + 2);
     println!("{points} crash points of {calls} calls, {interrupted} calls cut a run short");
     assert!(interrupted > 20);
 }
 
 /// Goes on after every failure, as the projector does; gives how often it had to.
-fn run_on(model: &mut ReadModel, history: &[Record]) -> u32 {
+fn run_on(model: &mut ReadModel, history: &[Record], keep: Keep) -> u32 {
     for failures in 0..100 {
-        if run(model, history).is_ok() {
+        if run(model, history, keep).is_ok() {
             return failures;
         }
         let told = applied(model);
@@ -127,10 +166,19 @@ fn run_on(model: &mut ReadModel, history: &[Record]) -> u32 {
 
 #[test]
 fn r1_a_call_that_fails_once_loses_nothing() {
-    let undisturbed = Undisturbed::new();
+    fail_at_any_call(Keep::Committed, &[ErrorKind::Other, ErrorKind::StorageFull]);
+}
+
+#[test]
+fn r1_a_call_of_a_run_that_spills_that_fails_once_loses_nothing() {
+    fail_at_any_call(Keep::Spilled, &[ErrorKind::StorageFull]);
+}
+
+fn fail_at_any_call(keep: Keep, kinds: &[ErrorKind]) {
+    let undisturbed = Undisturbed::new(keep);
     let (fresh, calls) = (&undisturbed.fresh, undisturbed.calls);
     let mut failed = 0;
-    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+    for kind in kinds.iter().copied() {
         for at in 0..calls {
             let disk = fresh.after_power_cut();
             disk.set_fault(Some(Fault::Error { at, kind }));
@@ -139,7 +187,7 @@ fn r1_a_call_that_fails_once_loses_nothing() {
                 opened = ReadModel::on_storage(disk.clone());
             }
             let mut model = opened.unwrap();
-            failed += run_on(&mut model, &undisturbed.history);
+            failed += run_on(&mut model, &undisturbed.history, keep);
             assert_eq!(
                 model.reader().totals().digest,
                 undisturbed.expected,
@@ -150,23 +198,20 @@ fn r1_a_call_that_fails_once_loses_nothing() {
             undisturbed.assert_sound(later, 60, &format!("{kind}, call {at}"));
         }
     }
-    println!(
-        "{} calls failed, {failed} of them failed a batch",
-        calls * 2
-    );
+    println!("{} calls failed, {failed} of them failed a batch", calls);
     assert!(failed > 20);
 }
 
 #[test]
 fn a_full_disk_leaves_what_was_there_to_read_and_takes_more_when_it_can() {
-    let undisturbed = Undisturbed::new();
+    let undisturbed = Undisturbed::new(Keep::Committed);
     let Undisturbed { fresh, history, .. } = &undisturbed;
     let mut full = 0;
     for blocks in 0.. {
         let disk = fresh.after_power_cut();
         disk.set_fault(Some(Fault::Full { blocks }));
         let mut model = ReadModel::on_storage(disk.clone()).unwrap();
-        let Err(error) = run(&mut model, history) else {
+        let Err(error) = run(&mut model, history, Keep::Committed) else {
             break;
         };
         full += 1;
@@ -174,10 +219,14 @@ fn a_full_disk_leaves_what_was_there_to_read_and_takes_more_when_it_can() {
         model.reopen().unwrap();
         let applied = usize::try_from(applied(&model)).unwrap();
         assert_same(&model, &in_memory(&history[..applied]));
-        assert!(run(&mut model, history).unwrap_err().is_disk_full());
+        assert!(
+            run(&mut model, history, Keep::Committed)
+                .unwrap_err()
+                .is_disk_full()
+        );
         disk.set_fault(None);
         model.reopen().unwrap();
-        run(&mut model, history).unwrap();
+        run(&mut model, history, Keep::Committed).unwrap();
         assert_eq!(model.reader().totals().digest, undisturbed.expected);
     }
     println!("the disk was full at {full} sizes");

@@ -15,7 +15,7 @@ use domain::{
 };
 use proptest::prelude::*;
 use read_model::testing::ForgetfulDisk;
-use read_model::{CommitError, Digest, OpenError, Place, ReadModel};
+use read_model::{Batch, CommitError, Digest, OpenError, Place, ReadModel, StorageError};
 
 fn stream() -> StreamId {
     StreamId {
@@ -38,17 +38,25 @@ fn fingerprint(record: &Record) -> Fingerprint {
 /// Applies one batch and commits it.
 fn commit(model: &mut ReadModel, records: &[Record]) -> Result<(), CommitError> {
     let mut batch = model.begin();
-    let held = batch
-        .checkpoint()
-        .cloned()
-        .unwrap_or_else(|| Checkpoint::start_of(stream()));
+    take(&mut batch, records)?;
+    let to = checkpoint_of(&batch, records.last().expect("a batch has a record"));
+    batch.commit(to)?;
+    Ok(())
+}
+
+fn take(batch: &mut Batch<'_>, records: &[Record]) -> Result<(), StorageError> {
     for record in records {
         batch.arrives(fingerprint(record));
-        record.with_ref(|record| apply(&mut batch, record))?;
+        record.with_ref(|record| apply(batch, record))?;
     }
-    let last = fingerprint(records.last().expect("a batch has a record"));
-    batch.commit(held.advanced(last))?;
     Ok(())
+}
+
+/// The checkpoint of a batch that ends with a record.
+fn checkpoint_of(batch: &Batch<'_>, last: &Record) -> Checkpoint {
+    let held = batch.checkpoint().cloned();
+    let held = held.unwrap_or_else(|| Checkpoint::start_of(stream()));
+    held.advanced(fingerprint(last))
 }
 
 fn in_memory(records: &[Record]) -> MemoryState {
@@ -123,47 +131,115 @@ fn digest_of(records: &[Record]) -> Digest {
     model.reader().totals().digest
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn any_batches_and_restarts_end_in_the_same_rows(
-        history in history(80),
-        cuts in prop::collection::vec((1_usize..9, any::<bool>()), 80),
-    ) {
-        let disk = ForgetfulDisk::default();
-        let mut model = on_disk(disk.clone());
-        let mut rest: &[Record] = &history;
-        for (length, restart) in cuts {
-            if rest.is_empty() {
-                break;
-            }
-            let (batch, after) = rest.split_at(length.min(rest.len()));
-            commit(&mut model, batch).unwrap();
-            rest = after;
-            if restart {
-                drop(model);
-                model = on_disk(disk.after_power_cut());
-                // The new process has a disk of its own; go on from what it found.
-                let applied = model.reader().checkpoint().unwrap().sequence();
-                prop_assert_eq!(applied, batch.last().unwrap().sequence.get());
-                assert_resumed(model, rest, &history);
-                return Ok(());
-            }
-        }
-        if rest.is_empty() {
-            assert_same(&model, &in_memory(&history));
-            prop_assert_eq!(model.reader().totals().digest, digest_of(&history));
-        }
-    }
+/// How a batch is kept, and what follows.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Commit,
+    /// Spills, and goes on with at most this many bytes of rows.
+    Spill(usize),
+    /// Spills, and begins another batch.
+    SpillAndEnd,
+    /// Spills; then the power goes.
+    SpillAndCrash,
+    CommitAndCrash,
+    /// Leaves what was not kept.
+    Crash,
 }
 
-fn assert_resumed(mut model: ReadModel, rest: &[Record], history: &[Record]) {
-    for batch in rest.chunks(5) {
-        commit(&mut model, batch).unwrap();
+fn cut() -> impl Strategy<Value = Cut> {
+    prop_oneof![
+        2 => Just(Cut::Commit),
+        6 => prop_oneof![Just(0), Just(5_000), Just(usize::MAX)].prop_map(Cut::Spill),
+        3 => Just(Cut::SpillAndEnd),
+        1 => Just(Cut::SpillAndCrash),
+        1 => Just(Cut::CommitAndCrash),
+        1 => Just(Cut::Crash),
+    ]
+}
+
+/// Applies records from behind the checkpoint as `cuts` say, then commits the rest.
+fn fold_by(
+    mut disk: ForgetfulDisk,
+    history: &[Record],
+    cuts: &[(usize, Cut)],
+) -> Result<ReadModel, CommitError> {
+    let mut model = on_disk(disk.clone());
+    let mut cuts = cuts.iter();
+    loop {
+        let mut batch = model.begin();
+        let mut applied = batch.checkpoint().map_or(0, Checkpoint::sequence);
+        let mut crashed = false;
+        for (length, cut) in cuts.by_ref() {
+            let at = usize::try_from(applied).unwrap();
+            let records = &history[at..history.len().min(at + length)];
+            let Some(last) = records.last() else { break };
+            take(&mut batch, records)?;
+            let to = checkpoint_of(&batch, last);
+            applied = last.sequence.get();
+            match cut {
+                Cut::Spill(keep) => {
+                    batch.spill(to, *keep)?;
+                    assert_eq!(batch.checkpoint().map(Checkpoint::sequence), Some(applied));
+                    continue;
+                }
+                Cut::SpillAndEnd => drop(batch.spill(to, 0)?),
+                Cut::SpillAndCrash => {
+                    batch.spill(to, 0)?;
+                    crashed = true;
+                }
+                Cut::Commit => drop(batch.commit(to)?),
+                Cut::CommitAndCrash => {
+                    batch.commit(to)?;
+                    crashed = true;
+                }
+                Cut::Crash => crashed = true,
+            }
+            break;
+        }
+        if crashed {
+            drop(model);
+            // The new process has a disk of its own.
+            disk = disk.after_power_cut();
+            model = on_disk(disk.clone());
+        }
+        if cuts.len() == 0 {
+            break;
+        }
+        let applied = model
+            .reader()
+            .checkpoint()
+            .map_or(0, |held| held.sequence());
+        if usize::try_from(applied).unwrap() == history.len() {
+            break;
+        }
+        assert_same(
+            &model,
+            &in_memory(&history[..usize::try_from(applied).unwrap()]),
+        );
     }
-    assert_same(&model, &in_memory(history));
-    assert_eq!(model.reader().totals().digest, digest_of(history));
+    let applied = model
+        .reader()
+        .checkpoint()
+        .map_or(0, |held| held.sequence());
+    let rest = &history[usize::try_from(applied).unwrap()..];
+    if !rest.is_empty() {
+        commit(&mut model, rest)?;
+    }
+    Ok(model)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_batches_spills_and_crashes_end_in_the_same_rows(
+        history in history(80),
+        cuts in prop::collection::vec((1_usize..9, cut()), 40),
+    ) {
+        let model = fold_by(ForgetfulDisk::default(), &history, &cuts).unwrap();
+        assert_same(&model, &in_memory(&history));
+        prop_assert_eq!(model.reader().totals().digest, digest_of(&history));
+    }
 }
 
 fn sample() -> Vec<Record> {

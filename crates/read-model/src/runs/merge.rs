@@ -1,0 +1,178 @@
+//! Merging: several sources in key order, of which the newest has the word.
+
+use std::ops::Range;
+
+use redb::Range as TableRange;
+
+use super::{Kind, Run, bad_run};
+use crate::StorageError;
+use crate::codec::{Cursor, Problem};
+
+/// A row of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) key: &'a [u8],
+    /// Which parts of the value differ from the tables.
+    pub(crate) flags: u8,
+    pub(crate) value: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn read(from: &mut Cursor<'a>) -> Result<Self, Problem> {
+        Ok(Self {
+            kind: Kind::of_byte(from.byte()?)?,
+            key: from.bytes()?,
+            flags: from.byte()?,
+            value: from.bytes()?,
+        })
+    }
+}
+
+/// Gives entries in the order of kind and key.
+pub(crate) trait Source {
+    /// The entry that it stands at; `None` at the end.
+    fn entry(&self) -> Option<Entry<'_>>;
+    /// Goes to the next.
+    fn advance(&mut self) -> Result<(), StorageError>;
+}
+
+/// Gives each key once, with the value of the first source that has it and the flags of all.
+pub(crate) fn merge(
+    sources: &mut [Box<dyn Source + '_>],
+    mut each: impl FnMut(&Entry<'_>) -> Result<(), StorageError>,
+) -> Result<(), StorageError> {
+    loop {
+        let mut next: Option<Entry<'_>> = None;
+        let mut at = 0..0;
+        for (index, source) in sources.iter().enumerate() {
+            let Some(entry) = source.entry() else {
+                continue;
+            };
+            let order = next
+                .as_ref()
+                .map(|next| (entry.kind, entry.key).cmp(&(next.kind, next.key)));
+            match (order, next.as_mut()) {
+                (Some(std::cmp::Ordering::Greater), _) => {}
+                (Some(std::cmp::Ordering::Equal), Some(next)) => next.flags |= entry.flags,
+                (Some(_) | None, _) => {
+                    next = Some(entry);
+                    at = index..sources.len();
+                }
+            }
+        }
+        let Some(entry) = next else { return Ok(()) };
+        each(&entry)?;
+        advance_past(sources, at)?;
+    }
+}
+
+/// Advances the first source of `at`, and all behind it that stand at the same key.
+fn advance_past(
+    sources: &mut [Box<dyn Source + '_>],
+    at: Range<usize>,
+) -> Result<(), StorageError> {
+    let Some((first, rest)) = sources.get_mut(at).and_then(<[_]>::split_first_mut) else {
+        return Ok(());
+    };
+    if let Some(done) = first.entry() {
+        for source in rest {
+            let same = source
+                .entry()
+                .is_some_and(|entry| (entry.kind, entry.key) == (done.kind, done.key));
+            if same {
+                source.advance()?;
+            }
+        }
+    }
+    first.advance()
+}
+
+/// Reads a run from its first entry to its last.
+pub(super) struct RunSource {
+    blocks: TableRange<'static, &'static [u8], &'static [u8]>,
+    block: Vec<u8>,
+    /// What is not read of the block.
+    rest: Range<usize>,
+    /// The entry; `None` at the end.
+    parts: Option<Parts>,
+}
+
+/// Where the parts of an entry stand in its block.
+struct Parts {
+    kind: Kind,
+    key: Range<usize>,
+    flags: u8,
+    value: Range<usize>,
+}
+
+impl Run {
+    /// All entries of this run.
+    pub(crate) fn source(&self) -> Result<impl Source + use<>, StorageError> {
+        let blocks = self
+            .table
+            .range::<&[u8]>(..)
+            .map_err(StorageError::engine("read"))?;
+        let mut source = RunSource {
+            blocks,
+            block: Vec::new(),
+            rest: 0..0,
+            parts: None,
+        };
+        source.advance()?;
+        Ok(source)
+    }
+}
+
+impl Source for RunSource {
+    fn entry(&self) -> Option<Entry<'_>> {
+        let parts = self.parts.as_ref()?;
+        Some(Entry {
+            kind: parts.kind,
+            key: self.block.get(parts.key.clone())?,
+            flags: parts.flags,
+            value: self.block.get(parts.value.clone())?,
+        })
+    }
+
+    fn advance(&mut self) -> Result<(), StorageError> {
+        if self.rest.is_empty() {
+            let Some(block) = self.blocks.next() else {
+                self.parts = None;
+                return Ok(());
+            };
+            let (_, block) = block.map_err(StorageError::engine("read"))?;
+            self.block.clear();
+            self.block.extend_from_slice(block.value());
+            self.rest = 0..self.block.len();
+        }
+        let rest = self.block.get(self.rest.clone()).unwrap_or_default();
+        let parts = Parts::read(rest, self.rest.end).map_err(bad_run)?;
+        self.rest.start = parts.value.end;
+        self.parts = Some(parts);
+        Ok(())
+    }
+}
+
+impl Parts {
+    /// Reads the first entry of `rest`, which ends at `end` of its block.
+    fn read(rest: &[u8], end: usize) -> Result<Self, Problem> {
+        let mut rest = Cursor(rest);
+        let range = |rest: &Cursor<'_>, length: usize| {
+            let at = end.saturating_sub(rest.0.len());
+            at.saturating_sub(length)..at
+        };
+        let kind = Kind::of_byte(rest.byte()?)?;
+        let length = rest.bytes()?.len();
+        let key = range(&rest, length);
+        let flags = rest.byte()?;
+        let length = rest.bytes()?.len();
+        let value = range(&rest, length);
+        Ok(Self {
+            kind,
+            key,
+            flags,
+            value,
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! Runs: rows that were spilled on the way to the tail, sorted, each run a table of its own.
+//!
+//! A tree takes rows in key order many times faster than in the order of events, and a state larger
+//! than memory cannot wait in memory for that. So a batch that goes on is spilled as a run: a few
+//! large values in key order, written once. Look-ups go through the runs, newest first, before the
+//! tables; the commit that ends catching up merges all of them into the tables in one pass.
+//!
+//! Runs are in the same file and the same transactions as everything else: the checkpoint is theirs
+//! too (R1), and a killed rebuild goes on from the last one.
+
+mod filter;
+mod merge;
+mod write;
+
+use std::sync::Arc;
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition};
+
+use crate::StorageError;
+use crate::codec::{Cursor, Problem, Writer};
+use crate::reader::Table;
+use filter::Filter;
+pub(crate) use merge::{Entry, Source, merge};
+pub(crate) use write::RunWriter;
+
+/// More runs than this become one when the next is written: a look-up may ask each of them.
+pub(crate) const RUNS_MAX: usize = 8;
+
+/// What a run holds beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    /// User id to [`crate::rows::person`].
+    Person = 1,
+    /// `workosUserId` to user id; empty for none.
+    Owner = 2,
+}
+
+impl Kind {
+    fn of_byte(byte: u8) -> Result<Self, Problem> {
+        match byte {
+            1 => Ok(Self::Person),
+            2 => Ok(Self::Owner),
+            _ => Err("the kind of row is unknown"),
+        }
+    }
+
+    fn byte(self) -> u8 {
+        match self {
+            Self::Person => 1,
+            Self::Owner => 2,
+        }
+    }
+}
+
+/// A run as `meta` lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunId {
+    /// Names its table.
+    pub(crate) number: u64,
+    /// How many rows it holds.
+    pub(crate) rows: u64,
+}
+
+/// A run that can be asked.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    table: Arc<Table>,
+    filter: Arc<Filter>,
+}
+
+/// A run that was written in a transaction not committed yet.
+pub(crate) struct Written {
+    pub(crate) id: RunId,
+    filter: Filter,
+}
+
+pub(crate) fn table_name(number: u64) -> String {
+    format!("run-{number}")
+}
+
+pub(crate) fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
+    TableDefinition::new(name)
+}
+
+/// Opens the runs that `ids` lists. `known` are those that were open before, and `written` is new:
+/// any other is read once, for its filter.
+pub(crate) fn open(
+    transaction: &ReadTransaction,
+    ids: &[RunId],
+    known: &[Run],
+    written: Option<Written>,
+) -> Result<Vec<Run>, StorageError> {
+    let mut written = written;
+    ids.iter()
+        .map(|id| {
+            let name = table_name(id.number);
+            let table = transaction
+                .open_table(definition(&name))
+                .map_err(StorageError::engine("open a table of"))?;
+            let filter = if let Some(run) = known.iter().find(|run| run.id == *id) {
+                Arc::clone(&run.filter)
+            } else if let Some(new) = written.take_if(|new| new.id == *id) {
+                Arc::new(new.filter)
+            } else {
+                Arc::new(filter_of(*id, &table)?)
+            };
+            Ok(Run {
+                id: *id,
+                table: Arc::new(table),
+                filter,
+            })
+        })
+        .collect()
+}
+
+fn filter_of(id: RunId, table: &Table) -> Result<Filter, StorageError> {
+    let mut filter = Filter::with_room(usize::try_from(id.rows).unwrap_or(usize::MAX));
+    for block in table.iter().map_err(StorageError::engine("read"))? {
+        let (_, block) = block.map_err(StorageError::engine("read"))?;
+        let mut rest = Cursor(block.value());
+        while !rest.is_empty() {
+            let entry = Entry::read(&mut rest).map_err(bad_run)?;
+            filter.insert(entry.kind, entry.key);
+        }
+    }
+    Ok(filter)
+}
+
+impl Run {
+    /// The row, if this run has it.
+    fn get(&self, kind: Kind, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        if !self.filter.may_hold(kind, key) {
+            return Ok(None);
+        }
+        let wanted = block_key(kind, key);
+        let upto = ..=wanted.as_slice();
+        let mut blocks =
+            ReadableTable::range(&*self.table, upto).map_err(StorageError::engine("read"))?;
+        let Some(block) = blocks.next_back() else {
+            return Ok(None);
+        };
+        let (_, block) = block.map_err(StorageError::engine("read"))?;
+        let mut rest = Cursor(block.value());
+        while !rest.is_empty() {
+            let entry = Entry::read(&mut rest).map_err(bad_run)?;
+            if (entry.kind, entry.key) == (kind, key) {
+                return Ok(Some(entry.value.to_vec()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The newest row of any run.
+pub(crate) fn get(runs: &[Run], kind: Kind, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+    for run in runs {
+        let found = run.get(kind, key)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// The key of a block whose first entry this is.
+fn block_key(kind: Kind, key: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(key.len().saturating_add(1));
+    whole.push(kind.byte());
+    whole.extend_from_slice(key);
+    whole
+}
+
+fn bad_run(problem: Problem) -> StorageError {
+    StorageError::Row {
+        table: "a run",
+        problem,
+    }
+}
+
+/// The list of runs as `meta` keeps it, newest first.
+pub(crate) fn write_ids(ids: &[RunId]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut to = Writer(&mut bytes);
+    for id in ids {
+        to.number(id.number);
+        to.number(id.rows);
+    }
+    bytes
+}
+
+pub(crate) fn read_ids(bytes: &[u8]) -> Result<Vec<RunId>, Problem> {
+    let mut from = Cursor(bytes);
+    let mut ids = Vec::new();
+    while !from.is_empty() {
+        ids.push(RunId {
+            number: from.number()?,
+            rows: from.number()?,
+        });
+    }
+    Ok(ids)
+}
