@@ -26,7 +26,7 @@ pub struct Config {
 /// when nobody waits for the latest record yet and the stream can be read again.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
-    /// Most memory for rows that are not written yet, in bytes (about).
+    /// Most memory for rows on the way to the tail, in bytes (about): more are spilled to the file.
     pub memory_bytes_max: usize,
     /// Longest time until what was read is durable.
     pub time_max: Duration,
@@ -37,8 +37,8 @@ pub struct BatchLimits {
 impl Default for BatchLimits {
     fn default() -> Self {
         Self {
-            memory_bytes_max: 512 * 1024 * 1024,
-            time_max: Duration::from_secs(5),
+            memory_bytes_max: 256 * 1024 * 1024,
+            time_max: Duration::from_secs(15),
             live_records_max: 5_000,
         }
     }

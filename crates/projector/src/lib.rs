@@ -19,8 +19,10 @@
 //!   a gap: the phase becomes `blocked`, the rows stay, and the stream is looked at again.
 //! - **P5** Memory is bounded by credit: what is not asked for is not sent.
 
+mod announcer;
 mod chunk;
 mod config;
+mod gathering;
 mod metrics;
 mod projector;
 mod source;

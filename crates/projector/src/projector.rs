@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
+use crate::announcer::Announcer;
 use crate::config::Config;
 use crate::source::Source;
 use crate::teller::Teller;
@@ -143,8 +144,7 @@ impl Projector {
             setback,
             refusal: None,
             feed: records,
-            teller,
-            commits,
+            announcer: Announcer { teller, commits },
             limits,
             until,
         };

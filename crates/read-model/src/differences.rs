@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::iter::Peekable;
 
-use redb::{ReadableTable, StorageError as RedbError};
-
 use crate::reader::{Reader, Snapshot, Table};
+use crate::rows::person;
+use crate::runs::{self, Kind, Part, Row, Run};
 use crate::{Digest, StorageError};
 
 /// A row that two read models do not have alike.
@@ -50,31 +50,40 @@ pub fn differences(
 ) -> Result<Vec<Difference>, StorageError> {
     let (first, second) = (first.current.load_full(), second.current.load_full());
     let mut found = Vec::new();
-    for (name, table) in tables() {
-        walk(name, table(&first), table(&second), limit, &mut found)?;
+    for (name, rows) in tables() {
+        walk(name, rows(&first)?, rows(&second)?, limit, &mut found)?;
     }
     Ok(found)
 }
 
-type OfSnapshot = fn(&Snapshot) -> &Table;
+type Rows = Peekable<Box<dyn Iterator<Item = Result<Row, StorageError>>>>;
+type OfSnapshot = fn(&Snapshot) -> Result<Rows, StorageError>;
 
 fn tables() -> [(&'static str, OfSnapshot); 3] {
     [
-        ("users", |snapshot| &snapshot.users),
-        ("profiles", |snapshot| &snapshot.profiles),
-        ("parked", |snapshot| &snapshot.parked),
+        ("users", |of| {
+            rows(&of.users, &of.runs, |value| Ok(person::split(value)?.0))
+        }),
+        ("profiles", |of| {
+            rows(&of.profiles, &of.runs, |value| Ok(person::split(value)?.1))
+        }),
+        ("parked", |of| rows(&of.parked, &[], |value| Ok(value))),
     ]
+}
+
+fn rows(table: &Table, runs: &[Run], part: Part) -> Result<Rows, StorageError> {
+    let rows: Box<dyn Iterator<Item = _>> = Box::new(runs::rows(table, runs, Kind::Person, part)?);
+    Ok(rows.peekable())
 }
 
 /// Goes through two tables side by side, which both lie in key order.
 fn walk(
     name: &'static str,
-    first: &Table,
-    second: &Table,
+    mut first: Rows,
+    mut second: Rows,
     limit: usize,
     found: &mut Vec<Difference>,
 ) -> Result<(), StorageError> {
-    let (mut first, mut second) = (rows(first)?, rows(second)?);
     while found.len() < limit {
         let order = match (first.peek(), second.peek()) {
             (None, None) => break,
@@ -105,17 +114,4 @@ fn walk(
         });
     }
     Ok(())
-}
-
-type Row = (Vec<u8>, Vec<u8>);
-
-fn rows(
-    table: &Table,
-) -> Result<Peekable<impl Iterator<Item = Result<Row, StorageError>>>, StorageError> {
-    let rows = table.iter().map_err(StorageError::engine("read"))?;
-    let owned = rows.map(|row| {
-        let (key, value) = row.map_err(StorageError::engine::<RedbError>("read"))?;
-        Ok((key.value().to_vec(), value.value().to_vec()))
-    });
-    Ok(owned.peekable())
 }

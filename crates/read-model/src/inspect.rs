@@ -8,11 +8,11 @@ use domain::{
 use redb::ReadableTable;
 
 use crate::StorageError;
-use crate::codec::Problem;
 use crate::meta::Totals;
-use crate::reader::{Snapshot, get, row_of};
+use crate::reader::{Snapshot, Table, get, row_of};
 use crate::rows::arrival::{self, Arrival};
 use crate::rows::{self, parked};
+use crate::runs::{self, Kind, Run};
 use crate::tables::{ARRIVALS, AWAITING, Bytes, OWNERS, PARKED};
 
 /// One committed state (R5). Everything it tells belongs together.
@@ -150,24 +150,20 @@ impl Inspection {
         Ok(Left {
             user: self.user(user)?,
             profiles: self.profiles(user)?,
-            identities: count_of(user, &self.0.owners, OWNERS)?,
+            identities: count_of(user, &self.0.owners, &self.0.runs, OWNERS)?,
             parked,
-            awaiting: count_of(user, &self.0.awaiting, AWAITING)?,
+            awaiting: count_of(user, &self.0.awaiting, &[], AWAITING)?,
         })
     }
 }
 
 /// How many rows of an index name a user.
-fn count_of(
-    user: &UserId,
-    index: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    table: Bytes,
-) -> Result<u64, StorageError> {
+fn count_of(user: &UserId, index: &Table, runs: &[Run], table: Bytes) -> Result<u64, StorageError> {
     let mut count = 0_u64;
-    for row in index.iter().map_err(StorageError::engine("read"))? {
-        let (_, named) = row.map_err(StorageError::engine("read"))?;
-        let named: Result<_, Problem> = rows::user_id(named.value());
-        count = count.saturating_add(u64::from(named.map_err(row_of(table))? == *user));
+    for row in runs::rows(index, runs, Kind::Owner, |value| Ok(value))? {
+        let (_, named) = row?;
+        let named = rows::user_id(&named).map_err(row_of(table))?;
+        count = count.saturating_add(u64::from(named == *user));
     }
     Ok(count)
 }

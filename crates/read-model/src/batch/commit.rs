@@ -7,7 +7,7 @@ use super::overlay::Changed;
 use super::{Batch, bad_row};
 use crate::meta::{self, Totals};
 use crate::rows::{arrival, parked, person};
-use crate::runs::{self, Entry, Kind, RUNS_MAX, RunId, RunWriter, Source, Written, merge};
+use crate::runs::{self, Kind, Merge, RUNS_MAX, RunId, RunWriter, Source, Written};
 use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
 use crate::{Digest, StorageError};
 
@@ -46,7 +46,7 @@ impl Batch<'_> {
         for run in &self.base.runs {
             sources.push(Box::new(run.source()?));
         }
-        write_tables(&transaction, &mut sources)?;
+        write_tables(&transaction, Merge::new(sources))?;
         for run in &self.base.runs {
             delete_run(&transaction, run.id)?;
         }
@@ -74,7 +74,11 @@ impl Batch<'_> {
         }
         let number = newest.map_or(0, |newest| newest.saturating_add(1));
         let mut run = RunWriter::new(&transaction, number, rows)?;
-        merge(&mut sources, |entry| run.push(entry))?;
+        let mut merge = Merge::new(sources);
+        while let Some(entry) = merge.entry() {
+            run.push(&entry)?;
+            merge.advance()?;
+        }
         let written = run.finish()?;
         for id in merged {
             delete_run(&transaction, id)?;
@@ -222,26 +226,26 @@ fn delete_run(transaction: &WriteTransaction, id: RunId) -> Result<(), StorageEr
 }
 
 /// Writes rows to where readers look for them for good.
-fn write_tables(
-    transaction: &WriteTransaction,
-    sources: &mut [Box<dyn Source + '_>],
-) -> Result<(), StorageError> {
+fn write_tables(transaction: &WriteTransaction, mut rows: Merge<'_>) -> Result<(), StorageError> {
     let mut users = open(transaction, USERS)?;
     let mut profiles = open(transaction, PROFILES)?;
     let mut owners = open(transaction, OWNERS)?;
-    merge(sources, |entry: &Entry<'_>| match entry.kind {
-        Kind::Person => {
-            let (user, profile) = person::split(entry.value).map_err(bad_row("people"))?;
-            if entry.flags & person::USER != 0 {
-                put(&mut users, entry.key, filled(user), |_| Ok(()))?;
+    while let Some(entry) = rows.entry() {
+        match entry.kind {
+            Kind::Person => {
+                let (user, profile) = person::split(entry.value).map_err(bad_row("people"))?;
+                if entry.flags & person::USER != 0 {
+                    put(&mut users, entry.key, filled(user), |_| Ok(()))?;
+                }
+                if entry.flags & person::PROFILES != 0 {
+                    put(&mut profiles, entry.key, filled(profile), |_| Ok(()))?;
+                }
             }
-            if entry.flags & person::PROFILES != 0 {
-                put(&mut profiles, entry.key, filled(profile), |_| Ok(()))?;
-            }
-            Ok(())
+            Kind::Owner => put(&mut owners, entry.key, filled(entry.value), |_| Ok(()))?,
         }
-        Kind::Owner => put(&mut owners, entry.key, filled(entry.value), |_| Ok(())),
-    })
+        rows.advance()?;
+    }
+    Ok(())
 }
 
 /// A row of no bytes is none.

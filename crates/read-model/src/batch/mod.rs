@@ -39,7 +39,7 @@ pub struct Batch<'m> {
     /// Those of the rows as they are now, but for what the commit finds out.
     totals: Totals,
     /// Whose rows were asked for last.
-    person: Option<PersonRow>,
+    person: Option<Box<PersonRow>>,
     people: Rows,
     owners: Rows,
     /// By key; `None` is a removal.
@@ -168,6 +168,22 @@ impl<'m> Batch<'m> {
         })
     }
 
+    /// Merges what was spilled into the tables, if anything was, for a batch that never came to its
+    /// commit. Drops what this batch gathered.
+    pub fn settle(self) -> Result<(), StorageError> {
+        let Some(held) = self
+            .base
+            .checkpoint
+            .clone()
+            .filter(|_| !self.base.runs.is_empty())
+        else {
+            return Ok(());
+        };
+        let nothing = Batch::new(self.model);
+        nothing.write(&held)?;
+        nothing.model.publish(None)
+    }
+
     fn check(&self, to: &Checkpoint) -> Result<(), CommitError> {
         let Some(held) = &self.base.checkpoint else {
             return Ok(());
@@ -205,16 +221,16 @@ impl<'m> Batch<'m> {
 
     /// The rows of a user, at hand until those of another are asked for.
     fn pick_up(&mut self, id: &UserId) -> Result<&mut PersonRow, StorageError> {
-        if self.person.as_ref().is_none_or(|person| person.id != *id) {
+        let person = if let Some(person) = self.person.take_if(|person| person.id == *id) {
+            person
+        } else {
             self.put_down()?;
             let base = &self.base;
-            let row = self
-                .people
-                .read(id.as_str().as_bytes(), || base.person(id))?;
-            let person = PersonRow::read(id, &row.bytes).map_err(bad_row("people"))?;
-            return Ok(self.person.insert(person));
-        }
-        self.person.as_mut().ok_or(StorageError::Closed)
+            let key = id.as_str().as_bytes();
+            let row = self.people.read(key, || base.person(id))?;
+            Box::new(PersonRow::read(id, &row.bytes).map_err(bad_row("people"))?)
+        };
+        Ok(self.person.insert(person))
     }
 
     /// Puts what was picked up back into the overlay.

@@ -145,11 +145,7 @@ mod tests {
         rows.read(b"unchanged", || Ok(Vec::new())).unwrap();
         keys.sort_unstable();
         let changed: Vec<&[u8]> = rows.changed().into_iter().map(|(key, _)| key).collect();
-        assert!(
-            changed
-                .into_iter()
-                .eq(keys.iter().map(|key| key.as_bytes()))
-        );
+        assert!(changed.into_iter().eq(keys.iter().map(String::as_bytes)));
         rows.settle();
         assert!(rows.changed().is_empty());
     }

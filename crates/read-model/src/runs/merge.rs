@@ -1,5 +1,6 @@
 //! Merging: several sources in key order, of which the newest has the word.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use redb::Range as TableRange;
@@ -37,55 +38,75 @@ pub(crate) trait Source {
     fn advance(&mut self) -> Result<(), StorageError>;
 }
 
-/// Gives each key once, with the value of the first source that has it and the flags of all.
-pub(crate) fn merge(
-    sources: &mut [Box<dyn Source + '_>],
-    mut each: impl FnMut(&Entry<'_>) -> Result<(), StorageError>,
-) -> Result<(), StorageError> {
-    loop {
-        let mut next: Option<Entry<'_>> = None;
-        let mut at = 0..0;
-        for (index, source) in sources.iter().enumerate() {
+/// Several sources as one: each key once, with the value of the first source that has it and the
+/// flags of all.
+pub(crate) struct Merge<'s> {
+    sources: Vec<Box<dyn Source + 's>>,
+    /// The first source that stands at the lowest key.
+    first: Option<usize>,
+    /// Those behind it that stand there too.
+    same: Vec<usize>,
+    flags: u8,
+}
+
+impl<'s> Merge<'s> {
+    /// Merges sources, the newest first.
+    pub(crate) fn new(sources: Vec<Box<dyn Source + 's>>) -> Self {
+        let mut merge = Self {
+            sources,
+            first: None,
+            same: Vec::new(),
+            flags: 0,
+        };
+        merge.find();
+        merge
+    }
+
+    /// Finds the lowest key.
+    fn find(&mut self) {
+        let mut lowest: Option<Entry<'_>> = None;
+        (self.first, self.flags) = (None, 0);
+        for (index, source) in self.sources.iter().enumerate() {
             let Some(entry) = source.entry() else {
                 continue;
             };
-            let order = next
-                .as_ref()
-                .map(|next| (entry.kind, entry.key).cmp(&(next.kind, next.key)));
-            match (order, next.as_mut()) {
-                (Some(std::cmp::Ordering::Greater), _) => {}
-                (Some(std::cmp::Ordering::Equal), Some(next)) => next.flags |= entry.flags,
-                (Some(_) | None, _) => {
-                    next = Some(entry);
-                    at = index..sources.len();
+            let order =
+                lowest.map(|lowest| (entry.kind, entry.key).cmp(&(lowest.kind, lowest.key)));
+            match order {
+                Some(Ordering::Greater) => {}
+                Some(Ordering::Equal) => {
+                    self.same.push(index);
+                    self.flags |= entry.flags;
+                }
+                Some(Ordering::Less) | None => {
+                    lowest = Some(entry);
+                    self.first = Some(index);
+                    self.same.clear();
+                    self.flags = entry.flags;
                 }
             }
         }
-        let Some(entry) = next else { return Ok(()) };
-        each(&entry)?;
-        advance_past(sources, at)?;
     }
 }
 
-/// Advances the first source of `at`, and all behind it that stand at the same key.
-fn advance_past(
-    sources: &mut [Box<dyn Source + '_>],
-    at: Range<usize>,
-) -> Result<(), StorageError> {
-    let Some((first, rest)) = sources.get_mut(at).and_then(<[_]>::split_first_mut) else {
-        return Ok(());
-    };
-    if let Some(done) = first.entry() {
-        for source in rest {
-            let same = source
-                .entry()
-                .is_some_and(|entry| (entry.kind, entry.key) == (done.kind, done.key));
-            if same {
+impl Source for Merge<'_> {
+    fn entry(&self) -> Option<Entry<'_>> {
+        let entry = self.sources.get(self.first?)?.entry()?;
+        Some(Entry {
+            flags: self.flags,
+            ..entry
+        })
+    }
+
+    fn advance(&mut self) -> Result<(), StorageError> {
+        for index in self.first.into_iter().chain(self.same.drain(..)) {
+            if let Some(source) = self.sources.get_mut(index) {
                 source.advance()?;
             }
         }
+        self.find();
+        Ok(())
     }
-    first.advance()
 }
 
 /// Reads a run from its first entry to its last.

@@ -10,6 +10,7 @@
 
 mod filter;
 mod merge;
+mod view;
 mod write;
 
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::StorageError;
 use crate::codec::{Cursor, Problem, Writer};
 use crate::reader::Table;
 use filter::Filter;
-pub(crate) use merge::{Entry, Source, merge};
+pub(crate) use merge::{Entry, Merge, Source};
+pub(crate) use view::{Part, Row, rows};
 pub(crate) use write::RunWriter;
 
 /// More runs than this become one when the next is written: a look-up may ask each of them.

@@ -115,15 +115,15 @@ impl Undisturbed {
 
 #[test]
 fn r1_a_crash_at_any_call_leaves_rows_and_checkpoint_of_one_commit() {
-    crash_at_any_call(Keep::Committed, 6);
+    println!("{}", crash_at_any_call(Keep::Committed, 6));
 }
 
 #[test]
 fn r1_a_crash_at_any_call_of_a_run_that_spills_leaves_rows_and_checkpoint_of_one() {
-    crash_at_any_call(Keep::Spilled, 1);
+    println!("{}", crash_at_any_call(Keep::Spilled, 1));
 }
 
-fn crash_at_any_call(keep: Keep, torn_ways: u64) {
+fn crash_at_any_call(keep: Keep, torn_ways: u64) -> String {
     let undisturbed = Undisturbed::new(keep);
     let (fresh, calls) = (&undisturbed.fresh, undisturbed.calls);
     let history = &undisturbed.history;
@@ -146,8 +146,8 @@ fn crash_at_any_call(keep: Keep, torn_ways: u64) {
         undisturbed.assert_sound(killed, told, &format!("killed, call {at}"));
     }
     let points = calls * (torn_ways + 2);
-    println!("{points} crash points of {calls} calls, {interrupted} calls cut a run short");
     assert!(interrupted > 20);
+    format!("{points} crash points of {calls} calls, {interrupted} calls cut a run short")
 }
 
 /// Goes on after every failure, as the projector does; gives how often it had to.
@@ -166,15 +166,19 @@ fn run_on(model: &mut ReadModel, history: &[Record], keep: Keep) -> u32 {
 
 #[test]
 fn r1_a_call_that_fails_once_loses_nothing() {
-    fail_at_any_call(Keep::Committed, &[ErrorKind::Other, ErrorKind::StorageFull]);
+    let kinds = [ErrorKind::Other, ErrorKind::StorageFull];
+    println!("{}", fail_at_any_call(Keep::Committed, &kinds));
 }
 
 #[test]
 fn r1_a_call_of_a_run_that_spills_that_fails_once_loses_nothing() {
-    fail_at_any_call(Keep::Spilled, &[ErrorKind::StorageFull]);
+    println!(
+        "{}",
+        fail_at_any_call(Keep::Spilled, &[ErrorKind::StorageFull])
+    );
 }
 
-fn fail_at_any_call(keep: Keep, kinds: &[ErrorKind]) {
+fn fail_at_any_call(keep: Keep, kinds: &[ErrorKind]) -> String {
     let undisturbed = Undisturbed::new(keep);
     let (fresh, calls) = (&undisturbed.fresh, undisturbed.calls);
     let mut failed = 0;
@@ -198,8 +202,8 @@ fn fail_at_any_call(keep: Keep, kinds: &[ErrorKind]) {
             undisturbed.assert_sound(later, 60, &format!("{kind}, call {at}"));
         }
     }
-    println!("{} calls failed, {failed} of them failed a batch", calls);
     assert!(failed > 20);
+    format!("of {calls} calls each failed, {failed} times a batch with it")
 }
 
 #[test]

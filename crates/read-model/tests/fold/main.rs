@@ -11,11 +11,14 @@ mod disk;
 
 use domain::testing::{Form, history, named, profile_state, records, user_state};
 use domain::{
-    Checkpoint, Fingerprint, MemoryState, Parked, Record, Sequence, StreamId, WorkosUserId, apply,
+    Checkpoint, Fingerprint, MemoryState, Parked, Record, Sequence, StreamId, UserId, WorkosUserId,
+    apply,
 };
 use proptest::prelude::*;
 use read_model::testing::ForgetfulDisk;
-use read_model::{Batch, CommitError, Digest, OpenError, Place, ReadModel, StorageError};
+use read_model::{
+    Batch, CommitError, Digest, OpenError, Place, ReadModel, StorageError, differences,
+};
 
 fn stream() -> StreamId {
     StreamId {
@@ -240,6 +243,39 @@ proptest! {
         assert_same(&model, &in_memory(&history));
         prop_assert_eq!(model.reader().totals().digest, digest_of(&history));
     }
+}
+
+#[test]
+fn spilled_rows_are_seen_by_whoever_looks_and_settled_into_the_tables() {
+    let history = sample();
+    let mut committed = on_disk(ForgetfulDisk::default());
+    commit(&mut committed, &history).unwrap();
+    let disk = ForgetfulDisk::default();
+    let mut spilled = on_disk(disk.clone());
+    let mut batch = spilled.begin();
+    for records in history.chunks(20) {
+        take(&mut batch, records).unwrap();
+        let to = checkpoint_of(&batch, records.last().unwrap());
+        batch.spill(to, 0).unwrap();
+    }
+    drop(batch);
+    let look = |model: &ReadModel| {
+        assert_same(model, &in_memory(&history));
+        let found = differences(&model.reader(), &committed.reader(), 10).unwrap();
+        assert_eq!(found, []);
+        let user = UserId::parse("u1").unwrap();
+        let left = |model: &ReadModel| model.reader().inspect().left_of(&user).unwrap();
+        assert_eq!(left(model), left(&committed));
+        assert_eq!(left(model).identities, 1);
+    };
+    look(&spilled);
+    drop(spilled);
+    let mut again = on_disk(disk.after_power_cut());
+    look(&again);
+    again.begin().settle().unwrap();
+    look(&again);
+    again.begin().settle().unwrap();
+    look(&again);
 }
 
 fn sample() -> Vec<Record> {

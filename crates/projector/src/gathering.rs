@@ -1,0 +1,142 @@
+//! A batch with what it has taken in so far: when it is complete, when it is large, how it is kept.
+
+use std::ops::ControlFlow;
+
+use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, apply};
+use metrics::histogram;
+use read_model::{Batch, CommitError, Committed, StorageError};
+use tokio::time::Instant;
+
+use crate::chunk::Chunk;
+use crate::config::BatchLimits;
+use crate::metrics::{BATCH, COMMIT};
+
+/// A batch with what it has taken in so far.
+pub(crate) struct Gathering<'m> {
+    batch: Batch<'m>,
+    /// Since they were last kept.
+    records: u32,
+    last: Option<Fingerprint>,
+    until: Option<u64>,
+    /// The tail that catching up leads to.
+    target: Option<u64>,
+    /// What was asked for is in; the records behind it are not taken.
+    pub(crate) is_done: bool,
+    /// The stream had nothing behind the last record.
+    pub(crate) is_at_end: bool,
+}
+
+impl<'m> Gathering<'m> {
+    pub(crate) fn new(batch: Batch<'m>, until: Option<u64>, target: Option<u64>) -> Self {
+        Self {
+            batch,
+            records: 0,
+            last: None,
+            until,
+            target,
+            is_done: false,
+            is_at_end: false,
+        }
+    }
+
+    pub(crate) fn take(&mut self, records: &Chunk) -> Result<(), StorageError> {
+        records.try_each(|place, record| {
+            let sequence = record.sequence.get();
+            if self.until.is_some_and(|until| until < sequence) {
+                self.is_done = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            self.batch.arrives(place.at);
+            let outcome = apply(&mut self.batch, record)?;
+            warn_of(outcome, record);
+            self.records = self.records.saturating_add(1);
+            self.last = Some(place.at);
+            self.is_at_end = place.is_last;
+            self.is_done = self
+                .until
+                .is_some_and(|until| until == sequence || place.is_last);
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Whether it holds all that it is to hold.
+    pub(crate) fn is_complete(&self, limits: &BatchLimits) -> bool {
+        self.is_done
+            || match self.target {
+                None => self.records >= limits.live_records_max,
+                Some(_) => self.is_at_target(),
+            }
+    }
+
+    fn is_at_target(&self) -> bool {
+        let last = self.last.map_or(0, |last| last.sequence.get());
+        self.is_at_end || self.target.is_some_and(|target| target <= last)
+    }
+
+    /// Whether its rows take as much memory as they may.
+    pub(crate) fn is_large(&self, limits: &BatchLimits) -> bool {
+        limits.memory_bytes_max <= self.batch.memory_bytes()
+    }
+
+    /// Keeps what it has, and goes on. `None` when that is nothing new.
+    pub(crate) fn spill(&mut self, limits: &BatchLimits) -> Result<Option<Committed>, CommitError> {
+        let Some(to) = self.checkpoint() else {
+            return Ok(None);
+        };
+        let started = Instant::now();
+        let committed = self.batch.spill(to, limits.memory_bytes_max / 2)?;
+        note(started, self.records);
+        self.records = 0;
+        Ok(Some(committed))
+    }
+
+    /// Keeps what it has. `None` when that is nothing new.
+    ///
+    /// What ends on the way to its target is spilled: it goes on with the next batch, or after a restart.
+    pub(crate) fn keep(mut self, limits: &BatchLimits) -> Result<Option<Committed>, CommitError> {
+        if !self.is_done && self.target.is_some() && !self.is_at_target() {
+            return self.spill(limits);
+        }
+        let Some(to) = self.checkpoint() else {
+            self.batch.settle()?;
+            return Ok(None);
+        };
+        let (started, records) = (Instant::now(), self.records);
+        let committed = self.batch.commit(to)?;
+        note(started, records);
+        Ok(Some(committed))
+    }
+
+    /// The checkpoint behind the last record; `None` when it is kept already.
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let held = self.batch.checkpoint()?;
+        let last = self.last?;
+        (held.applied != Some(last)).then(|| held.advanced(last))
+    }
+}
+
+fn note(started: Instant, records: u32) {
+    histogram!(COMMIT).record(started.elapsed());
+    histogram!(BATCH).record(f64::from(records));
+}
+
+/// Says of a record that a person should look at. Names its place, never its content.
+fn warn_of(outcome: Outcome, record: &RecordRef<'_>) {
+    let sequence = record.sequence.get();
+    match outcome {
+        Outcome::Parked(reason) => {
+            tracing::warn!(sequence, reason = reason.as_str(), "record is parked");
+        }
+        Outcome::Resurrect => tracing::warn!(sequence, "record for something erased is given up"),
+        Outcome::VersionGap
+        | Outcome::Applied
+        | Outcome::Duplicate
+        | Outcome::Stale
+        | Outcome::Deleted
+        | Outcome::Erased
+        | Outcome::UnknownType
+        | Outcome::Dropped
+        | Outcome::DecisionVoid
+        | Outcome::Superseded => {}
+    }
+}
