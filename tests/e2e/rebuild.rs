@@ -85,7 +85,7 @@ async fn under_load_every_answer_is_right_while_files_change_places() -> anyhow:
         let mut ended = Ok(());
         for flags in [&[][..], &["--rollback"], &[], &[], &["--rollback"]] {
             ended = rebuilt(&service, flags).await.map(|status| {
-                assert_eq!(status["rebuild"]["equal"], json!(true), "{status}");
+                assert_eq!(status["job"]["equal"], json!(true), "{status}");
             });
             if ended.is_err() {
                 break;
@@ -124,7 +124,7 @@ async fn the_stream_that_was_made_anew_is_taken_when_told_to() -> anyhow::Result
     let blocked = |status: &Value| status["reason"] == "stream_recreated";
     service.status_when("the refusal", blocked).await?;
     let status = rebuilt(&service, &[]).await?;
-    assert_eq!(status["rebuild"]["equal"], Value::Null, "{status}");
+    assert_eq!(status["job"]["equal"], Value::Null, "{status}");
     let live = |status: &Value| status["phase"] == "live";
     let status = service.status_when("live", live).await?;
     assert_eq!(
@@ -155,7 +155,7 @@ async fn an_empty_stream_is_rebuilt_and_deleted_messages_are_no_obstacle() -> an
     let live = |status: &Value| status["phase"] == "live";
     service.status_when("live", live).await?;
     let status = rebuilt(&service, &[]).await?;
-    assert_eq!(status["rebuild"]["equal"], json!(true), "{status}");
+    assert_eq!(status["job"]["equal"], json!(true), "{status}");
     // The last messages are deleted, as erasure does.
     let last = world.broker.publish(history(5)).await?;
     let before = service.applied(last).await?;
@@ -197,7 +197,7 @@ async fn what_the_stream_no_longer_holds_is_not_given_up_unasked() -> anyhow::Re
     assert_eq!(service.client.status().await?["users"], 19);
     let status = rebuilt(&service, &["--accept-loss"]).await?;
     assert_eq!(status["users"], 10, "{status}");
-    assert_eq!(status["rebuild"]["equal"], json!(false));
+    assert_eq!(status["job"]["equal"], json!(false));
     Ok(())
 }
 
@@ -212,7 +212,7 @@ async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
     let mut interrupted = 0;
     for kill in 0..12_u64 {
         let running = service.take().unwrap();
-        let jobs = running.client.status().await?["rebuild"]["number"].clone();
+        let jobs = running.client.status().await?["job"]["number"].clone();
         if jobs == json!(0) {
             // Whether it answers or is killed meanwhile is all the same.
             let admin = format!("http://{}", running.client.admin);
@@ -229,15 +229,15 @@ async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
         .await?;
         assert_eq!(answer.body["value"]["displayName"], "Person 7");
         let status = again.client.status().await?;
-        interrupted += u64::from(status["rebuild"]["number"] == json!(1));
+        interrupted += u64::from(status["job"]["number"] == json!(1));
         service = Some(again);
     }
     println!("{interrupted} of 12 kills were in the midst of a rebuild");
     let service = service.unwrap();
-    let ended = |status: &Value| status["rebuild"]["state"] != "running";
+    let ended = |status: &Value| status["job"]["state"] != "running";
     service.status_when("the end", ended).await?;
     let status = rebuilt(&service, &[]).await?;
-    assert_eq!(status["rebuild"]["equal"], json!(true), "{status}");
+    assert_eq!(status["job"]["equal"], json!(true), "{status}");
     assert_eq!(status["digest"], before["digest"]);
     let mut files: Vec<String> = std::fs::read_dir(world.data("model"))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -268,9 +268,9 @@ async fn serve_rebuild_and_who_is_not_there() -> anyhow::Result<()> {
     service.stop().await?;
     let url = world.broker.server.url();
     let service = world.serve_from(&url, "model", &["--rebuild"]).await?;
-    let done = |status: &Value| status["rebuild"]["state"] == "done";
+    let done = |status: &Value| status["job"]["state"] == "done";
     let status = service.status_when("the rebuild", done).await?;
-    assert_eq!(status["rebuild"]["equal"], json!(true), "{status}");
+    assert_eq!(status["job"]["equal"], json!(true), "{status}");
     let admin = format!("http://{}", service.client.admin);
     service.stop().await?;
     let (code, said) = run_to_end(&["rebuild", "--admin", &admin]).await?;

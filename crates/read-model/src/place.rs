@@ -17,6 +17,8 @@ pub enum Place {
     Rebuild,
     /// It was live before the one that is.
     Previous,
+    /// It is built to be compared with the live one, and thrown away.
+    Verify,
 }
 
 /// The live file's second name while another takes its place.
@@ -29,6 +31,7 @@ impl Place {
             Self::Live => "read-model.redb",
             Self::Rebuild => "read-model.rebuild.redb",
             Self::Previous => "read-model.previous.redb",
+            Self::Verify => "read-model.verify.redb",
         }
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use domain::{Checkpoint, Lane, LiveProfile, Parked, ProfileRow, UserId, UserRow, WorkosUserId};
+use domain::{
+    Checkpoint, Lane, LiveProfile, Parked, ProfileRow, UserDocument, UserId, UserRow, WorkosUserId,
+};
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::StorageError;
@@ -61,6 +63,23 @@ impl Reader {
     /// The profile that a token for this identity is answered with.
     pub fn profile_of(&self, workos_id: &WorkosUserId) -> Result<Answer, StorageError> {
         self.current.load().profile_of(workos_id)
+    }
+
+    /// A reader that goes on seeing the rows of now, whatever is committed later. It keeps the file
+    /// from using the room of rows that are replaced, so it should not be kept for long.
+    #[must_use]
+    pub fn pinned(&self) -> Self {
+        Self {
+            current: Arc::new(ArcSwap::new(self.current.load_full())),
+        }
+    }
+
+    /// The identity that a live user has; `None` for no such user or one that is gone.
+    pub fn identity_of(&self, user: &UserId) -> Result<Option<WorkosUserId>, StorageError> {
+        Ok(match self.current.load().user(user)?.document {
+            UserDocument::Live { workos_id, .. } => Some(workos_id),
+            UserDocument::Absent | UserDocument::Deleted { .. } | UserDocument::Erased => None,
+        })
     }
 
     /// Up to where the rows hold the stream; `None` before the stream was ever seen.

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     /// Show what is parked, what would heal it, and give a record up
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Hold a read model against a fold of its stream; exit code 1 if they differ
+    Verify(VerifyArgs),
     /// Print a token of the development issuer
     Token(TokenArgs),
 }
@@ -130,6 +132,21 @@ pub(crate) struct RebuildArgs {
     /// Swap even if the stream gives fewer users or profiles than are served
     #[arg(long, env = "PROFILE_PROJECTOR_ACCEPT_LOSS")]
     pub(crate) accept_loss: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    /// Folder of the read model of a stopped service; without it, or while one runs on it, the running
+    /// one is asked
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Name of the consumer of the stopped service; `-rebuild` is added
+    #[arg(long, env = "PROFILE_PROJECTOR_CONSUMER_NAME", value_name = "NAME")]
+    pub(crate) consumer_name: Option<String>,
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
 }
 
 #[derive(Debug, Args)]

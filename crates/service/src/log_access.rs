@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use projector::BatchLimits;
 
-use crate::config::{Config, NatsConfig};
+use crate::config::NatsConfig;
 use crate::nats;
 
 /// Where the log is, and who reads it.
@@ -17,16 +17,17 @@ pub(crate) struct LogAccess {
 }
 
 impl LogAccess {
-    /// What `config` says; its data folder has to be there.
-    pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
-        let consumer = match &config.consumer_name {
-            Some(name) => name.clone(),
-            None => own_consumer_name(&config.data_dir)?,
+    /// For the read model of a folder that is there, under the name that was given or one of its own.
+    pub(crate) fn of(
+        nats: NatsConfig,
+        consumer: Option<String>,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let consumer = match consumer {
+            Some(name) => name,
+            None => own_consumer_name(folder)?,
         };
-        Ok(Self {
-            nats: config.nats.clone(),
-            consumer,
-        })
+        Ok(Self { nats, consumer })
     }
 
     /// For a projector whose consumer's name ends with `suffix`.

@@ -64,7 +64,7 @@ impl Service {
         } else {
             TextMode::Redacted
         };
-        let log = LogAccess::of(&config)?;
+        let log = LogAccess::of(config.nats, config.consumer_name, &config.data_dir)?;
         let (keeper, handle, desk) = Keeper::new(log, config.data_dir, model);
         keeper.rebuild_at_start(&desk, config.rebuild)?;
         let commits = handle.commits.subscribe();
@@ -256,7 +256,7 @@ fn more_status(
     desk: Desk,
 ) -> Box<dyn Fn() -> BTreeMap<&'static str, serde_json::Value> + Send + Sync> {
     Box::new(move || {
-        let rebuild = serde_json::to_value(desk.status()).unwrap_or_default();
-        BTreeMap::from([("rebuild", rebuild)])
+        let job = serde_json::to_value(desk.status()).unwrap_or_default();
+        BTreeMap::from([("job", job)])
     })
 }

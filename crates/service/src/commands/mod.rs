@@ -2,11 +2,13 @@
 
 mod check;
 mod dev;
+mod job;
 mod publish;
 mod quarantine;
 mod rebuild;
 mod serve;
 mod token;
+mod verify;
 mod waiting;
 
 use crate::cli::Command;
@@ -22,6 +24,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }
 

@@ -1,9 +1,9 @@
-//! The first half of a job: a file beside the live one, brought to the tail of the stream.
+//! The first half of a job: a file beside the live one, brought to a place in the stream.
 
 use std::time::Duration;
 
-use domain::{Phase, Progress, Refusal};
-use projector::Projector;
+use domain::{Checkpoint, Phase, Progress, Refusal};
+use projector::{Projector, ProjectorError};
 use read_model::{OpenError, Options, Place, ReadModel, Reader};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Job, JobFault, JobKind, Keeper, Running};
 
 /// What the consumer's name ends with beside the live one's.
-pub(crate) const CONSUMER_SUFFIX: &str = "-rebuild";
+const CONSUMER_SUFFIX: &str = "-rebuild";
 /// A job that does not get on for this long has failed.
-pub(super) const NO_PROGRESS_MAX: Duration = Duration::from_mins(1);
+const NO_PROGRESS_MAX: Duration = Duration::from_mins(1);
 /// How often a job that does not get on is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -23,56 +23,63 @@ impl JobKind {
         match self {
             Self::Rebuild => Place::Rebuild,
             Self::Rollback => Place::Previous,
+            Self::Verify => Place::Verify,
         }
     }
 }
 
-/// How a run to the tail ended.
-enum Reached {
+/// How far a file is to be brought.
+pub(super) enum Goal {
+    /// To the tail.
     Tail,
+    /// To this place and no further.
+    At(Checkpoint),
+}
+
+/// How a run to the goal ended.
+enum Reached {
+    Goal,
     /// The stream is not the one that the file was made from.
     Refused(Refusal),
 }
 
 impl Keeper {
-    /// A read model that has all of the stream, closed to readers yet.
+    /// A read model that has the stream up to the goal, closed to readers yet.
     pub(super) async fn build(
         &self,
         job: Job,
+        goal: &Goal,
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
         let model = self.open(job.kind).await?;
-        match (self.to_the_tail(model, stop).await?, job.kind) {
+        let refusal = match (self.run_to(goal, model, stop).await?, job.kind) {
             // To go back to rows that the stream does not continue is what was asked for.
-            ((model, Reached::Tail), _) | ((model, Reached::Refused(_)), JobKind::Rollback) => {
-                Ok(model)
+            ((model, Reached::Goal), _) | ((model, Reached::Refused(_)), JobKind::Rollback) => {
+                return Ok(model);
             }
-            ((model, Reached::Refused(refusal)), JobKind::Rebuild) => {
-                tracing::info!(
-                    reason = refusal.word(),
-                    "the unfinished file is given up: {refusal}"
-                );
-                drop(model);
-                Place::Rebuild.discard(&self.folder)?;
-                let model = self.open(job.kind).await?;
-                match self.to_the_tail(model, stop).await? {
-                    (model, Reached::Tail) => Ok(model),
-                    (_, Reached::Refused(refusal)) => Err(JobFault::Refused(refusal.to_string())),
-                }
-            }
+            ((_, Reached::Refused(refusal)), _) => refusal,
+        };
+        let (place, reason) = (job.kind.place(), refusal.word());
+        tracing::info!(reason, "the unfinished file is given up: {refusal}");
+        place.discard(&self.folder)?;
+        let model = self.open(job.kind).await?;
+        match self.run_to(goal, model, stop).await? {
+            (model, Reached::Goal) => Ok(model),
+            (_, Reached::Refused(refusal)) => Err(JobFault::Refused(refusal.to_string())),
         }
     }
 
     async fn open(&self, kind: JobKind) -> Result<ReadModel, JobFault> {
         let (place, folder) = (kind.place(), self.folder.clone());
         if kind == JobKind::Rollback && !place.is_there(&folder)? {
-            let why = format!(
-                "there is nothing to go back to: {} is not there",
-                place.file_name()
-            );
+            let file = place.file_name();
+            let why = format!("there is nothing to go back to: {file} is not there");
             return Err(JobFault::Refused(why));
         }
         let opened = tokio::task::spawn_blocking(move || {
+            if kind == JobKind::Verify {
+                place.discard(&folder)?;
+            }
             match ReadModel::open_at(&folder, place, Options::default()) {
                 // What is left of a rebuild by another release, or of a broken disk, is begun again.
                 Err(OpenError::OtherLayout { .. } | OpenError::Damaged { .. })
@@ -87,20 +94,53 @@ impl Keeper {
         Ok(opened.await??)
     }
 
-    /// Runs a projector of `model` until it has all of the stream, and gives the model back.
-    async fn to_the_tail(
+    /// Brings rows that were built to a place that the live ones are at. Where that place's message was
+    /// deleted meanwhile, the end of what is there is that place: a sequence that was told never goes
+    /// back.
+    pub(super) async fn level(
         &self,
+        model: ReadModel,
+        to: Checkpoint,
+        stop: &CancellationToken,
+    ) -> Result<ReadModel, JobFault> {
+        let is_behind = |model: &ReadModel| {
+            let held = model.reader().checkpoint();
+            held.as_ref().map_or(0, Checkpoint::sequence) < to.sequence()
+        };
+        if !is_behind(&model) {
+            return Ok(model);
+        }
+        let goal = Goal::At(to.clone());
+        let mut model = match self.run_to(&goal, model, stop).await? {
+            (model, Reached::Goal) => model,
+            (_, Reached::Refused(refusal)) => return Err(JobFault::Refused(refusal.to_string())),
+        };
+        if is_behind(&model) {
+            let taken = model.begin().commit(to);
+            taken.map_err(ProjectorError::Commit)?;
+        }
+        Ok(model)
+    }
+
+    /// Runs a projector of `model` to the goal, and gives the model back.
+    async fn run_to(
+        &self,
+        goal: &Goal,
         model: ReadModel,
         stop: &CancellationToken,
     ) -> Result<(ReadModel, Reached), JobFault> {
+        let until = match goal {
+            Goal::Tail => None,
+            Goal::At(place) => Some(place.sequence()),
+        };
         let reader = model.reader();
         let config = self.log.projector_config(CONSUMER_SUFFIX);
-        let (projector, progress) = Projector::beside(config, model, None);
+        let (projector, progress) = Projector::beside(config, model, until);
         let mut running = Running::start(projector);
         let reached = tokio::select! {
             () = stop.cancelled() => Err(JobFault::Stopped),
-            ended = &mut running.task => return Err(ended?.map_or_else(JobFault::from, |_| JobFault::Stopped)),
-            reached = self.follow(progress, &reader) => reached,
+            ended = &mut running.task => return Ok((ended??, Reached::Goal)),
+            reached = self.follow(until, progress, &reader) => reached,
         };
         let model = running.stop().await?;
         Ok((model, reached?))
@@ -109,6 +149,7 @@ impl Keeper {
     /// Tells of progress until there is nothing to wait for any more.
     async fn follow(
         &self,
+        until: Option<u64>,
         mut progress: watch::Receiver<Progress>,
         reader: &Reader,
     ) -> Result<Reached, JobFault> {
@@ -118,15 +159,16 @@ impl Keeper {
             let parked = reader.totals().parked_records;
             self.tell(|status| {
                 status.applied_sequence = now.applied();
-                status.target_sequence = status.target_sequence.or(now.tail);
+                status.target_sequence = status.target_sequence.or(until).or(now.tail);
                 status.parked_records = parked;
                 status.detail.clone_from(&now.detail);
             });
             match &now.phase {
-                Phase::Live => return Ok(Reached::Tail),
+                Phase::Live if until.is_none() => return Ok(Reached::Goal),
                 // A full disk: it goes on by itself when there is room, or that is the watchdog's reason.
                 Phase::Starting
                 | Phase::CatchingUp { .. }
+                | Phase::Live
                 | Phase::Blocked(Refusal::DiskLow { .. }) => watchdog.look(&now)?,
                 Phase::Blocked(refusal) => return Ok(Reached::Refused(refusal.clone())),
             }

@@ -6,18 +6,21 @@ mod compare;
 pub(crate) mod routes;
 mod status;
 mod swap;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use projector::{Handle, Projector, ProjectorError};
-use read_model::{OpenError, Place, ReadModel};
+use read_model::{OpenError, Place, ReadModel, Reader};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::log_access::LogAccess;
+use build::Goal;
+use compare::Comparison;
 pub(crate) use status::{Job, JobKind, JobState, JobStatus};
 
 /// Jobs that may wait; one is under way at a time, and more are refused.
@@ -26,7 +29,7 @@ const JOBS_MAX: usize = 1;
 /// Why a job did not do what it was asked for. What was served before is served still.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobFault {
-    #[error("stopped with the service; it goes on when the service is started again")]
+    #[error("the service stopped")]
     Stopped,
     #[error("{0}")]
     Refused(String),
@@ -51,6 +54,7 @@ pub(crate) struct Keeper {
     log: LogAccess,
     folder: PathBuf,
     projector: Option<Projector>,
+    reader: Reader,
     handle: Handle,
     jobs: mpsc::Receiver<Job>,
     told: Arc<watch::Sender<JobStatus>>,
@@ -90,6 +94,7 @@ impl Desk {
 impl Keeper {
     /// A keeper of the live read model of `folder`.
     pub(crate) fn new(log: LogAccess, folder: PathBuf, model: ReadModel) -> (Self, Handle, Desk) {
+        let reader = model.reader();
         let (projector, handle) = Projector::new(log.projector_config(""), model);
         let (sender, jobs) = mpsc::channel(JOBS_MAX);
         let told = Arc::new(watch::Sender::new(JobStatus::default()));
@@ -101,6 +106,7 @@ impl Keeper {
             log,
             folder,
             projector: Some(projector),
+            reader,
             handle: handle.clone(),
             jobs,
             told,
@@ -110,6 +116,7 @@ impl Keeper {
 
     /// Asks for the rebuild that was cut off before, or that is wanted at every start.
     pub(crate) fn rebuild_at_start(&self, desk: &Desk, wanted: bool) -> anyhow::Result<()> {
+        Place::Verify.discard(&self.folder)?;
         let unfinished = Place::Rebuild.is_there(&self.folder)?;
         let progress = self.handle.progress.borrow().clone();
         if unfinished {
@@ -123,7 +130,7 @@ impl Keeper {
             return Ok(());
         }
         // Nothing else can be under way yet.
-        let _ = desk.ask(Job::rebuild());
+        let _ = desk.ask(Job::of(JobKind::Rebuild));
         Ok(())
     }
 
@@ -156,39 +163,62 @@ impl Keeper {
         mut live: Running,
         stop: &CancellationToken,
     ) -> anyhow::Result<Running> {
-        tracing::info!(
-            kind = job.kind.word(),
-            "building another read model beside the live one"
-        );
-        let built = tokio::select! {
-            built = self.build(job, stop) => built,
+        let kind = job.kind.word();
+        tracing::info!(kind, "a {kind} begins beside the live read model");
+        let beside = async {
+            Ok(match job.kind {
+                JobKind::Verify => Beside::Compared(self.verify(job, &self.reader, stop).await?),
+                JobKind::Rebuild | JobKind::Rollback => {
+                    Beside::Built(self.build(job, &Goal::Tail, stop).await?)
+                }
+            })
+        };
+        let beside = tokio::select! {
+            beside = beside => beside,
             ended = live.ended() => {
                 ended?;
                 anyhow::bail!("the projector ended unbidden");
             }
         };
-        let (live, result) = match built {
-            Ok(built) => self.take_over(job, built, live).await?,
+        let (live, result) = match beside {
+            Ok(Beside::Built(built)) => self.take_over(job, built, live, stop).await?,
+            Ok(Beside::Compared(comparison)) => (live, Ok(comparison)),
             Err(fault) => (live, Err(fault)),
         };
+        self.conclude(job, result);
+        Ok(live)
+    }
+
+    fn conclude(&self, job: Job, result: Result<Comparison, JobFault>) {
+        let kind = job.kind.word();
         match result {
             Ok(comparison) => {
-                tracing::info!(
-                    kind = job.kind.word(),
-                    comparison = %comparison.summary(),
-                    "the other read model is the live one now"
-                );
+                let compared = comparison.summary();
+                if job.kind == JobKind::Verify && comparison.equal() == Some(false) {
+                    tracing::error!(
+                        kind,
+                        compared,
+                        "the live rows are not the fold of the stream"
+                    );
+                } else {
+                    tracing::info!(kind, compared, "the {kind} is done");
+                }
                 self.tell(|status| {
                     status.state = JobState::Done;
-                    status.applied_sequence = self.handle.progress.borrow().applied();
+                    if job.kind != JobKind::Verify {
+                        status.applied_sequence = self.handle.progress.borrow().applied();
+                    }
                     status.compared(&comparison);
                 });
             }
             Err(fault) => {
                 if matches!(fault, JobFault::Stopped) {
-                    tracing::info!(kind = job.kind.word(), "{fault}");
+                    tracing::info!(kind, "the {kind} is cut off: {fault}");
                 } else {
-                    tracing::error!(kind = job.kind.word(), "the live read model stays: {fault}");
+                    tracing::error!(
+                        kind,
+                        "the live read model stays, the {kind} failed: {fault}"
+                    );
                 }
                 self.tell(|status| {
                     status.state = JobState::Failed;
@@ -196,12 +226,25 @@ impl Keeper {
                 });
             }
         }
-        Ok(live)
+    }
+
+    /// Verifies rows that nothing writes, and tells of it as of any job.
+    pub(crate) async fn verify_alone(&self, stop: &CancellationToken) {
+        let job = Job::of(JobKind::Verify);
+        self.tell(|status| *status = JobStatus::begun(job, 1));
+        let result = self.verify(job, &self.reader, stop).await;
+        self.conclude(job, result);
     }
 
     fn tell(&self, change: impl FnOnce(&mut JobStatus)) {
         self.told.send_modify(change);
     }
+}
+
+/// What a job makes while the live projector goes on.
+enum Beside {
+    Built(ReadModel),
+    Compared(Comparison),
 }
 
 /// A projector on its threads. It is told to end when this is dropped.

@@ -7,15 +7,13 @@ use axum::{Json, Router};
 
 use super::{Desk, Job, JobStatus};
 
-/// `POST /rebuild`. It takes JSON with its content type, which a page of another origin cannot send
+/// `POST /jobs`. It takes JSON with its content type, which a page of another origin cannot send
 /// unasked.
 pub(crate) fn router(desk: Desk) -> Router {
-    Router::new()
-        .route("/rebuild", post(rebuild))
-        .with_state(desk)
+    Router::new().route("/jobs", post(ask)).with_state(desk)
 }
 
-async fn rebuild(State(desk): State<Desk>, Json(job): Json<Job>) -> (StatusCode, Json<JobStatus>) {
+async fn ask(State(desk): State<Desk>, Json(job): Json<Job>) -> (StatusCode, Json<JobStatus>) {
     match desk.ask(job) {
         Ok(begun) => (StatusCode::ACCEPTED, Json(begun)),
         Err(busy) => (StatusCode::CONFLICT, Json(busy)),

@@ -14,15 +14,15 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    pub(crate) fn rebuild() -> Self {
+    pub(crate) fn of(kind: JobKind) -> Self {
         Self {
-            kind: JobKind::Rebuild,
+            kind,
             accept_loss: false,
         }
     }
 }
 
-/// Which file is to be the live one.
+/// What is to be done. Of a rebuild and a rollback: which file is to be the live one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum JobKind {
@@ -30,6 +30,8 @@ pub(crate) enum JobKind {
     Rebuild,
     /// The one before.
     Rollback,
+    /// None: the live one is compared with a fold of the stream.
+    Verify,
 }
 
 impl JobKind {
@@ -37,6 +39,7 @@ impl JobKind {
         match self {
             Self::Rebuild => "rebuild",
             Self::Rollback => "rollback",
+            Self::Verify => "verify",
         }
     }
 }
@@ -53,7 +56,7 @@ pub(crate) enum JobState {
     Failed,
 }
 
-/// The member `rebuild` of `/status`.
+/// The member `job` of `/status`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct JobStatus {
     pub(crate) state: JobState,

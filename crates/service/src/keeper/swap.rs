@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::{Checkpoint, Phase, Refusal};
-use projector::{Projector, ProjectorError};
+use projector::Projector;
 use read_model::ReadModel;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::build::{CONSUMER_SUFFIX, NO_PROGRESS_MAX};
 use super::compare::Comparison;
 use super::{Job, JobFault, JobKind, Keeper, Running};
 
@@ -25,10 +25,11 @@ impl Keeper {
         job: Job,
         built: ReadModel,
         live: Running,
+        stop: &CancellationToken,
     ) -> anyhow::Result<TakenOver> {
-        let trusted = self.level(&built).await;
+        let trusted = self.wait_for_live(&built).await;
         let old = live.stop().await?;
-        let (model, result) = match self.ready(job, built, &old, trusted).await {
+        let (model, result) = match self.ready(job, built, &old, trusted, stop).await {
             Ok((built, comparison)) => match self.swap(job.kind, built, old).await? {
                 Ok(model) => (model, Ok(comparison)),
                 Err((old, fault)) => (old, Err(fault)),
@@ -42,7 +43,7 @@ impl Keeper {
 
     /// Waits until the live rows are as far as the built ones. `false` when they are of another stream or
     /// history and never will be.
-    async fn level(&self, built: &ReadModel) -> bool {
+    async fn wait_for_live(&self, built: &ReadModel) -> bool {
         let Some(to) = built.reader().checkpoint() else {
             return false;
         };
@@ -67,9 +68,10 @@ impl Keeper {
         mut built: ReadModel,
         old: &ReadModel,
         trusted: bool,
+        stop: &CancellationToken,
     ) -> Result<(ReadModel, Comparison), JobFault> {
         if trusted && let Some(to) = old.reader().checkpoint() {
-            built = self.to_place(built, to).await?;
+            built = self.level(built, to, stop).await?;
         }
         let compared = Comparison::of(&old.reader(), &built.reader(), trusted);
         let comparison =
@@ -82,31 +84,6 @@ impl Keeper {
             )));
         }
         Ok((built, comparison))
-    }
-
-    /// Applies what is left up to a place. Where its message was deleted meanwhile, the end of what is
-    /// there is that place: a sequence that was told never goes back.
-    async fn to_place(&self, model: ReadModel, to: Checkpoint) -> Result<ReadModel, JobFault> {
-        let is_behind = |model: &ReadModel| {
-            let held = model.reader().checkpoint();
-            held.as_ref().map_or(0, Checkpoint::sequence) < to.sequence()
-        };
-        if !is_behind(&model) {
-            return Ok(model);
-        }
-        let config = self.log.projector_config(CONSUMER_SUFFIX);
-        let (projector, _) = Projector::beside(config, model, Some(to.sequence()));
-        let mut running = Running::start(projector);
-        let Ok(ended) = timeout(NO_PROGRESS_MAX, &mut running.task).await else {
-            let why = "the last events could not be read: the stream does not answer";
-            return Err(JobFault::Refused(why.to_owned()));
-        };
-        let mut model = ended??;
-        if is_behind(&model) {
-            let taken = model.begin().commit(to);
-            taken.map_err(ProjectorError::Commit)?;
-        }
-        Ok(model)
     }
 
     /// On disk first, then for readers: killed in between, it starts with the new file.

@@ -1,0 +1,38 @@
+//! `verify`: the rows that are served against a fold of the stream up to the same message.
+
+use read_model::{Place, Reader};
+use tokio_util::sync::CancellationToken;
+
+use super::build::Goal;
+use super::compare::Comparison;
+use super::{Job, JobFault, Keeper};
+
+impl Keeper {
+    /// Folds beside what `live` shows now, compares, and throws the fold away. What is served goes on.
+    pub(super) async fn verify(
+        &self,
+        job: Job,
+        live: &Reader,
+        stop: &CancellationToken,
+    ) -> Result<Comparison, JobFault> {
+        let live = live.pinned();
+        let Some(place) = live.checkpoint() else {
+            return Ok(Comparison::Impossible("nothing was read yet"));
+        };
+        if place.applied.is_none() {
+            return Ok(Comparison::Equal { users: 0 });
+        }
+        let model = self.build(job, &Goal::At(place.clone()), stop).await?;
+        let held = model.reader().checkpoint();
+        let is_of_it = held.is_some_and(|held| held.stream == place.stream);
+        let model = if is_of_it {
+            self.level(model, place, stop).await?
+        } else {
+            model
+        };
+        let compared = Comparison::of(&live, &model.reader(), is_of_it);
+        drop(model);
+        Place::Verify.discard(&self.folder)?;
+        compared.map_err(|error| JobFault::Refused(crate::exit::in_one_line(&error)))
+    }
+}
