@@ -279,3 +279,69 @@ async fn serve_rebuild_and_who_is_not_there() -> anyhow::Result<()> {
     assert!(said.contains("is it running?"), "{said}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_tells_whether_the_rows_are_the_fold_of_the_stream() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let service = world.serve("model").await?;
+    let last = world.broker.publish(history(50)).await?;
+    service.applied(last).await?;
+    let admin = format!("http://{}", service.client.admin);
+    let data = world.data("model");
+    let running = [
+        "verify",
+        "--admin",
+        &admin,
+        "--data-dir",
+        data.to_str().unwrap(),
+    ];
+    let nats = world.broker.server.url();
+    let stopped = [
+        "verify",
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--nats-url",
+        &nats,
+    ];
+    let (code, said) = run_to_end(&running).await?;
+    let status = service.client.status().await?;
+    assert_eq!(
+        (code, &status["job"]["equal"]),
+        (Some(0), &json!(true)),
+        "{said} {status}"
+    );
+    assert_eq!(status["job"]["applied_sequence"], json!(last));
+    // The stream loses what the rows hold: the profile of u7, and the last message.
+    let stream = world.broker.jetstream().await?.get_stream(STREAM).await?;
+    stream.delete_message(16).await?;
+    stream.delete_message(last).await?;
+    let (code, said) = run_to_end(&running).await?;
+    let status = service.client.status().await?;
+    assert_eq!(
+        (code, &status["job"]["equal"]),
+        (Some(1), &json!(false)),
+        "{said}"
+    );
+    let differences = json!([
+        "users: 49 live, 50 built",
+        "profiles: 50 live, 49 built",
+        "users of u3 differs",
+        "profiles of u7 is not in what was built",
+    ]);
+    assert_eq!(status["job"]["differences"], differences);
+    assert_eq!(
+        (&status["phase"], &status["users"]),
+        (&json!("live"), &json!(49))
+    );
+    service.stop().await?;
+    assert_eq!(run_to_end(&stopped).await?.0, Some(1));
+    let (code, said) = run_to_end(&["verify", "--data-dir", "/nowhere"]).await?;
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("there is no read model in --data-dir /nowhere"),
+        "{said}"
+    );
+    let names = std::fs::read_dir(&data)?.count();
+    assert_eq!(names, 1, "nothing is left of the comparison");
+    Ok(())
+}

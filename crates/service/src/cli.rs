@@ -115,7 +115,7 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
-    /// The running service's admin address
+    /// The running service: the address of its --admin-listen
     #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
     #[arg(default_value = "http://127.0.0.1:3211")]
     pub(crate) admin: String,

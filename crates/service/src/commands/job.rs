@@ -37,7 +37,7 @@ pub(super) async fn ask(admin: &str, job: Job) -> Result<(), Failure> {
     conclude(&ended?, &mut io::stdout().lock())
 }
 
-/// The member of `/status` that this command is about.
+/// The member of `/status` that jobs are about.
 #[derive(Deserialize)]
 struct Status {
     job: JobStatus,
