@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use domain::Progress;
+use domain::{Phase, Progress};
 use read_model::{Changes, CommitError, Committed, OpenError, ReadModel};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -96,13 +96,18 @@ impl Projector {
     /// What `model`'s rows say must be what readers see by now.
     pub fn in_place_of(handle: &Handle, config: Config, model: ReadModel) -> Self {
         let before = handle.progress.borrow().clone();
-        let progress = progress_of(&model);
-        let tail = before.tail.filter(|_| {
-            let stream = |progress: &Progress| progress.checkpoint.clone().map(|held| held.stream);
-            stream(&before) == stream(&progress)
-        });
+        let mut progress = progress_of(&model);
         let checkpoint = progress.checkpoint.clone();
-        handle.teller.replaced(Progress { tail, ..progress });
+        let stream = checkpoint.as_ref().map(|held| &held.stream);
+        let is_same = before.checkpoint.as_ref().map(|held| &held.stream) == stream;
+        if is_same && !matches!(before.phase, Phase::Blocked(_)) {
+            // The same stream goes on being read: to attach again takes moments and is no news.
+            progress = Progress {
+                checkpoint: progress.checkpoint,
+                ..before
+            };
+        }
+        handle.teller.replaced(progress);
         if let Some(checkpoint) = checkpoint {
             let changes = Changes::everything();
             // Nobody listening is no fault: there may be no live subscription.

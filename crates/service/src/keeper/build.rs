@@ -157,9 +157,14 @@ impl Keeper {
         loop {
             let now = progress.borrow_and_update().clone();
             let parked = reader.totals().parked_records;
+            let target = match now.phase {
+                Phase::CatchingUp { target } => Some(target),
+                Phase::Live => now.tail,
+                Phase::Starting | Phase::Blocked(_) => None,
+            };
             self.tell(|status| {
                 status.applied_sequence = now.applied();
-                status.target_sequence = status.target_sequence.or(until).or(now.tail);
+                status.target_sequence = status.target_sequence.or(until).or(target);
                 status.parked_records = parked;
                 status.detail.clone_from(&now.detail);
             });
