@@ -14,6 +14,7 @@ mod broker_faults;
 mod crash;
 mod golden;
 mod process;
+mod publish;
 mod quarantine;
 mod rebuild;
 mod tidy;

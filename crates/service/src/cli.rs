@@ -153,6 +153,21 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct PublishArgs {
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    /// Send each event only if its document's previous version is the last on its subject
+    #[arg(long, env = "PROFILE_PROJECTOR_COMPARE_AND_SET")]
+    pub(crate) compare_and_set: bool,
+    /// Send a new user and its default profile, on neighbouring lines, so that both are stored or none
+    #[arg(long, env = "PROFILE_PROJECTOR_ATOMIC")]
+    pub(crate) atomic: bool,
+    /// Begin at this line; an interrupted run names it
+    #[arg(long, env = "PROFILE_PROJECTOR_FROM_LINE", value_name = "LINE")]
+    #[arg(default_value_t = 1)]
+    pub(crate) from_line: u64,
+    /// Print refusals and the account as JSON, one object a line
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
     /// Events, one JSON object a line; - is standard input
     #[arg(value_name = "FILE")]
     pub(crate) input: PathBuf,

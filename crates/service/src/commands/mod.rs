@@ -6,6 +6,7 @@ mod job;
 mod publish;
 mod quarantine;
 mod rebuild;
+mod sending;
 mod serve;
 mod token;
 mod verify;

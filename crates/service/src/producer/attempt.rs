@@ -64,7 +64,7 @@ pub(crate) async fn send_one(
         Ok(problem) = denied.wait_for(Option::is_some) => {
             anyhow::bail!("{}", problem.clone().map_or_else(String::new, |problem| problem.to_string()));
         }
-        sent = publish(&connection.jetstream, event) => sent,
+        sent = publish(&connection.jetstream, event, None) => sent,
     };
     match sent {
         Ok(ack) if ack.stream == stream => Ok(ack),
@@ -81,14 +81,17 @@ pub(crate) async fn send_one(
 }
 
 /// Sends one event until it is acknowledged, refused, or nobody answers often enough.
+///
+/// `behind` is the sequence that the subject's last message has to have.
 pub(super) async fn publish(
     jetstream: &jetstream::Context,
     event: &OutgoingEvent,
+    behind: Option<u64>,
 ) -> Result<PublishAck, PublishError> {
     let mut pause = RETRY_AFTER;
     let mut attempt = 1;
     loop {
-        let error = match publish_once(jetstream, event).await {
+        let error = match publish_once(jetstream, event, behind).await {
             Ok(ack) => return Ok(ack),
             Err(error) => error,
         };
@@ -104,7 +107,22 @@ pub(super) async fn publish(
 async fn publish_once(
     jetstream: &jetstream::Context,
     event: &OutgoingEvent,
+    behind: Option<u64>,
 ) -> Result<PublishAck, PublishError> {
+    let mut message = PublishMessage::build()
+        .payload(event.payload.clone())
+        .headers(headers_of(event)?);
+    if let Some(behind) = behind {
+        message = message.expected_last_subject_sequence(behind);
+    }
+    let ack = jetstream
+        .send_publish(event.subject.clone(), message)
+        .await?;
+    ack.await
+}
+
+/// The event's headers as the client takes them.
+pub(super) fn headers_of(event: &OutgoingEvent) -> Result<HeaderMap, PublishError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &event.headers {
         // The schemas allow no control characters in an attribute.
@@ -113,13 +131,7 @@ async fn publish_once(
             .map_err(|problem| PublishError::with_source(PublishErrorKind::Other, problem))?;
         headers.insert(*name, value);
     }
-    let message = PublishMessage::build()
-        .payload(event.payload.clone())
-        .headers(headers);
-    let ack = jetstream
-        .send_publish(event.subject.clone(), message)
-        .await?;
-    ack.await
+    Ok(headers)
 }
 
 fn attempts_max(error: &PublishError) -> u32 {

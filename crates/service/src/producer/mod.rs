@@ -4,21 +4,25 @@
 //! strictly, by the schemas and then by the projector's own decoder, so that what passes here is
 //! applied there. `send` publishes what passed.
 
+mod account;
 mod attempt;
 mod check;
 mod event;
+mod expected;
 mod fault;
 mod json;
 mod lines;
+mod pair;
 mod read;
 mod schema_fault;
 mod schemas;
 pub(crate) mod send;
 
+pub(crate) use account::Account;
 pub(crate) use attempt::send_one;
 pub use check::Checker;
 pub use event::OutgoingEvent;
 pub use fault::Fault;
 pub use lines::{LINE_BYTES_MAX, Line, Lines};
-pub(crate) use read::{open, read_in_background};
+pub(crate) use read::{Place, Read, open, read_in_background};
 pub use schemas::EVENT_TYPES;

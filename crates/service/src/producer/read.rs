@@ -1,10 +1,12 @@
 //! Reads and checks a file on a thread of its own.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
 use anyhow::Context;
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::check::Checker;
@@ -19,9 +21,31 @@ const BATCH_LINES: usize = 64;
 /// Batches read ahead. With lines of the largest size this bounds the memory to 80 MiB.
 const BATCHES_AHEAD: usize = 4;
 
-/// One line, judged.
+/// Where an event stands in its input, as people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Place {
+    /// A line of a file.
+    Line {
+        /// Counted from 1.
+        line: u64,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line { line } => write!(f, "line {line}"),
+        }
+    }
+}
+
+/// One event, judged.
 pub(crate) struct Judged {
+    /// Its number in the order of the input; for a file its line.
     pub(crate) line: u64,
+    /// Where it stands.
+    pub(crate) place: Place,
     pub(crate) event: Result<OutgoingEvent, Vec<Fault>>,
 }
 
@@ -79,6 +103,7 @@ fn read(
         let (number, bytes_read) = (line.number, line.bytes_read);
         batch.push(Judged {
             line: number,
+            place: Place::Line { line: number },
             event: checker.check(&line),
         });
         if batch.len() == BATCH_LINES || lines.may_wait() {

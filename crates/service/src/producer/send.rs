@@ -2,53 +2,50 @@
 //!
 //! Events are handed to the connection in the order of the file. An event whose ack does not come is
 //! sent again; its id makes that safe, within the stream's duplicate window for the broker and for
-//! ever for the projector.
+//! ever for the projector. With compare-and-set one event of a subject is under way at a time, and
+//! nothing is stored twice however late it is repeated.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::publish::PublishAck;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::account::{Account, OpenLines};
 use super::attempt::{Meaning, publish};
 use super::event::OutgoingEvent;
+use super::expected::{Fate, Known, Trouble, publish_in_turn};
 use super::fault::Fault;
-use super::read::{Judged, Read};
+use super::pair::{is_pair, may_be_half, publish_pair};
+use super::read::{Judged, Place, Read};
 use crate::nats::{Connection, NatsError};
 
-/// Events whose ack is awaited at once.
+/// Events whose ack is awaited at once, or that wait for one of their subject.
 const IN_FLIGHT_MAX: usize = 2048;
 /// Their data together.
 const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Batches under way at once; the server takes 50 for a stream, from all its clients together.
+const PAIRS_MAX: usize = 16;
+/// Subjects whose last sequence is remembered; of another one the server is asked.
+const KNOWN_MAX: usize = 100_000;
 /// How long an interrupted run waits for the acks that are under way.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// What became of the events so far.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Account {
-    /// Stored by this run.
-    pub(crate) new: u64,
-    /// Already in the stream.
-    pub(crate) duplicates: u64,
-    /// Not sent, or not taken by the server, for a fault of their own.
-    pub(crate) refused: u64,
-    /// The highest sequence that an ack named.
-    pub(crate) last_sequence: u64,
-    /// How much of the input was read.
-    pub(crate) bytes_read: u64,
-}
-
-impl Account {
-    /// Events that are in the stream.
-    pub(crate) fn confirmed(&self) -> u64 {
-        self.new.saturating_add(self.duplicates)
-    }
+/// How events are sent.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct How {
+    /// Each only behind its document's previous one.
+    pub(crate) compare_and_set: bool,
+    /// A user and its default profile as one atomic batch.
+    pub(crate) pairs: bool,
+    /// The lines before this one were settled by an earlier run.
+    pub(crate) from_line: u64,
 }
 
 /// How a run ended that no failure ended.
@@ -72,45 +69,74 @@ pub(crate) enum SendError {
 /// Hears of a run as it goes.
 pub(crate) trait Report {
     /// An event was refused.
-    fn refused(&mut self, line: u64, fault: &Fault);
+    fn refused(&mut self, place: Place, fault: &Fault);
     /// The account moved.
     fn progress(&mut self, account: &Account);
 }
 
-/// One event's way, ended.
-struct Sent {
+/// An event on its way.
+struct Going {
     line: u64,
-    bytes: usize,
-    result: Result<PublishAck, PublishError>,
+    place: Place,
+    event: OutgoingEvent,
+}
+
+/// Some events' way, ended. Two went as a pair, if they could.
+struct Done {
+    ended: Vec<(Going, Result<Fate, Trouble>)>,
+    was_pair: bool,
 }
 
 /// A run over one input.
 pub(crate) struct Sender<'a, R> {
     connection: &'a Connection,
     stream: &'a str,
+    how: How,
     report: &'a mut R,
     account: Account,
+    lines: OpenLines,
     waiting: VecDeque<Judged>,
-    in_flight: FuturesUnordered<BoxFuture<'static, Sent>>,
+    has_ended: bool,
+    in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     in_flight_bytes: usize,
+    /// With compare-and-set: subjects with an event under way, and what waits for it.
+    busy: HashMap<String, VecDeque<Going>>,
+    held: usize,
+    known: HashMap<String, Known>,
+    pairs: Arc<Semaphore>,
 }
 
 impl<'a, R: Report> Sender<'a, R> {
-    pub(crate) fn new(connection: &'a Connection, stream: &'a str, report: &'a mut R) -> Self {
+    pub(crate) fn new(
+        connection: &'a Connection,
+        stream: &'a str,
+        how: How,
+        report: &'a mut R,
+    ) -> Self {
         Self {
             connection,
             stream,
+            how,
             report,
             account: Account::default(),
+            lines: OpenLines::default(),
             waiting: VecDeque::new(),
+            has_ended: false,
             in_flight: FuturesUnordered::new(),
             in_flight_bytes: 0,
+            busy: HashMap::new(),
+            held: 0,
+            known: HashMap::new(),
+            pairs: Arc::new(Semaphore::new(PAIRS_MAX)),
         }
     }
 
     /// What became of the events, also after a failure.
     pub(crate) fn account(&self) -> Account {
-        self.account
+        Account {
+            settled_lines: self.lines.settled(),
+            ..self.account
+        }
     }
 
     /// Sends all that `input` gives.
@@ -120,12 +146,13 @@ impl<'a, R: Report> Sender<'a, R> {
         stop: &CancellationToken,
     ) -> Result<End, SendError> {
         let mut denied = self.connection.denied.clone();
-        let mut has_ended = false;
         loop {
             self.start_waiting();
-            if has_ended && self.waiting.is_empty() && self.in_flight.is_empty() {
+            if self.has_ended && self.waiting.is_empty() && self.in_flight.is_empty() {
                 return Ok(End::Complete);
             }
+            // A pair may be cut between two hand-overs of the input.
+            let wants_more = !self.has_ended && self.waiting.len() < 2;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
@@ -137,10 +164,10 @@ impl<'a, R: Report> Sender<'a, R> {
                         return Err(problem.into());
                     }
                 }
-                Some(sent) = self.in_flight.next() => self.settle(sent).await?,
-                batch = input.recv(), if !has_ended && self.waiting.is_empty() => match batch {
+                Some(done) = self.in_flight.next() => self.settle(done).await?,
+                batch = input.recv(), if wants_more => match batch {
                     Some(read) => self.take(read?),
-                    None => has_ended = true,
+                    None => self.has_ended = true,
                 },
             }
         }
@@ -148,54 +175,201 @@ impl<'a, R: Report> Sender<'a, R> {
 
     fn take(&mut self, read: Read) {
         self.account.bytes_read = read.bytes_read;
-        self.waiting.extend(read.lines);
+        for judged in read.lines {
+            if self.how.from_line <= judged.line {
+                self.lines.read(judged.line);
+                self.waiting.push_back(judged);
+            }
+        }
     }
 
     /// Puts under way what may be.
     fn start_waiting(&mut self) {
-        while self.in_flight.len() < IN_FLIGHT_MAX && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX {
-            let Some(Judged { line, event }) = self.waiting.pop_front() else {
+        while self.in_flight.len().saturating_add(self.held) < IN_FLIGHT_MAX
+            && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX
+        {
+            if self.may_begin_pair() && self.waiting.len() < 2 && !self.has_ended {
+                return;
+            }
+            let Some(Judged { line, place, event }) = self.waiting.pop_front() else {
                 return;
             };
             match event {
-                Ok(event) => self.start(line, event),
-                Err(faults) => self.refuse(line, &faults),
+                Ok(event) => self.start(Going { line, place, event }),
+                Err(faults) => self.refuse(line, place, &faults),
             }
         }
     }
 
-    fn start(&mut self, line: u64, event: OutgoingEvent) {
-        let bytes = event.payload.len();
-        self.in_flight_bytes = self.in_flight_bytes.saturating_add(bytes);
-        let jetstream = self.connection.jetstream.clone();
+    fn may_begin_pair(&self) -> bool {
+        let first = self.waiting.front();
+        let event = first.and_then(|first| first.event.as_ref().ok());
+        self.how.pairs && event.is_some_and(may_be_half)
+    }
+
+    fn start(&mut self, going: Going) {
+        self.in_flight_bytes = self
+            .in_flight_bytes
+            .saturating_add(going.event.payload.len());
+        if self.how.compare_and_set {
+            if let Some(queue) = self.busy.get_mut(&going.event.subject) {
+                queue.push_back(going);
+                self.held = self.held.saturating_add(1);
+                return;
+            }
+            let subject = going.event.subject.clone();
+            self.busy.insert(subject, VecDeque::new());
+        }
+        match self.take_partner(&going) {
+            Some(partner) => self.send_pair(going, partner),
+            None => self.send(going),
+        }
+    }
+
+    /// The other half of a pair, if it comes next and nothing of its subject is under way.
+    fn take_partner(&mut self, going: &Going) -> Option<Going> {
+        let next = self.waiting.front()?.event.as_ref().ok()?;
+        let is_free = !self.busy.contains_key(&next.subject);
+        if !(self.how.pairs && is_free && is_pair(&going.event, next)) {
+            return None;
+        }
+        let Judged { line, place, event } = self.waiting.pop_front()?;
+        let event = event.ok()?;
+        self.in_flight_bytes = self.in_flight_bytes.saturating_add(event.payload.len());
+        if self.how.compare_and_set {
+            self.busy.insert(event.subject.clone(), VecDeque::new());
+        }
+        Some(Going { line, place, event })
+    }
+
+    fn send(&mut self, going: Going) {
+        let one = self.way_of(&going);
         self.in_flight.push(Box::pin(async move {
-            let result = publish(&jetstream, &event).await;
-            Sent {
-                line,
-                bytes,
-                result,
+            let fate = one.go(&going.event).await;
+            Done {
+                ended: vec![(going, fate)],
+                was_pair: false,
             }
         }));
     }
 
-    fn refuse(&mut self, line: u64, faults: &[Fault]) {
-        self.account.refused = self.account.refused.saturating_add(1);
-        for fault in faults {
-            self.report.refused(line, fault);
+    fn send_pair(&mut self, first: Going, last: Going) {
+        let ways = [self.way_of(&first), self.way_of(&last)];
+        let (pairs, must_be_new) = (Arc::clone(&self.pairs), self.how.compare_and_set);
+        self.in_flight.push(Box::pin(async move {
+            let client = ways[0].jetstream.client();
+            let permit = pairs.acquire().await;
+            let stored = publish_pair(&client, [&first.event, &last.event], must_be_new).await;
+            drop(permit);
+            let mut ended = Vec::with_capacity(2);
+            let was_pair = stored.is_some();
+            for (back, (going, way)) in (0..2).rev().zip([first, last].into_iter().zip(ways)) {
+                let fate = match &stored {
+                    Some((stream, sequence)) => Ok(Fate::Acked(PublishAck {
+                        stream: stream.clone(),
+                        sequence: sequence.saturating_sub(back),
+                        domain: String::new(),
+                        duplicate: false,
+                        value: None,
+                    })),
+                    None => way.go(&going.event).await,
+                };
+                ended.push((going, fate));
+            }
+            Done { ended, was_pair }
+        }));
+    }
+
+    fn way_of(&self, going: &Going) -> Way {
+        Way {
+            jetstream: self.connection.jetstream.clone(),
+            stream: self.how.compare_and_set.then(|| self.stream.to_owned()),
+            known: self.known.get(&going.event.subject).cloned(),
         }
     }
 
-    async fn settle(&mut self, sent: Sent) -> Result<(), NatsError> {
-        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(sent.bytes);
-        match sent.result {
-            Ok(ack) => self.count(&ack)?,
-            Err(error) => match self.connection.meaning_of(&error, self.stream).await {
-                Meaning::OfEvent(fault) => self.refuse(sent.line, &[fault]),
-                Meaning::OfAll(problem) => return Err(problem),
-            },
+    fn refuse(&mut self, line: u64, place: Place, faults: &[Fault]) {
+        self.lines.settle(line);
+        self.account.refused = self.account.refused.saturating_add(1);
+        for fault in faults {
+            self.report.refused(place, fault);
+        }
+    }
+
+    async fn settle(&mut self, done: Done) -> Result<(), NatsError> {
+        if done.was_pair {
+            self.account.pairs = self.account.pairs.saturating_add(1);
+        }
+        for (going, fate) in done.ended {
+            self.settle_one(going, fate).await?;
         }
         self.report.progress(&self.account);
         Ok(())
+    }
+
+    async fn settle_one(
+        &mut self,
+        going: Going,
+        fate: Result<Fate, Trouble>,
+    ) -> Result<(), NatsError> {
+        let Going { line, place, event } = going;
+        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(event.payload.len());
+        // Where the event is the last on its subject.
+        let mut last = None;
+        match fate {
+            Ok(Fate::Acked(ack)) => {
+                self.count(&ack)?;
+                self.see(ack.sequence);
+                last = (!ack.duplicate).then_some(ack.sequence);
+            }
+            Ok(Fate::There(sequence)) => {
+                self.account.duplicates = self.account.duplicates.saturating_add(1);
+                self.see(sequence);
+                last = Some(sequence);
+            }
+            Ok(Fate::Passed(sequence)) => {
+                self.account.passed = self.account.passed.saturating_add(1);
+                self.see(sequence);
+            }
+            Ok(Fate::Refused(fault)) => self.refuse(line, place, &[fault]),
+            Err(Trouble::Read(problem)) => return Err(problem),
+            Err(Trouble::Publish(error)) => {
+                match self.connection.meaning_of(&error, self.stream).await {
+                    Meaning::OfEvent(fault) => self.refuse(line, place, &[fault]),
+                    Meaning::OfAll(problem) => return Err(problem),
+                }
+            }
+        }
+        self.lines.settle(line);
+        if self.how.compare_and_set {
+            self.free(event, last);
+        }
+        Ok(())
+    }
+
+    /// An event is in the stream at this place, or need not be.
+    fn see(&mut self, sequence: u64) {
+        self.account.last_sequence = self.account.last_sequence.max(sequence);
+    }
+
+    /// Lets the next event of a subject go.
+    fn free(&mut self, event: OutgoingEvent, last: Option<u64>) {
+        let OutgoingEvent { id, subject, .. } = event;
+        let next = self.busy.get_mut(&subject).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            self.busy.remove(&subject);
+        }
+        if KNOWN_MAX <= self.known.len() {
+            self.known.clear();
+        }
+        match last {
+            Some(sequence) => self.known.insert(subject, Known { id, sequence }),
+            None => self.known.remove(&subject),
+        };
+        if let Some(next) = next {
+            self.held = self.held.saturating_sub(1);
+            self.send(next);
+        }
     }
 
     fn count(&mut self, ack: &PublishAck) -> Result<(), NatsError> {
@@ -211,16 +385,35 @@ impl<'a, R: Report> Sender<'a, R> {
             &mut self.account.new
         };
         *count = count.saturating_add(1);
-        self.account.last_sequence = self.account.last_sequence.max(ack.sequence);
         Ok(())
     }
 
     /// Waits a little for acks that are under way, so that the account is near the truth.
     async fn drain(&mut self) -> Result<(), NatsError> {
         let deadline = tokio::time::Instant::now() + DRAIN_WITHIN;
-        while let Ok(Some(sent)) = tokio::time::timeout_at(deadline, self.in_flight.next()).await {
-            self.settle(sent).await?;
+        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.in_flight.next()).await {
+            self.settle(done).await?;
         }
         Ok(())
+    }
+}
+
+/// How one event goes.
+struct Way {
+    jetstream: async_nats::jetstream::Context,
+    /// The stream to compare with, for compare-and-set.
+    stream: Option<String>,
+    known: Option<Known>,
+}
+
+impl Way {
+    async fn go(self, event: &OutgoingEvent) -> Result<Fate, Trouble> {
+        match &self.stream {
+            Some(stream) => publish_in_turn(&self.jetstream, stream, event, self.known).await,
+            None => publish(&self.jetstream, event, None)
+                .await
+                .map(Fate::Acked)
+                .map_err(Trouble::Publish),
+        }
     }
 }

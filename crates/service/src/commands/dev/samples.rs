@@ -6,8 +6,8 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::nats::{Connection, REQUEST_WITHIN};
-use crate::producer::send::{Account, Report, Sender};
-use crate::producer::{Checker, Fault, read_in_background};
+use crate::producer::send::{How, Report, Sender};
+use crate::producer::{Account, Checker, Fault, Place, read_in_background};
 
 const SAMPLES: &str = concat!(
     include_str!("../../../../../schemas/examples/people.ndjson"),
@@ -33,7 +33,7 @@ pub(super) async fn publish(
     }
     let batches = read_in_background(Box::new(io::Cursor::new(SAMPLES)), Checker::new()?)?;
     let mut report = Silent;
-    let mut sender = Sender::new(connection, stream, &mut report);
+    let mut sender = Sender::new(connection, stream, How::default(), &mut report);
     sender.run(batches, stop).await?;
     let refused = sender.account().refused;
     anyhow::ensure!(refused == 0, "{refused} samples were refused");
@@ -43,8 +43,8 @@ pub(super) async fn publish(
 struct Silent;
 
 impl Report for Silent {
-    fn refused(&mut self, line: u64, fault: &Fault) {
-        tracing::error!(line, %fault, "sample refused");
+    fn refused(&mut self, place: Place, fault: &Fault) {
+        tracing::error!(%place, %fault, "sample refused");
     }
 
     fn progress(&mut self, _account: &Account) {}

@@ -1,0 +1,288 @@
+//! Compare-and-set: an event goes into the stream only behind its document's previous one.
+//!
+//! The server compares the subject's last sequence *before* it looks for duplicates, so a retry after
+//! a lost ack is refused like somebody else's change. What stands last on the subject tells the two
+//! apart: the event itself, its predecessor, or something else.
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use serde_json::Value;
+
+use super::attempt::publish;
+use super::event::OutgoingEvent;
+use super::fault::Fault;
+use crate::nats::NatsError;
+
+/// How often the subject may change under an event before it is given up.
+const TURNS_MAX: u32 = 5;
+/// How often the server is asked for a subject's last message.
+const READS_MAX: u32 = 4;
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// What became of one event.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// The server took it, or had it by its id.
+    Acked(PublishAck),
+    /// It is the last of its document in the stream.
+    There(u64),
+    /// The stream holds a later version of its document.
+    Passed(u64),
+    /// It does not follow what is there.
+    Refused(Fault),
+}
+
+/// Why nothing is known of one event.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Publish(PublishError),
+    Read(NatsError),
+}
+
+/// What the subject's last message says of an event.
+enum Verdict {
+    /// It comes next, behind this sequence.
+    Next(u64),
+    Settled(Fate),
+}
+
+/// The event that this run has seen last on a subject.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) id: String,
+    pub(super) sequence: u64,
+}
+
+/// Sends an event expecting its document's previous one to be the last of the subject. Where nothing
+/// is known of the subject, an event of version 1 is expected to be the first there.
+pub(super) async fn publish_in_turn(
+    jetstream: &jetstream::Context,
+    stream: &str,
+    event: &OutgoingEvent,
+    known: Option<Known>,
+) -> Result<Fate, Trouble> {
+    let mut expected = match &known {
+        Some(known) => follows(&event.id, &known.id).then_some(known.sequence),
+        None => version_of(&event.id)
+            .filter(|(_, version)| *version == 1)
+            .map(|_first| 0),
+    };
+    for _turn in 0..TURNS_MAX {
+        let behind = if let Some(behind) = expected.take() {
+            behind
+        } else {
+            let subject = Subject::of(jetstream, stream, &event.subject).await?;
+            match subject.judge(event).await? {
+                Verdict::Next(behind) => behind,
+                Verdict::Settled(fate) => return Ok(fate),
+            }
+        };
+        match publish(jetstream, event, Some(behind)).await {
+            Ok(ack) => return Ok(Fate::Acked(ack)),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
+            Err(error) => return Err(Trouble::Publish(error)),
+        }
+    }
+    Ok(Fate::Refused(Fault {
+        member: "data.entity.version".to_owned(),
+        found: "a subject that others keep changing".to_owned(),
+        expected: "one producer for each document".to_owned(),
+    }))
+}
+
+/// A subject of the stream, as its leader knows it: a replica may not have the latest yet.
+struct Subject<'a> {
+    stream: Stream<()>,
+    name: &'a str,
+}
+
+impl<'a> Subject<'a> {
+    async fn of(
+        jetstream: &jetstream::Context,
+        stream: &str,
+        name: &'a str,
+    ) -> Result<Self, Trouble> {
+        let stream = jetstream.get_stream_no_info(stream).await;
+        let stream = stream.map_err(|error| unreadable(&error))?;
+        Ok(Self { stream, name })
+    }
+
+    async fn judge(&self, event: &OutgoingEvent) -> Result<Verdict, Trouble> {
+        let last = self.last().await?;
+        let behind = last.as_ref().map_or(0, |last| last.sequence);
+        let Some((document, version)) = version_of(&event.id) else {
+            // Decisions have no versions; each stands for itself.
+            return Ok(Verdict::Next(behind));
+        };
+        let last = match last {
+            Some(last) if !There::of(&last).is_of(document) => {
+                self.last_of(document, behind).await?
+            }
+            last => last,
+        };
+        Ok(judge(event, document, version, last.as_ref(), behind))
+    }
+
+    async fn last(&self) -> Result<Option<StreamMessage>, Trouble> {
+        let mut reads = 1;
+        loop {
+            match self.stream.get_last_raw_message_by_subject(self.name).await {
+                Ok(message) => return Ok(Some(message)),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                    return Ok(None);
+                }
+                Err(error) if READS_MAX <= reads => return Err(unreadable(&error)),
+                Err(_again) => {}
+            }
+            reads += 1;
+            tokio::time::sleep(READ_AGAIN_AFTER).await;
+        }
+    }
+
+    /// The last message of one document among those of its subject, which two documents can share.
+    async fn last_of(&self, document: &str, end: u64) -> Result<Option<StreamMessage>, Trouble> {
+        let mut found = None;
+        let mut sequence = 1;
+        while sequence <= end {
+            let read = self
+                .stream
+                .get_first_raw_message_by_subject(self.name, sequence)
+                .await;
+            let message = match read {
+                Ok(message) => message,
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => break,
+                Err(error) => return Err(unreadable(&error)),
+            };
+            sequence = message.sequence.saturating_add(1);
+            if There::of(&message).is_of(document) {
+                found = Some(message);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Trouble {
+    Trouble::Read(NatsError::Refused {
+        said: format!("the last event of a subject cannot be read ({error})"),
+    })
+}
+
+/// Compares an event with the last one of its document. It would go behind `behind`.
+fn judge(
+    event: &OutgoingEvent,
+    document: &str,
+    version: u64,
+    last: Option<&StreamMessage>,
+    behind: u64,
+) -> Verdict {
+    let refused = |found: String, expected: String| {
+        let member = "data.entity.version".to_owned();
+        Verdict::Settled(Fate::Refused(Fault {
+            member,
+            found,
+            expected,
+        }))
+    };
+    let Some(last) = last else {
+        return match version {
+            1 => Verdict::Next(behind),
+            _ => refused(
+                version.to_string(),
+                "1: the stream holds nothing of this document".to_owned(),
+            ),
+        };
+    };
+    let (sequence, there) = (last.sequence, There::of(last));
+    let (_, held) = there
+        .id
+        .as_deref()
+        .and_then(version_of)
+        .unwrap_or((document, 0));
+    if version < held {
+        return Verdict::Settled(Fate::Passed(sequence));
+    }
+    if version == held {
+        return if there.data == serde_json::from_slice(&event.payload).ok() {
+            Verdict::Settled(Fate::There(sequence))
+        } else {
+            let expected = format!("what the stream has for it at sequence {sequence}");
+            refused(format!("version {version} with other data"), expected)
+        };
+    }
+    if there.is_erasure {
+        let expected = format!("nothing: the document was erased at sequence {sequence}");
+        return refused(version.to_string(), expected);
+    }
+    match held.saturating_add(1) {
+        next if next == version => Verdict::Next(behind),
+        next => refused(
+            version.to_string(),
+            format!("{next}: the stream ends at version {held}"),
+        ),
+    }
+}
+
+/// Whether an event is the next version of the document that another event is of.
+fn follows(id: &str, other: &str) -> bool {
+    let (Some((document, version)), Some((other, before))) = (version_of(id), version_of(other))
+    else {
+        return false;
+    };
+    document == other && before.checked_add(1) == Some(version)
+}
+
+/// Document and version of an event id `<kind>:<document>:<version>`.
+fn version_of(id: &str) -> Option<(&str, u64)> {
+    let (document, version) = id.rsplit_once(':')?;
+    let is_versioned = document.starts_with("user:") || document.starts_with("profile:");
+    let version = version.parse().ok()?;
+    is_versioned.then_some((document, version))
+}
+
+/// What a message of the stream is, in whichever form it came.
+struct There {
+    id: Option<String>,
+    data: Option<Value>,
+    is_erasure: bool,
+}
+
+impl There {
+    fn is_of(&self, document: &str) -> bool {
+        let version = self.id.as_deref().and_then(version_of);
+        version.is_some_and(|(of, _)| of == document)
+    }
+
+    fn of(message: &StreamMessage) -> Self {
+        let body: Option<Value> = serde_json::from_slice(&message.payload).ok();
+        let header = |wanted: &str| {
+            let mut headers = message.headers.iter();
+            let found = headers.find(|(name, _)| {
+                let name: &str = (*name).as_ref();
+                name.eq_ignore_ascii_case(wanted)
+            });
+            found.and_then(|(_, values)| values.first().map(ToString::to_string))
+        };
+        let member = |name: &str| Some(body.as_ref()?.get(name)?.as_str()?.to_owned());
+        let (id, kind, is_binary) = match header("ce-id") {
+            Some(id) => (Some(id), header("ce-type"), true),
+            None => (member("id"), member("type"), false),
+        };
+        let is_erasure = kind.is_some_and(|kind| kind.ends_with(".erased.v1"));
+        let data = if is_binary {
+            body
+        } else {
+            body.and_then(|mut body| body.get_mut("data").map(Value::take))
+        };
+        Self {
+            id,
+            data,
+            is_erasure,
+        }
+    }
+}
