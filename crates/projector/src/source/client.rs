@@ -11,6 +11,7 @@ use domain::Connection;
 use rand::RngExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::Trouble;
@@ -38,6 +39,8 @@ pub(crate) struct Link {
     jetstream: jetstream::Context,
     servers: String,
     said: Arc<Mutex<Said>>,
+    /// Notified when a request under way will not be answered: it was denied, or its connection lost.
+    given_up: Arc<Notify>,
 }
 
 /// Why a request has no good answer.
@@ -61,7 +64,8 @@ impl Link {
             connection: Connection::Unauthorized,
             detail,
         })?;
-        let hear = Arc::clone(&said);
+        let given_up = Arc::new(Notify::new());
+        let (hear, tell) = (Arc::clone(&said), Arc::clone(&given_up));
         let options = options
             .name(format!("profile-projector {}", config.consumer))
             .connection_timeout(CONNECT_WITHIN)
@@ -69,7 +73,9 @@ impl Link {
             .ping_interval(PING_EVERY)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {
-                hear_event(&hear, event);
+                if hear_event(&hear, event) {
+                    tell.notify_waiters();
+                }
                 std::future::ready(())
             });
         let connecting = options.connect(config.servers.clone());
@@ -86,6 +92,7 @@ impl Link {
             jetstream,
             servers,
             said,
+            given_up,
         })
     }
 
@@ -113,7 +120,15 @@ impl Link {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .permission = None;
-        match timeout(REQUEST_WITHIN, self.jetstream.request(subject, payload)).await {
+        let given_up = self.given_up.notified();
+        let asking = timeout(REQUEST_WITHIN, self.jetstream.request(subject, payload));
+        let answered = tokio::select! {
+            answered = asking => answered,
+            () = given_up => {
+                return Err(RequestFault::Unanswered(self.trouble("the connection was lost")));
+            }
+        };
+        match answered {
             Ok(Ok(Response::Ok(answer))) => Ok(answer),
             Ok(Ok(Response::Err { error })) => Err(RequestFault::Refused(error)),
             Ok(Err(error)) => Err(RequestFault::Unanswered(self.unanswered(&error))),
@@ -171,13 +186,15 @@ impl Link {
     }
 }
 
-fn hear_event(said: &Mutex<Said>, event: Event) {
+/// Gives whether requests under way are not answered any more.
+fn hear_event(said: &Mutex<Said>, event: Event) -> bool {
     let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
     match event {
         Event::ServerError(ServerError::Other(text))
             if text.to_ascii_lowercase().contains("permissions violation") =>
         {
             said.permission = Some(text);
+            return true;
         }
         Event::ServerError(ServerError::AuthorizationViolation) => said.unauthorized = true,
         Event::ClientError(error)
@@ -189,14 +206,15 @@ fn hear_event(said: &Mutex<Said>, event: Event) {
             said.unauthorized = true;
         }
         Event::Connected => said.unauthorized = false,
-        Event::Disconnected
-        | Event::LameDuckMode
+        Event::Disconnected => return true,
+        Event::LameDuckMode
         | Event::Draining
         | Event::Closed
         | Event::SlowConsumer(_)
         | Event::ServerError(_)
         | Event::ClientError(_) => {}
     }
+    false
 }
 
 fn reconnect_delay(attempt: usize) -> Duration {

@@ -234,7 +234,11 @@ impl<'a> Pulling<'a> {
                 self.ledger.ended(id, now);
                 Ok(())
             }
-            409 if ends_pull(said) => {
+            409 if ends_pull(
+                said,
+                id.is_some_and(|id| self.ledger.is_used(id, PULL_RECORDS)),
+            ) =>
+            {
                 self.ledger.ended(id, now);
                 Ok(())
             }
@@ -254,10 +258,12 @@ impl<'a> Pulling<'a> {
     }
 }
 
-/// The texts of a 409 that ends one request and no more.
-fn ends_pull(said: &str) -> bool {
+/// The texts of a 409 that ends one request and no more. A message that is too large for what a used
+/// request has left fits into the next one; into an unused one it never will.
+fn ends_pull(said: &str, is_used: bool) -> bool {
     said.eq_ignore_ascii_case("Batch Completed")
         || said.to_ascii_lowercase().starts_with("exceeded maxwaiting")
+        || (is_used && said.eq_ignore_ascii_case("Message Size Exceeds MaxBytes"))
 }
 
 /// Whether there is enough for the writer to be busy with.
