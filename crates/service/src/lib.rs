@@ -12,6 +12,7 @@ mod admin_client;
 mod cli;
 mod commands;
 pub mod config;
+mod credentials;
 mod exit;
 #[cfg(test)]
 mod golden;

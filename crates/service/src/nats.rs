@@ -1,6 +1,6 @@
 //! The commands' own connection to NATS, and what its failures mean to the person who typed a command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use crate::config::{NatsConfig, NatsCredentials};
+use crate::credentials;
 
 /// A command's client tells within this time that nobody is there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -160,22 +161,12 @@ pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connectio
     })
 }
 
-/// Credentials and TLS of a configuration, as the client takes them. Files are read now, certificates
+/// Credentials and TLS of a configuration, as the client takes them. Files are judged now and read
 /// again at every connect.
 pub fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
-    let mut options = ConnectOptions::new();
-    match &config.credentials {
-        NatsCredentials::Url => options = with_url_user(options, &config.servers),
-        NatsCredentials::Creds(path) => {
-            let text = read(path)?;
-            options = options
-                .credentials(&text)
-                .map_err(|_content| NatsError::File {
-                    path: path.clone(),
-                    problem: "it is no NATS credentials file".to_owned(),
-                })?;
-        }
-        NatsCredentials::Nkey(path) => options = options.nkey(read(path)?.trim().to_owned()),
+    let mut options = credentials::options(&config.credentials)?;
+    if config.credentials == NatsCredentials::Url {
+        options = with_url_user(options, &config.servers);
     }
     if let Some(ca) = &config.tls_ca {
         options = options.add_root_certificates(ca.clone()).require_tls(true);
@@ -199,13 +190,6 @@ fn with_url_user(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOpti
         (Some(token), None) => options.token(decoded(token)),
         (None, _) => options,
     }
-}
-
-fn read(path: &Path) -> Result<String, NatsError> {
-    std::fs::read_to_string(path).map_err(|problem| NatsError::File {
-        path: path.to_owned(),
-        problem: problem.to_string(),
-    })
 }
 
 impl Connection {
