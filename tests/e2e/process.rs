@@ -24,16 +24,6 @@ async fn sigterm_ends_it_well_and_soon() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_services_do_not_share_a_folder() -> anyhow::Result<()> {
-    let world = World::new().await?;
-    let _first = world.serve("model").await?;
-    let error = world.serve("model").await.unwrap_err().to_string();
-    assert!(error.contains("in use by another process"), "{error}");
-    assert!(error.contains("--data-dir"), "{error}");
-    Ok(())
-}
-
 /// Runs `serve` with these flags; it has to fail with one line that holds `expected`.
 async fn refused(world: &World, flags: &[&str], expected: &[&str]) -> anyhow::Result<()> {
     let auth_config = world.issuer.auth_config();

@@ -3,5 +3,9 @@
 
 pub mod broker;
 pub mod client;
+pub mod cluster;
+pub mod credentials;
+pub mod oracle;
+pub mod proxy;
 pub mod service;
 pub mod world;

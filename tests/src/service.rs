@@ -1,13 +1,15 @@
 //! The service: in this process where a test looks into it, or the real binary where it is killed.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::broker::{STREAM, eventually};
@@ -42,6 +44,27 @@ pub struct Start<'a> {
 }
 
 impl Start<'_> {
+    /// The command line.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let listen = self.listen.to_string();
+        let mut arguments: Vec<OsString> = [
+            ["serve", "--log-format=json"],
+            ["--nats-url", self.nats_url],
+            ["--stream", STREAM],
+            ["--listen", &listen],
+            ["--admin-listen", "127.0.0.1:0"],
+        ]
+        .concat()
+        .into_iter()
+        .map(Into::into)
+        .collect();
+        arguments.extend(["--data-dir".into(), self.data.into()]);
+        arguments.extend(["--auth-config".into(), self.auth_config.into()]);
+        arguments.push("--verbose-errors".into());
+        arguments.extend(self.flags.iter().map(Into::into));
+        arguments
+    }
+
     /// The command, logging JSON to `log`.
     fn command(&self, log: &Path) -> anyhow::Result<Command> {
         let log = std::fs::File::options()
@@ -52,16 +75,7 @@ impl Start<'_> {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .arg("serve")
-            .args(["--nats-url", self.nats_url, "--stream", STREAM])
-            .args(["--listen", &self.listen.to_string()])
-            .args(["--admin-listen", "127.0.0.1:0"])
-            .args(["--log-format", "json", "--verbose-errors"])
-            .arg("--data-dir")
-            .arg(self.data)
-            .arg("--auth-config")
-            .arg(self.auth_config)
-            .args(self.flags)
+            .args(self.arguments())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -96,12 +110,39 @@ impl Service {
         Ok(())
     }
 
+    /// Limits how large its files may become, in bytes, as a full disk does; `None` lifts the limit.
+    pub fn limit_files(&self, bytes: Option<u64>) -> anyhow::Result<()> {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(self.pid()?), Resource::Fsize, limit)?;
+        Ok(())
+    }
+
+    /// Its resident memory in bytes.
+    pub fn memory_bytes(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
+        Ok(kilobytes.context("no VmHWM")?.parse::<u64>()? * 1024)
+    }
+
+    /// Waits for it to end by itself; gives its exit code and its log.
+    pub async fn ended(mut self) -> anyhow::Result<(Option<i32>, String)> {
+        let status = tokio::time::timeout(SOON, self.child.wait()).await??;
+        Ok((status.code(), std::fs::read_to_string(&self.log)?))
+    }
+
+    fn pid(&self) -> anyhow::Result<Pid> {
+        let pid = i32::try_from(self.child.id().context("it runs")?)?;
+        Pid::from_raw(pid).context("a process has a number")
+    }
+
     /// Sends SIGTERM and waits for the end; it has to be a good one.
     pub async fn stop(mut self) -> anyhow::Result<Duration> {
         let started = std::time::Instant::now();
-        let pid = self.child.id().context("it runs")?.to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await?;
-        ensure!(sent.success(), "no such process");
+        kill_process(self.pid()?, Signal::TERM)?;
         let status = tokio::time::timeout(Duration::from_secs(10), self.child.wait())
             .await
             .context("it did not stop within 10 s")??;
@@ -161,9 +202,13 @@ pub struct Ended {
 
 /// Runs a command of the binary that ends by itself.
 pub async fn command(arguments: &[&str]) -> anyhow::Result<Ended> {
-    let child = Command::new(binary()?)
-        .env_clear()
-        .args(arguments)
+    let mut command = Command::new(binary()?);
+    command.env_clear().args(arguments);
+    end_of(command).await
+}
+
+async fn end_of(mut command: Command) -> anyhow::Result<Ended> {
+    let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -177,23 +222,38 @@ pub async fn command(arguments: &[&str]) -> anyhow::Result<Ended> {
     })
 }
 
+/// Starts the binary and does not wait for it to listen: it may be killed before.
+pub fn spawn(start: &Start<'_>) -> anyhow::Result<Child> {
+    Ok(start.command(&start.data.with_extension("log"))?.spawn()?)
+}
+
+/// Runs a copy of the binary, that everybody may run, to its end: behind another command, as another
+/// user.
+pub async fn run_as(
+    before: &[&str],
+    user: Option<u32>,
+    arguments: &[OsString],
+) -> anyhow::Result<Ended> {
+    let folder = tempfile::tempdir()?;
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+    let copy = folder.path().join("service");
+    std::fs::copy(binary()?, &copy)?;
+    let mut words: Vec<OsString> = before.iter().map(Into::into).collect();
+    words.push(copy.into());
+    words.extend_from_slice(arguments);
+    let (program, rest) = words.split_first().context("there is a program")?;
+    let mut command = Command::new(program);
+    command.args(rest);
+    if let Some(user) = user {
+        command.uid(user).gid(user);
+    }
+    end_of(command).await
+}
+
 /// Runs the binary to its end; gives its exit code and what it said on standard error.
 pub async fn run_to_end(arguments: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
-    let mut child = Command::new(binary()?)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut said = String::new();
-    let mut lines = BufReader::new(child.stderr.take().context("it has a standard error")?).lines();
-    while let Some(line) = tokio::time::timeout(SOON, lines.next_line()).await?? {
-        said.push_str(&line);
-        said.push('\n');
-    }
-    let status = tokio::time::timeout(SOON, child.wait()).await??;
-    Ok((status.code(), said))
+    let Ended { code, said, .. } = command(arguments).await?;
+    Ok((code, said))
 }
 
 /// The addresses in the line that tells them.

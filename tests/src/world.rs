@@ -1,14 +1,17 @@
 //! A broker, an issuer and a folder: what every test begins with.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use service::issuer::DevIssuer;
 use tempfile::TempDir;
+use tokio::process::Child;
 
 use crate::broker::Broker;
-use crate::service::{Service, Start};
+use crate::service::{Service, Start, spawn};
 
 /// A broker with its stream, an issuer of tokens, and a folder for read models.
 pub struct World {
@@ -22,10 +25,15 @@ pub struct World {
 impl World {
     /// A world with an empty stream.
     pub async fn new() -> anyhow::Result<Self> {
+        Self::of(Broker::start().await?)
+    }
+
+    /// A world with this broker.
+    pub fn of(broker: Broker) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let issuer = DevIssuer::open(&folder.path().join("issuer"))?;
         Ok(Self {
-            broker: Broker::start().await?,
+            broker,
             issuer,
             folder,
         })
@@ -74,6 +82,41 @@ impl World {
             flags,
         };
         Service::start(&start).await
+    }
+
+    /// Starts the binary and does not wait for anything.
+    pub fn spawn(&self, name: &str) -> anyhow::Result<Child> {
+        self.plainly(name, spawn)
+    }
+
+    /// The command line of a service on the read model of this name.
+    pub fn serve_arguments(&self, name: &str) -> anyhow::Result<Vec<OsString>> {
+        self.plainly(name, |start| Ok(start.arguments()))
+    }
+
+    fn plainly<T>(
+        &self,
+        name: &str,
+        with: impl FnOnce(&Start<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        with(&Start {
+            nats_url: &self.broker.server.url(),
+            data: &self.data(name),
+            auth_config: &self.issuer.auth_config(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            flags: &[],
+        })
+    }
+
+    /// Lets every user of the machine look into its folder.
+    pub fn open_to_all(&self) -> anyhow::Result<()> {
+        for folder in [self.folder.path(), &self.data("issuer")] {
+            std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755))?;
+        }
+        for entry in std::fs::read_dir(self.data("issuer"))? {
+            std::fs::set_permissions(entry?.path(), PermissionsExt::from_mode(0o644))?;
+        }
+        Ok(())
     }
 
     /// A token for `sub`, good for five minutes.

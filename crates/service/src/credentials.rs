@@ -21,13 +21,18 @@ struct Signer {
 
 /// Options that read a file at every connection. It is judged now, too.
 pub(crate) fn options(of: &NatsCredentials) -> Result<ConnectOptions, NatsError> {
-    let (path, read): (&PathBuf, fn(&Path) -> Result<Signer, NatsError>) = match of {
-        NatsCredentials::Url => return Ok(ConnectOptions::new()),
-        NatsCredentials::Creds(path) => (path, read_creds),
-        NatsCredentials::Nkey(path) => (path, read_nkey),
-    };
-    read(path)?;
-    let path = path.clone();
+    match of {
+        NatsCredentials::Url => Ok(ConnectOptions::new()),
+        NatsCredentials::Creds(path) => reading(path.clone(), read_creds),
+        NatsCredentials::Nkey(path) => reading(path.clone(), read_nkey),
+    }
+}
+
+fn reading(
+    path: PathBuf,
+    read: fn(&Path) -> Result<Signer, NatsError>,
+) -> Result<ConnectOptions, NatsError> {
+    read(&path)?;
     Ok(ConnectOptions::with_auth_callback(move |nonce| {
         let answer = read(&path)
             .map_err(AuthError::new)

@@ -1,0 +1,166 @@
+//! What the service may not do: told within seconds, and over by itself when it may.
+
+use std::time::{Duration, Instant};
+
+use nkeys::KeyPair;
+use tests::broker::{Broker, Login};
+use tests::credentials::Operator;
+use tests::service::Service;
+use tests::world::World;
+
+use crate::matrix::{Seen, UNREADABLE, told};
+use crate::people::{live, recovered, registrations, sound};
+
+const ADMIN: Login = Login::User("admin", "admin");
+
+/// A server with one account; `users` are added to the one of the tests.
+fn accounts(users: &str) -> String {
+    format!(
+        "accounts {{\n  APP {{ jetstream: enabled, users: [ {{user: admin, password: admin}}\n{users} ] }}\n}}\n"
+    )
+}
+
+/// What the service is told, from its start until it is mended; then everything is as it should be.
+struct Refused {
+    world: World,
+    service: Service,
+    word: &'static str,
+    noticed: Duration,
+}
+
+impl Refused {
+    async fn at_the_start(
+        broker: Broker,
+        user: &str,
+        flags: &[&str],
+        reason: &'static str,
+    ) -> anyhow::Result<Self> {
+        let world = World::of(broker)?;
+        let url = format!("nats://{user}127.0.0.1:{}", world.broker.server.port());
+        let since = Instant::now();
+        let service = world.serve_from(&url, "model", flags).await?;
+        told(&service, "starting", reason, UNREADABLE).await?;
+        Ok(Self {
+            noticed: since.elapsed(),
+            world,
+            service,
+            word: reason,
+        })
+    }
+
+    /// Given that it was mended just now.
+    async fn recovers(self) -> anyhow::Result<Seen> {
+        let since = Instant::now();
+        let recovery = recovered(&self.world, &self.service, 0, since).await?;
+        sound(&self.world, &self.service).await?;
+        Ok(Seen {
+            words: vec![self.word],
+            recoveries: vec![recovery],
+            note: format!("told after {:.1} s", self.noticed.as_secs_f64()),
+        })
+    }
+}
+
+async fn configured(users: &str) -> anyhow::Result<Broker> {
+    let broker = Broker::configured(&accounts(users), ADMIN).await?;
+    broker.create_stream().await?;
+    broker.publish(registrations()).await?;
+    Ok(broker)
+}
+
+pub(crate) async fn permission_denied() -> anyhow::Result<Seen> {
+    let user = |rest: &str| format!("{{user: service, password: right {rest}}}");
+    let broker = configured(&user(", permissions: {publish: [\"other\"]}")).await?;
+    let mut refused =
+        Refused::at_the_start(broker, "service:right@", &[], "permission_denied").await?;
+    let broker = &mut refused.world.broker;
+    broker.configure(&accounts(&user(""))).await?;
+    refused.recovers().await
+}
+
+pub(crate) async fn wrong_password() -> anyhow::Result<Seen> {
+    let user = |password: &str| format!("{{user: service, password: {password}}}");
+    let broker = configured(&user("other")).await?;
+    let mut refused = Refused::at_the_start(broker, "service:right@", &[], "unauthorized").await?;
+    let broker = &mut refused.world.broker;
+    broker.configure(&accounts(&user("right"))).await?;
+    refused.recovers().await
+}
+
+/// Mended on our side: the file is replaced, and read again.
+pub(crate) async fn wrong_nkey() -> anyhow::Result<Seen> {
+    let (right, wrong) = (KeyPair::new_user(), KeyPair::new_user());
+    let broker = configured(&format!("{{nkey: {}}}", right.public_key())).await?;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), wrong.seed()?)?;
+    let flags = ["--nats-nkey", file.path().to_str().unwrap()];
+    let refused = Refused::at_the_start(broker, "", &flags, "unauthorized").await?;
+    std::fs::write(file.path(), right.seed()?)?;
+    refused.recovers().await
+}
+
+/// They expire while the service runs; then the file is replaced.
+pub(crate) async fn expired_credentials() -> anyhow::Result<Seen> {
+    let operator = Operator::new();
+    let login = Login::Creds(operator.user(None)?);
+    let broker = Broker::configured(&operator.config()?, login).await?;
+    broker.create_stream().await?;
+    let world = World::of(broker)?;
+    let last = world.broker.publish(registrations()).await?;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), operator.user(Some(Duration::from_secs(6)))?)?;
+    let flags = ["--nats-creds", file.path().to_str().unwrap()];
+    let url = world.broker.server.url();
+    let service = world.serve_from(&url, "model", &flags).await?;
+    service.applied(last).await?;
+    live(&service).await?;
+    told(&service, "live", "unauthorized", UNREADABLE).await?;
+    std::fs::write(file.path(), operator.user(None)?)?;
+    let recovery = recovered(&world, &service, 0, Instant::now()).await?;
+    sound(&world, &service).await?;
+    Ok(Seen {
+        words: vec!["unauthorized"],
+        recoveries: vec![recovery],
+        note: "they expired under the running service".into(),
+    })
+}
+
+pub(crate) async fn account_unknown() -> anyhow::Result<Seen> {
+    let operator = Operator::new();
+    let login = Login::Creds(operator.user(None)?);
+    let broker = Broker::configured(&operator.config()?, login).await?;
+    broker.create_stream().await?;
+    broker.publish(registrations()).await?;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), operator.stranger()?)?;
+    let flags = ["--nats-creds", file.path().to_str().unwrap()];
+    let refused = Refused::at_the_start(broker, "", &flags, "unauthorized").await?;
+    std::fs::write(file.path(), operator.user(None)?)?;
+    refused.recovers().await
+}
+
+pub(crate) async fn account_without_jetstream() -> anyhow::Result<Seen> {
+    let user = "{user: service, password: right}";
+    let plain = format!("accounts {{\n  PLAIN {{ users: [ {user} ] }}");
+    let both = accounts("").replacen("accounts {", &plain, 1);
+    let broker = Broker::configured(&both, ADMIN).await?;
+    broker.create_stream().await?;
+    broker.publish(registrations()).await?;
+    let mut refused =
+        Refused::at_the_start(broker, "service:right@", &[], "jetstream_disabled").await?;
+    let broker = &mut refused.world.broker;
+    broker.configure(&accounts(user)).await?;
+    refused.recovers().await
+}
+
+/// Its server has none at first, and then another one stands in its place.
+pub(crate) async fn server_without_jetstream() -> anyhow::Result<Seen> {
+    let broker = Broker::with_arguments(vec!["--jetstream=false".into()]).await?;
+    let port = broker.server.port();
+    let mut refused = Refused::at_the_start(broker, "", &[], "jetstream_disabled").await?;
+    refused.world.broker.server.stop().await;
+    refused.world.broker = Broker::on_port(port).await?;
+    refused.world.broker.create_stream().await?;
+    refused.world.broker.publish(registrations()).await?;
+    refused.recovers().await
+}

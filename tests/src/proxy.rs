@@ -1,0 +1,169 @@
+//! A TCP proxy that does to a connection what networks do.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Chunks that are on their way at most, in each direction.
+const WAY_CHUNKS: usize = 4_096;
+
+/// What becomes of bytes and connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They go through.
+    Pass,
+    /// Bytes are taken and vanish; what lost any is cut as soon as the mode changes.
+    BlackHole,
+    /// Connections are reset, new ones too.
+    Reset,
+    /// Bytes wait this long.
+    Delay(Duration),
+    /// One byte at a time.
+    Dribble,
+}
+
+/// Stands before a server; ends with this handle.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    _tasks: JoinSet<()>,
+}
+
+impl Proxy {
+    /// Listens on a free port of loopback.
+    pub async fn before(port: u16) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (mode, modes) = watch::channel(Mode::Pass);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, port, modes));
+        Ok(Self {
+            address,
+            mode,
+            _tasks: tasks,
+        })
+    }
+
+    /// Where clients of NATS connect.
+    pub fn nats_url(&self) -> String {
+        format!("nats://{}", self.address)
+    }
+
+    /// Changes what becomes of bytes from now on.
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+async fn accept(listener: TcpListener, port: u16, modes: watch::Receiver<Mode>) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        connections.spawn(connection(client, port, modes.clone()));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(client: TcpStream, port: u16, modes: watch::Receiver<Mode>) {
+    // A connection that ends with bytes in flight is reset, which is what this one should look like.
+    let _ = client.set_zero_linger();
+    let _ = client.set_nodelay(true);
+    if *modes.borrow() == Mode::Reset {
+        return;
+    }
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+        return;
+    };
+    let _ = server.set_nodelay(true);
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        () = pump(from_client, to_server, modes.clone()) => {}
+        () = pump(from_server, to_client, modes) => {}
+    }
+}
+
+/// Bytes on their way, and when they arrive.
+type OnTheWay = (Instant, Mode, Vec<u8>);
+
+/// Forwards until an end closes or the mode cuts it.
+async fn pump(
+    from: impl AsyncRead + Unpin,
+    to: impl AsyncWrite + Unpin,
+    modes: watch::Receiver<Mode>,
+) {
+    let (way, arriving) = mpsc::channel(WAY_CHUNKS);
+    tokio::select! {
+        () = take(from, way, modes) => {}
+        () = give(arriving, to) => {}
+    }
+}
+
+async fn take(
+    mut from: impl AsyncRead + Unpin,
+    way: mpsc::Sender<OnTheWay>,
+    mut modes: watch::Receiver<Mode>,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut has_lost = false;
+    loop {
+        let mode = *modes.borrow_and_update();
+        if mode == Mode::Reset || (has_lost && mode != Mode::BlackHole) {
+            return;
+        }
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => read,
+            changed = modes.changed() => match changed {
+                Ok(()) => continue,
+                Err(_ended) => return,
+            }
+        };
+        let bytes = match read.ok().and_then(|read| buffer.get(..read)) {
+            None | Some([]) => return,
+            Some(bytes) => bytes.to_vec(),
+        };
+        let mode = *modes.borrow();
+        let delay = match mode {
+            Mode::BlackHole => {
+                has_lost = true;
+                continue;
+            }
+            Mode::Delay(delay) => delay,
+            Mode::Pass | Mode::Reset | Mode::Dribble => Duration::ZERO,
+        };
+        if way
+            .send((Instant::now() + delay, mode, bytes))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn give(mut arriving: mpsc::Receiver<OnTheWay>, mut to: impl AsyncWrite + Unpin) {
+    while let Some((when, mode, bytes)) = arriving.recv().await {
+        tokio::time::sleep_until(when).await;
+        let given = if mode == Mode::Dribble {
+            dribble(&mut to, &bytes).await
+        } else {
+            to.write_all(&bytes).await
+        };
+        if given.is_err() {
+            return;
+        }
+    }
+}
+
+async fn dribble(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    for byte in bytes {
+        to.write_all(std::slice::from_ref(byte)).await?;
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
