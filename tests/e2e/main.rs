@@ -12,6 +12,7 @@ mod answers;
 mod bad_events;
 mod broker_faults;
 mod crash;
+mod erase;
 mod golden;
 mod process;
 mod publish;

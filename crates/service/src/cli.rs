@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Validate NDJSON events; one line per fault, exit code 1 if there is any
     Check(CheckArgs),
+    /// Erase a person: delete the messages, publish that it is final, prove that nothing is left
+    Erase(EraseArgs),
     /// Show what is parked, what would heal it, and give a record up
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -197,6 +199,25 @@ pub(crate) struct WaitArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_WAIT_SECONDS", value_name = "SECONDS")]
     #[arg(default_value_t = 60)]
     pub(crate) wait_seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    /// The erasure request, for the record; nothing personal
+    #[arg(long, env = "PROFILE_PROJECTOR_REQUEST_ID", value_name = "ID")]
+    pub(crate) request_id: String,
+    /// Change nothing; show what would be done
+    #[arg(long, env = "PROFILE_PROJECTOR_DRY_RUN")]
+    pub(crate) dry_run: bool,
+    /// Print what was done as one JSON object
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
+    /// The person's user id
+    pub(crate) user: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod check;
 mod dev;
+mod erase;
 mod job;
 mod publish;
 mod quarantine;
@@ -20,6 +21,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Dev(args) => dev::run(args),
+        Command::Erase(args) => erase::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Rebuild(args) => rebuild::run(&args),

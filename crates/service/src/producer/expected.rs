@@ -11,11 +11,11 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
-use serde_json::Value;
 
 use super::attempt::publish;
 use super::event::OutgoingEvent;
 use super::fault::Fault;
+use super::stored::{Stored, version_of};
 use crate::nats::NatsError;
 
 /// How often the subject may change under an event before it is given up.
@@ -120,7 +120,7 @@ impl<'a> Subject<'a> {
             return Ok(Verdict::Next(behind));
         };
         let last = match last {
-            Some(last) if !There::of(&last).is_of(document) => {
+            Some(last) if !Stored::of(&last).is_of(document) => {
                 self.last_of(document, behind).await?
             }
             last => last,
@@ -159,7 +159,7 @@ impl<'a> Subject<'a> {
                 Err(error) => return Err(unreadable(&error)),
             };
             sequence = message.sequence.saturating_add(1);
-            if There::of(&message).is_of(document) {
+            if Stored::of(&message).is_of(document) {
                 found = Some(message);
             }
         }
@@ -198,7 +198,7 @@ fn judge(
             ),
         };
     };
-    let (sequence, there) = (last.sequence, There::of(last));
+    let (sequence, there) = (last.sequence, Stored::of(last));
     let (_, held) = there
         .id
         .as_deref()
@@ -235,54 +235,4 @@ fn follows(id: &str, other: &str) -> bool {
         return false;
     };
     document == other && before.checked_add(1) == Some(version)
-}
-
-/// Document and version of an event id `<kind>:<document>:<version>`.
-fn version_of(id: &str) -> Option<(&str, u64)> {
-    let (document, version) = id.rsplit_once(':')?;
-    let is_versioned = document.starts_with("user:") || document.starts_with("profile:");
-    let version = version.parse().ok()?;
-    is_versioned.then_some((document, version))
-}
-
-/// What a message of the stream is, in whichever form it came.
-struct There {
-    id: Option<String>,
-    data: Option<Value>,
-    is_erasure: bool,
-}
-
-impl There {
-    fn is_of(&self, document: &str) -> bool {
-        let version = self.id.as_deref().and_then(version_of);
-        version.is_some_and(|(of, _)| of == document)
-    }
-
-    fn of(message: &StreamMessage) -> Self {
-        let body: Option<Value> = serde_json::from_slice(&message.payload).ok();
-        let header = |wanted: &str| {
-            let mut headers = message.headers.iter();
-            let found = headers.find(|(name, _)| {
-                let name: &str = (*name).as_ref();
-                name.eq_ignore_ascii_case(wanted)
-            });
-            found.and_then(|(_, values)| values.first().map(ToString::to_string))
-        };
-        let member = |name: &str| Some(body.as_ref()?.get(name)?.as_str()?.to_owned());
-        let (id, kind, is_binary) = match header("ce-id") {
-            Some(id) => (Some(id), header("ce-type"), true),
-            None => (member("id"), member("type"), false),
-        };
-        let is_erasure = kind.is_some_and(|kind| kind.ends_with(".erased.v1"));
-        let data = if is_binary {
-            body
-        } else {
-            body.and_then(|mut body| body.get_mut("data").map(Value::take))
-        };
-        Self {
-            id,
-            data,
-            is_erasure,
-        }
-    }
 }

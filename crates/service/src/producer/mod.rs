@@ -17,6 +17,7 @@ mod read;
 mod schema_fault;
 mod schemas;
 pub(crate) mod send;
+mod stored;
 
 pub(crate) use account::Account;
 pub(crate) use attempt::send_one;
@@ -26,3 +27,4 @@ pub use fault::Fault;
 pub use lines::{LINE_BYTES_MAX, Line, Lines};
 pub(crate) use read::{Place, Read, open, read_in_background};
 pub use schemas::EVENT_TYPES;
+pub(crate) use stored::{Stored, version_of};

@@ -1,0 +1,151 @@
+//! What an erasure did, and what it cannot promise.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use anyhow::Context;
+use async_nats::jetstream::stream::Info;
+use query::quarantine::Kept;
+use serde::Serialize;
+
+use crate::cli::EraseArgs;
+use crate::producer::OutgoingEvent;
+
+/// What was done, and what is left.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    user: String,
+    request_id: String,
+    dry_run: bool,
+    /// Erasures that this run published.
+    pub(super) published: Vec<Published>,
+    /// Messages that this run deleted, or would delete.
+    pub(super) deleted: u64,
+    /// Messages of the person that are still in the stream.
+    pub(super) left_in_stream: usize,
+    /// What each service keeps.
+    pub(super) services: Vec<Left>,
+    /// What no run of this command can reach.
+    limits: Vec<String>,
+}
+
+/// An erasure in the stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Published {
+    pub(super) id: String,
+    /// Null for one that would be published.
+    pub(super) sequence: Option<u64>,
+}
+
+/// What a service keeps of the person.
+#[derive(Debug, Serialize)]
+pub(super) struct Left {
+    pub(super) url: String,
+    pub(super) is_erased: bool,
+    pub(super) kept: Kept,
+}
+
+/// True of every stream and read model.
+const LIMITS: [&str; 5] = [
+    "mirrors, sourced streams, backups and snapshots of the stream keep the deleted messages: erase there too, or let them expire",
+    "a server that encrypts its storage does not overwrite deleted messages; they go when their block is rewritten",
+    "the file of each read model can hold old bytes in pages that are free until they are used again: run profile-projector rebuild for each, and again, so that the file kept from before goes too; its backups keep theirs",
+    "events under other people's subjects, or under subjects that name nobody, were not searched",
+    "whatever producers, clients and logs outside keep",
+];
+
+impl Report {
+    pub(super) fn of(args: &EraseArgs, stream: &Info) -> Self {
+        let replicas = stream.config.num_replicas;
+        let raft = (1 < replicas).then(|| {
+            format!("the stream has {replicas} replicas: their Raft logs keep the deleted messages until they are compacted")
+        });
+        let limits = LIMITS.iter().map(ToString::to_string);
+        Self {
+            user: args.user.clone(),
+            request_id: args.request_id.clone(),
+            dry_run: args.dry_run,
+            published: Vec::new(),
+            deleted: 0,
+            left_in_stream: 0,
+            services: Vec::new(),
+            limits: raft.into_iter().chain(limits).collect(),
+        }
+    }
+
+    /// The same as a plan.
+    pub(super) fn planned(mut self, events: &[OutgoingEvent], messages: usize) -> Self {
+        let planned = |event: &OutgoingEvent| Published {
+            id: event.id.clone(),
+            sequence: None,
+        };
+        self.published = events.iter().map(planned).collect();
+        self.deleted = messages.try_into().unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Whether nothing is left where this command could look.
+    pub(super) fn is_done(&self) -> bool {
+        self.left_in_stream == 0 && self.services.iter().all(|service| service.is_erased)
+    }
+
+    pub(super) fn tell(&self, json: bool) -> anyhow::Result<()> {
+        let text = if json {
+            serde_json::to_string(self)?
+        } else {
+            self.text()
+        };
+        writeln!(io::stdout(), "{}", text.trim_end()).context("nobody reads the output")
+    }
+
+    fn text(&self) -> String {
+        let (user, deleted) = (&self.user, self.deleted);
+        let ids: Vec<_> = self.published.iter().map(|event| &*event.id).collect();
+        let ids = if ids.is_empty() {
+            "nothing, the erasures are there".to_owned()
+        } else {
+            ids.join(", ")
+        };
+        let mut text = String::new();
+        if self.dry_run {
+            let _ = writeln!(text, "user {user}: would publish {ids}");
+            let _ = writeln!(text, "would delete {deleted} messages from the stream");
+        } else {
+            let _ = writeln!(text, "user {user}: published {ids}");
+            let _ = writeln!(
+                text,
+                "deleted {deleted} messages from the stream; {} are left",
+                self.left_in_stream
+            );
+            if 0 < self.left_in_stream {
+                text.push_str("somebody keeps publishing: stop the producer and run this again\n");
+            }
+        }
+        for Left {
+            url,
+            is_erased,
+            kept,
+        } in &self.services
+        {
+            let state = if *is_erased {
+                "the final tombstone is all that is left: no row, no mapping, nothing parked"
+                    .to_owned()
+            } else {
+                format!(
+                    "NOT erased: user {}, {} profiles, {} identities, {} parked, {} awaiting",
+                    kept.user, kept.profiles, kept.identities, kept.parked, kept.awaiting
+                )
+            };
+            let applied = kept.applied_sequence;
+            let _ = writeln!(text, "{url}, applied up to {applied}: {state}");
+        }
+        if self.services.is_empty() && !self.dry_run {
+            text.push_str("no service was asked: name each with --wait to have it proved\n");
+        }
+        text.push_str("What this cannot reach:\n");
+        for limit in &self.limits {
+            let _ = writeln!(text, "  - {limit}");
+        }
+        text
+    }
+}

@@ -1,0 +1,58 @@
+//! Messages of the stream, as far as commands look into them.
+
+use async_nats::jetstream::message::StreamMessage;
+use serde_json::Value;
+
+/// Document and version of an event id `<kind>:<document>:<version>`.
+pub(crate) fn version_of(id: &str) -> Option<(&str, u64)> {
+    let (document, version) = id.rsplit_once(':')?;
+    let is_versioned = document.starts_with("user:") || document.starts_with("profile:");
+    let version = version.parse().ok()?;
+    is_versioned.then_some((document, version))
+}
+
+/// What a message of the stream is, in whichever form it came.
+pub(crate) struct Stored {
+    /// The event's id.
+    pub(crate) id: Option<String>,
+    /// Its data.
+    pub(super) data: Option<Value>,
+    /// Whether it says that a document is gone for good.
+    pub(crate) is_erasure: bool,
+}
+
+impl Stored {
+    /// Whether it is an event of this document.
+    pub(super) fn is_of(&self, document: &str) -> bool {
+        let version = self.id.as_deref().and_then(version_of);
+        version.is_some_and(|(of, _)| of == document)
+    }
+
+    pub(crate) fn of(message: &StreamMessage) -> Self {
+        let body: Option<Value> = serde_json::from_slice(&message.payload).ok();
+        let header = |wanted: &str| {
+            let mut headers = message.headers.iter();
+            let found = headers.find(|(name, _)| {
+                let name: &str = (*name).as_ref();
+                name.eq_ignore_ascii_case(wanted)
+            });
+            found.and_then(|(_, values)| values.first().map(ToString::to_string))
+        };
+        let member = |name: &str| Some(body.as_ref()?.get(name)?.as_str()?.to_owned());
+        let (id, kind, is_binary) = match header("ce-id") {
+            Some(id) => (Some(id), header("ce-type"), true),
+            None => (member("id"), member("type"), false),
+        };
+        let is_erasure = kind.is_some_and(|kind| kind.ends_with(".erased.v1"));
+        let data = if is_binary {
+            body
+        } else {
+            body.and_then(|mut body| body.get_mut("data").map(Value::take))
+        };
+        Self {
+            id,
+            data,
+            is_erasure,
+        }
+    }
+}
