@@ -61,7 +61,20 @@ pub(crate) fn write_json(buffer: &mut Vec<u8>, value: &(impl Serialize + ?Sized)
 
 /// Appends a string; ids are strings too.
 pub fn write_string(buffer: &mut Vec<u8>, text: &str) {
-    write_json(buffer, text);
+    if !is_plain(text) {
+        return write_json(buffer, text);
+    }
+    buffer.reserve(text.len() + 2);
+    buffer.push(b'"');
+    buffer.extend_from_slice(text.as_bytes());
+    buffer.push(b'"');
+}
+
+/// Whether a text stands in JSON as it is. The loop has no way out, so that it looks at many bytes at a time.
+fn is_plain(text: &str) -> bool {
+    let escapes =
+        |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    text.bytes().fold(0, |any, byte| any | escapes(byte)) == 0
 }
 
 /// Appends a float64. An ordinary one always has a fraction or an exponent: `30.0`.
@@ -168,7 +181,7 @@ impl<'b, 'n> ObjectWriter<'b, 'n> {
         }
     }
 
-    fn name(&mut self, name: &'n str) {
+    fn separate(&mut self, name: &'n str) {
         debug_assert!(
             self.last.is_none_or(|last| last < name),
             "{name} out of order"
@@ -176,11 +189,18 @@ impl<'b, 'n> ObjectWriter<'b, 'n> {
         if self.last.replace(name).is_some() {
             self.buffer.push(b',');
         }
-        write_string(self.buffer, name);
-        self.buffer.push(b':');
     }
 
-    /// A string member.
+    /// Writes a name that is known to need no escapes.
+    fn name(&mut self, name: &'n str) {
+        debug_assert!(is_plain(name), "{name} needs escapes");
+        self.separate(name);
+        self.buffer.push(b'"');
+        self.buffer.extend_from_slice(name.as_bytes());
+        self.buffer.extend_from_slice(b"\":");
+    }
+
+    /// A string member. Its name, as every name but those of [`Self::value`], is plain ASCII.
     pub fn string(&mut self, name: &'n str, text: &str) {
         self.name(name);
         write_string(self.buffer, text);
@@ -200,7 +220,9 @@ impl<'b, 'n> ObjectWriter<'b, 'n> {
 
     /// A member of any kind.
     pub fn value(&mut self, name: &'n str, value: &Value) {
-        self.name(name);
+        self.separate(name);
+        write_string(self.buffer, name);
+        self.buffer.push(b':');
         write_value(self.buffer, self.format, value);
     }
 

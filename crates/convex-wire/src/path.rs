@@ -9,6 +9,8 @@ use crate::TransportError;
 
 /// Longest part of a module's path and longest identifier, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// The same for a file's name without its `.js`.
+const STEM_BYTES_MAX: usize = NAME_BYTES_MAX - 3;
 /// The export of a path that names none.
 const DEFAULT_EXPORT: &str = "default";
 
@@ -70,8 +72,8 @@ impl FunctionPath {
         let (module, export) = tail
             .rsplit_once('/')
             .ok_or(TransportError::MissingIdentifier)?;
-        let module: Result<Vec<_>, _> = module.split('/').map(decode).collect();
-        Self::parse(&format!("{}:{}", module?.join("/"), decode(export)?))
+        // Segment by segment comes to the same: what parts them stays as it is.
+        Self::parse(&[&decode(module)?, ":", &decode(export)?].concat())
     }
 
     /// Takes a text without making a transport error of a fault.
@@ -118,6 +120,9 @@ pub fn decode_url_tail(tail: &str) -> Result<Cow<'_, str>, TransportError> {
 }
 
 fn decode(text: &str) -> Result<Cow<'_, str>, TransportError> {
+    if !text.contains('%') {
+        return Ok(Cow::Borrowed(text));
+    }
     percent_decode_str(text)
         .decode_utf8()
         .map_err(|_not_utf8| TransportError::BadPathArgs)
@@ -129,9 +134,8 @@ fn parse_module(module: &str) -> Result<Box<str>, InvalidPath> {
         return Err(InvalidPath::Absolute(module.to_owned()));
     }
     // Repeated slashes and single dots mean nothing in a path of files.
-    let mut parts: Vec<&str> = module.split('/').filter(|part| !part.is_empty()).collect();
-    parts.retain(|part| *part != ".");
-    let Some(file) = parts.pop().filter(|file| *file != "..") else {
+    let mut parts = module.split('/').filter(|part| !matches!(*part, "" | "."));
+    let Some(file) = parts.next_back().filter(|file| *file != "..") else {
         return Err(InvalidPath::NoFilename(module.to_owned()));
     };
     let stem = match file.rsplit_once('.') {
@@ -141,12 +145,17 @@ fn parse_module(module: &str) -> Result<Box<str>, InvalidPath> {
         }
         Some(_) | None => file,
     };
-    for folder in &parts {
+    let mut path = String::with_capacity(module.len());
+    for folder in parts {
         check_component(folder)?;
+        path.push_str(folder);
+        path.push('/');
     }
-    check_component(&format!("{stem}.js"))?;
-    parts.push(stem);
-    Ok(parts.join("/").into())
+    if check_component(stem).is_err() || stem.len() > STEM_BYTES_MAX {
+        check_component(&format!("{stem}.js"))?;
+    }
+    path.push_str(stem);
+    Ok(path.into())
 }
 
 fn check_component(part: &str) -> Result<(), InvalidPath> {

@@ -52,26 +52,47 @@ impl Gender {
     }
 }
 
-/// A profile's members but for its ids. `Debug` shows none of them (D5).
+/// A profile's members but for its ids, its texts owned or borrowed. `Debug` shows none of them (D5).
 #[derive(Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the members' names are the contract's")]
-pub struct Profile {
-    pub display_name: Box<str>,
-    pub languages: Vec<Box<str>>,
+pub struct Profile<T = Box<str>> {
+    pub display_name: T,
+    pub languages: Vec<T>,
     pub created_at: Number,
     pub updated_at: Number,
     pub age: Option<Number>,
     pub gender: Option<Gender>,
-    pub bio: Option<Box<str>>,
-    pub company: Option<Box<str>>,
-    pub experience: Option<Box<str>>,
-    pub field: Option<Box<str>>,
-    pub goals: Option<Box<str>>,
-    pub job_title: Option<Box<str>>,
-    pub linkedin_url: Option<Box<str>>,
+    pub bio: Option<T>,
+    pub company: Option<T>,
+    pub experience: Option<T>,
+    pub field: Option<T>,
+    pub goals: Option<T>,
+    pub job_title: Option<T>,
+    pub linkedin_url: Option<T>,
 }
 
-impl fmt::Debug for Profile {
+impl Profile<&str> {
+    /// The same profile with texts of its own.
+    pub fn into_owned(self) -> Profile {
+        Profile {
+            display_name: self.display_name.into(),
+            languages: self.languages.into_iter().map(Into::into).collect(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            age: self.age,
+            gender: self.gender,
+            bio: self.bio.map(Into::into),
+            company: self.company.map(Into::into),
+            experience: self.experience.map(Into::into),
+            field: self.field.map(Into::into),
+            goals: self.goals.map(Into::into),
+            job_title: self.job_title.map(Into::into),
+            linkedin_url: self.linkedin_url.map(Into::into),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Profile<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Profile(..)")
     }

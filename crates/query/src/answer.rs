@@ -48,11 +48,7 @@ impl QueryState {
     ) -> Result<Answer, StorageError> {
         match subject {
             Some(subject) => self.reader.profile_of(subject),
-            None => Ok(Answer {
-                user: None,
-                profile: None,
-                sequence: self.progress.borrow().applied(),
-            }),
+            None => Ok(Answer::of_nobody(self.progress.borrow().applied())),
         }
     }
 }
@@ -61,33 +57,29 @@ impl QueryState {
 pub(crate) fn write_profile(
     buffer: &mut Vec<u8>,
     format: Format,
-    answered: Option<&AnsweredProfile>,
+    answered: Option<&AnsweredProfile<'_>>,
 ) {
-    let Some(AnsweredProfile { user, document }) = answered else {
+    let Some(AnsweredProfile { user, id, profile }) = answered else {
         return encode::write_value(buffer, format, &convex_wire::Value::Null);
     };
-    let profile = &document.profile;
     let mut object = ObjectWriter::new(buffer, format);
-    object.string("_id", document.id.as_str());
+    object.string("_id", id);
     if let Some(age) = profile.age {
         object.float("age", age.0);
     }
-    optional(&mut object, "bio", profile.bio.as_deref());
-    optional(&mut object, "company", profile.company.as_deref());
+    optional(&mut object, "bio", profile.bio);
+    optional(&mut object, "company", profile.company);
     object.float("createdAt", profile.created_at.0);
-    object.string("displayName", &profile.display_name);
-    optional(&mut object, "experience", profile.experience.as_deref());
-    optional(&mut object, "field", profile.field.as_deref());
+    object.string("displayName", profile.display_name);
+    optional(&mut object, "experience", profile.experience);
+    optional(&mut object, "field", profile.field);
     optional(&mut object, "gender", profile.gender.map(Gender::as_str));
-    optional(&mut object, "goals", profile.goals.as_deref());
-    optional(&mut object, "jobTitle", profile.job_title.as_deref());
-    object.strings(
-        "languages",
-        profile.languages.iter().map(|language| &**language),
-    );
-    optional(&mut object, "linkedinUrl", profile.linkedin_url.as_deref());
+    optional(&mut object, "goals", profile.goals);
+    optional(&mut object, "jobTitle", profile.job_title);
+    object.strings("languages", profile.languages.iter().copied());
+    optional(&mut object, "linkedinUrl", profile.linkedin_url);
     object.float("updatedAt", profile.updated_at.0);
-    object.string("userId", user.as_str());
+    object.string("userId", user);
     object.finish();
 }
 
@@ -99,35 +91,32 @@ fn optional(object: &mut ObjectWriter<'_, 'static>, name: &'static str, text: Op
 
 #[cfg(test)]
 mod tests {
-    use domain::{LiveProfile, Number, Profile, ProfileId, UserId, Version};
+    use domain::{Number, Profile};
 
     use super::*;
 
     #[test]
     fn every_member_in_the_order_of_names() {
-        let text = |name: &str| Some(format!("a {name}").into());
+        let text = Some;
         let profile = Profile {
-            display_name: "Zoë \"Z\"".into(),
+            display_name: "Zoë \"Z\"",
             languages: Vec::new(),
             created_at: Number(0.5),
             updated_at: Number(1e21),
             age: Some(Number(30.0)),
             gender: Some(Gender::PreferNotToSay),
-            bio: text("bio"),
-            company: text("company"),
-            experience: text("experience"),
-            field: text("field"),
-            goals: text("goals"),
-            job_title: text("job title"),
-            linkedin_url: text("link"),
+            bio: text("a bio"),
+            company: text("a company"),
+            experience: text("a experience"),
+            field: text("a field"),
+            goals: text("a goals"),
+            job_title: text("a job title"),
+            linkedin_url: text("a link"),
         };
         let answered = AnsweredProfile {
-            user: UserId::parse("u").unwrap(),
-            document: LiveProfile {
-                id: ProfileId::parse("p").unwrap(),
-                version: Version::new(1).unwrap(),
-                profile,
-            },
+            user: "u",
+            id: "p",
+            profile,
         };
         let mut buffer = Vec::new();
         write_profile(&mut buffer, Format::Clean, Some(&answered));

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use domain::{
-    Checkpoint, Lane, LiveProfile, Parked, ProfileRow, UserDocument, UserId, UserRow, WorkosUserId,
+    Checkpoint, Lane, Parked, Profile, ProfileRow, UserDocument, UserId, UserRow, WorkosUserId,
 };
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{
+    AccessGuard, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
+};
 
 use crate::StorageError;
-use crate::codec::{Cursor, Problem};
+use crate::codec::Problem;
 use crate::inspect::Inspection;
 use crate::meta::{self, Totals};
 use crate::rows::{self, awaiting, parked, person, profile};
@@ -17,6 +19,24 @@ use crate::runs::{self, Kind, Run, Written};
 use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
 
 pub(crate) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// Where a profile row is read from.
+enum Row {
+    /// Held where it lies. A commit does not touch it.
+    InTable(AccessGuard<'static, &'static [u8]>),
+    /// Behind the user row.
+    InRun(Vec<u8>),
+}
+
+impl Row {
+    /// The row's bytes; none for a row that holds nothing.
+    fn bytes(&self) -> Result<&[u8], Problem> {
+        match self {
+            Self::InTable(row) => Ok(row.value()),
+            Self::InRun(person) => Ok(person::split(person)?.1),
+        }
+    }
+}
 
 /// One committed state: its tables, held open, and what is small enough to be at hand.
 pub(crate) struct Snapshot {
@@ -34,23 +54,49 @@ pub(crate) struct Snapshot {
 }
 
 /// An answer and the sequence it is of, from one snapshot (R5).
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The user that the caller is, with or without a profile; `None` for no such user or a deleted one.
     pub user: Option<UserId>,
-    /// The caller's profile, if there is one.
-    pub profile: Option<AnsweredProfile>,
     /// The last sequence applied when it was read, 0 before the first.
     pub sequence: u64,
+    /// The row of that user's profiles.
+    row: Option<Row>,
 }
 
-/// A profile and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnsweredProfile {
+/// A profile and whose it is, where they lie in their row. `Debug` shows none of its members.
+#[derive(Debug)]
+pub struct AnsweredProfile<'r> {
     /// The user it belongs to.
-    pub user: UserId,
-    /// The document.
-    pub document: LiveProfile,
+    pub user: &'r str,
+    /// The document's id.
+    pub id: &'r str,
+    /// Its members.
+    pub profile: Profile<&'r str>,
+}
+
+impl Answer {
+    /// What somebody is answered who is no user.
+    pub fn of_nobody(sequence: u64) -> Self {
+        Self {
+            user: None,
+            sequence,
+            row: None,
+        }
+    }
+
+    /// The caller's profile, if there is one.
+    pub fn profile(&self) -> Result<Option<AnsweredProfile<'_>>, StorageError> {
+        let (Some(user), Some(row)) = (&self.user, &self.row) else {
+            return Ok(None);
+        };
+        let live = row.bytes().and_then(profile::read_answer);
+        let live = live.map_err(row_of(PROFILES))?;
+        Ok(live.map(|(id, profile)| AnsweredProfile {
+            user: user.as_str(),
+            id,
+            profile,
+        }))
+    }
 }
 
 /// Reads the committed rows. Cheap to clone; never waits for the writer, and holds up nobody.
@@ -178,30 +224,19 @@ impl Snapshot {
     fn profile_of(&self, workos_id: &WorkosUserId) -> Result<Answer, StorageError> {
         let sequence = self.checkpoint.as_ref().map_or(0, Checkpoint::sequence);
         let Some(user) = self.owner(workos_id)? else {
-            return Ok(Answer {
-                user: None,
-                profile: None,
-                sequence,
-            });
+            return Ok(Answer::of_nobody(sequence));
         };
-        let live = match self.run_row(Kind::Person, user.as_str())? {
-            Some(row) => read_spilled_live(&row)
-                .map(Some)
-                .map_err(row_of(PROFILES))?,
-            None => get(
-                &self.profiles,
-                PROFILES,
-                user.as_str().as_bytes(),
-                |bytes| profile::read_live(&mut Cursor(bytes)),
-            )?,
+        let row = match self.run_row(Kind::Person, user.as_str())? {
+            Some(person) => Some(Row::InRun(person)),
+            None => self
+                .profiles
+                .get(user.as_str().as_bytes())
+                .map_err(StorageError::engine("read"))?
+                .map(Row::InTable),
         };
-        let profile = live.flatten().map(|document| AnsweredProfile {
-            user: user.clone(),
-            document,
-        });
         Ok(Answer {
+            row,
             user: Some(user),
-            profile,
             sequence,
         })
     }
@@ -300,12 +335,4 @@ fn with_prefix<T>(
         ))
     })
     .collect()
-}
-
-fn read_spilled_live(row: &[u8]) -> Result<Option<LiveProfile>, Problem> {
-    let (_, profiles) = person::split(row)?;
-    if profiles.is_empty() {
-        return Ok(None);
-    }
-    profile::read_live(&mut Cursor(profiles))
 }

@@ -47,9 +47,10 @@ fn made(folder: &Path, place: Place, name: &str) -> ReadModel {
 fn name_in(model: &ReadModel) -> String {
     let answer = model
         .reader()
-        .profile_of(&WorkosUserId::parse("w").unwrap());
-    let profile = answer.unwrap().profile.unwrap();
-    profile.document.profile.display_name.to_string()
+        .profile_of(&WorkosUserId::parse("w").unwrap())
+        .unwrap();
+    let found = answer.profile().unwrap().unwrap();
+    found.profile.display_name.to_owned()
 }
 
 fn files(folder: &Path) -> Vec<String> {
@@ -119,8 +120,8 @@ fn r7_no_reader_fails_or_waits_while_files_change_places() {
                     let (mut reads, mut seen) = (0_u64, 0);
                     while !done.load(Ordering::Relaxed) {
                         let answer = reader.profile_of(&identity).unwrap();
-                        let name = answer.profile.unwrap().document.profile.display_name;
-                        let swap: u32 = name.parse().unwrap();
+                        let found = answer.profile().unwrap().unwrap();
+                        let swap: u32 = found.profile.display_name.parse().unwrap();
                         assert!(seen <= swap, "an older file was seen again");
                         seen = swap;
                         reads += 1;

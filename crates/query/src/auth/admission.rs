@@ -8,7 +8,6 @@ use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::checked::Checked;
 use super::keys::{Keys, SigningKey};
 use super::token::{Member, kid_is_legal};
 
@@ -163,7 +162,6 @@ fn signing_key(n: &[u8]) -> Result<SigningKey, &'static str> {
     Ok(SigningKey {
         key: DecodingKey::from_rsa_raw_components(n, &EXPONENT),
         signature_chars: (n.len() * 4).div_ceil(3),
-        checked: Checked::default(),
     })
 }
 

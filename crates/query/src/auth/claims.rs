@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::AuthError;
+use super::policy::Times;
 
 /// Most members of an `aud` list.
 const AUDIENCES_MAX: usize = 32;
@@ -53,6 +54,14 @@ impl<'c> Claims<'c> {
         claims.ok_or(AuthError::Payload {
             reason: "payload_json",
         })
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times {
+            exp: self.exp,
+            nbf: self.nbf,
+            iat: self.iat,
+        }
     }
 }
 

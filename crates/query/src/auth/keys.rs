@@ -10,8 +10,8 @@ use serde::Serialize;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
-use super::checked::Checked;
 use super::config::Location;
+use super::known::KnownTokens;
 use super::metrics;
 use super::token::Signed;
 
@@ -24,27 +24,36 @@ pub(super) struct SigningKey {
     pub(super) key: DecodingKey,
     /// The length of its signatures as text: no other is worth the arithmetic.
     pub(super) signature_chars: usize,
-    /// What it is known to have signed.
-    pub(super) checked: Checked,
 }
 
 impl SigningKey {
     /// Whether this key signed the token, with RS256 whatever its header says.
     pub(super) fn signed(&self, token: &Signed<'_>) -> bool {
-        let verify = || {
-            let text = token.text.as_bytes();
-            crypto::verify(token.signature, text, &self.key, Algorithm::RS256).unwrap_or(false)
-        };
-        token.signature.len() == self.signature_chars && self.checked.or_verify(token, verify)
+        let text = token.text.as_bytes();
+        token.signature.len() == self.signature_chars
+            && crypto::verify(token.signature, text, &self.key, Algorithm::RS256).unwrap_or(false)
     }
 }
 
 /// A loaded set, never empty.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct KeySet {
     pub(super) keys: Arc<Keys>,
+    /// What these keys are known to have signed.
+    pub(super) known: Arc<KnownTokens>,
     /// When it was last known to be what the source holds.
     pub(super) confirmed: Instant,
+}
+
+impl KeySet {
+    /// A set that was loaded just now, of which no token is known yet.
+    pub(super) fn new(keys: Keys) -> Self {
+        Self {
+            keys: Arc::new(keys),
+            known: Arc::default(),
+            confirmed: Instant::now(),
+        }
+    }
 }
 
 /// Waits and bounds of key loading.
@@ -138,11 +147,10 @@ impl KeySource {
         }
     }
 
-    /// The keys, unless there are none or they are too old to be trusted.
-    pub(super) fn usable(&self) -> Option<Arc<Keys>> {
-        let set = self.set.load();
-        let set = set.as_ref()?;
-        (set.confirmed.elapsed() <= self.timing.stale_max).then(|| Arc::clone(&set.keys))
+    /// The set in use, unless there is none or it is too old to be trusted.
+    pub(super) fn usable(&self) -> Option<Arc<KeySet>> {
+        let set = self.set.load_full()?;
+        (set.confirmed.elapsed() <= self.timing.stale_max).then_some(set)
     }
 
     /// Whether an unknown key is a reason to load now.

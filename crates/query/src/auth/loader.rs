@@ -143,27 +143,21 @@ impl Keeper<'_> {
         }
         self.skipped = skipped;
         self.document = loaded.document;
-        let keys = Arc::new(keys);
-        let confirmed = Instant::now();
-        self.source
-            .set
-            .store(Some(Arc::new(KeySet { keys, confirmed })));
+        self.source.set.store(Some(Arc::new(KeySet::new(keys))));
         Ok(loaded.max_age)
     }
 
     /// Notes that the source still holds the keys in use.
     fn confirm(&self) {
-        let confirmed = Instant::now();
-        if let Some(set) = self.source.set.load().as_ref() {
-            let keys = Arc::clone(&set.keys);
-            self.source
-                .set
-                .store(Some(Arc::new(KeySet { keys, confirmed })));
+        if let Some(set) = self.source.set.load_full() {
+            let mut set = KeySet::clone(&set);
+            set.confirmed = Instant::now();
+            self.source.set.store(Some(Arc::new(set)));
         }
     }
 
     fn succeeded(&self) {
-        let keys = self.source.usable().map_or(0, |keys| keys.len());
+        let keys = self.source.usable().map_or(0, |set| set.keys.len());
         metrics::loaded(&self.source.location.to_string(), keys);
         self.source.progress.send_modify(|progress| {
             progress.ended(None);

@@ -12,12 +12,12 @@
 //! What is accepted is decided here; which code and text a refusal has is Convex's contract.
 
 mod admission;
-mod checked;
 mod claims;
 mod config;
 mod error;
 mod fetch;
 mod keys;
+mod known;
 mod loader;
 mod metrics;
 mod policy;

@@ -149,16 +149,24 @@ fn has_prefix(id: &str, prefix: &str) -> bool {
     !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+/// The times of a token, in seconds since 1970.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Times {
+    pub(super) exp: Option<u64>,
+    pub(super) nbf: Option<u64>,
+    pub(super) iat: Option<u64>,
+}
+
 /// Compares a token's times with the clock, both in seconds since 1970.
-pub(super) fn check_time(claims: &Claims<'_>, now: u64) -> Result<(), AuthError> {
-    if let Some(exp) = claims.exp
+pub(super) fn check_time(times: Times, now: u64) -> Result<(), AuthError> {
+    if let Some(exp) = times.exp
         && exp.saturating_add(LEEWAY) < now
     {
         return Err(AuthError::Expired {
             seconds_ago: now.saturating_sub(exp),
         });
     }
-    for begins in [claims.nbf, claims.iat].into_iter().flatten() {
+    for begins in [times.nbf, times.iat].into_iter().flatten() {
         if begins > now.saturating_add(LEEWAY) {
             return Err(AuthError::Early {
                 seconds: begins.saturating_sub(now),

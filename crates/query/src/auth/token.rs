@@ -9,7 +9,7 @@ use super::AuthError;
 use super::claims::Text;
 
 /// Longest token. `WorkOS` renders up to 3,072 bytes of custom claims, about 5.5 KB of token.
-const TOKEN_BYTES_MAX: usize = 8192;
+pub(super) const TOKEN_BYTES_MAX: usize = 8192;
 /// Longest header part, encoded.
 const HEADER_BYTES_MAX: usize = 1024;
 /// Longest key id, here and in key sets.

@@ -1,16 +1,18 @@
 //! From a token to an identity, or to the one reason why not.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ::metrics::Counter;
 use domain::WorkosUserId;
 
 use super::claims::Claims;
 use super::keys::{KeySource, KeysStatus, Timing};
+use super::known::{Fingerprint, KnownToken};
 use super::loader::{ClientError, KeyLoader};
 use super::policy::{Issuer, Mismatch, check_time};
-use super::token::{Parts, Signed};
+use super::token::{Parts, Signed, TOKEN_BYTES_MAX};
 use super::{AuthConfig, AuthError, metrics};
 
 /// The clock that tokens' times are compared with. Given, so that a test can set it.
@@ -40,6 +42,8 @@ pub struct Verifier {
     listed: Arc<str>,
     pub(super) sources: Vec<Arc<KeySource>>,
     clock: WallClock,
+    /// Registered with the recorder that is installed when the first good token comes.
+    accepted: OnceLock<Counter>,
 }
 
 impl fmt::Debug for Verifier {
@@ -70,36 +74,62 @@ impl Verifier {
             issuers,
             sources,
             clock,
+            accepted: OnceLock::new(),
         };
         Ok((verifier, loader))
     }
 
-    /// Checks a token with the keys at hand. Some 20 µs, of which the signature is the most.
+    /// Checks a token with the keys at hand. Some 20 µs, of which the signature is the most; under 1 µs
+    /// for a token that was found good before.
     pub fn verify(&self, token: &str) -> Result<Identity, AuthError> {
+        if let Some(result) = self.recall(token) {
+            return result;
+        }
         let parts = Parts::split(token)?;
         let payload = parts.payload()?;
         let unverified = self.read(&parts, &payload)?;
-        self.check(&unverified).map_err(AuthError::from)
+        self.check(&unverified, token).map_err(AuthError::from)
     }
 
     /// Checks a token; when it names an unknown key, waits at most a second for the keys to be
     /// loaded anew. Such loads are rare (at most one in 30 s) and so are the requests that wait.
     pub async fn authenticate(&self, token: &str) -> Result<Identity, AuthError> {
         let result = self.authenticate_uncounted(token).await;
-        metrics::token(&result);
+        match &result {
+            Ok(_) => self.accepted.get_or_init(metrics::accepted).increment(1),
+            Err(error) => metrics::refused(error),
+        }
         result
     }
 
     async fn authenticate_uncounted(&self, token: &str) -> Result<Identity, AuthError> {
+        if let Some(result) = self.recall(token) {
+            return result;
+        }
         let parts = Parts::split(token)?;
         let payload = parts.payload()?;
         let unverified = self.read(&parts, &payload)?;
-        match self.check(&unverified) {
+        match self.check(&unverified, token) {
             Err(Unchecked::UnknownKey(_)) if unverified.source.reload().await => {
-                self.check(&unverified).map_err(AuthError::from)
+                self.check(&unverified, token).map_err(AuthError::from)
             }
             result => result.map_err(AuthError::from),
         }
+    }
+
+    /// Judges a token that keys in use are known to have signed: only the time can have run out on it.
+    fn recall(&self, token: &str) -> Option<Result<Identity, AuthError>> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let fingerprint = Fingerprint::of(token);
+        self.sources.iter().find_map(|source| {
+            let set = source.usable()?;
+            let known = set.known.get(&fingerprint)?;
+            let known = known.as_ref()?;
+            let in_time = self.now().and_then(|now| check_time(known.times, now));
+            Some(in_time.map(|()| known.identity.clone()))
+        })
     }
 
     /// Everything that can be said without a key, in the order in which Convex says it.
@@ -126,29 +156,37 @@ impl Verifier {
         })
     }
 
-    /// Signature, then time, then claims.
-    fn check(&self, token: &Unverified<'_>) -> Result<Identity, Unchecked> {
-        let keys = token.source.usable().ok_or(AuthError::NoKeys)?;
+    /// Signature, then time, then claims. A good token is remembered.
+    fn check(&self, token: &Unverified<'_>, text: &str) -> Result<Identity, Unchecked> {
+        let set = token.source.usable().ok_or(AuthError::NoKeys)?;
         let refused = |reason| AuthError::Signature {
             reason,
             kid: Some(token.signed.kid.clone()),
         };
-        let key = keys
+        let key = set
+            .keys
             .get(&token.signed.kid)
             .ok_or_else(|| Unchecked::UnknownKey(refused("unknown_key")))?;
         if !key.signed(&token.signed) {
             return Err(refused("signature").into());
         }
-        check_time(&token.claims, self.now()?)?;
+        let times = token.claims.times();
+        check_time(times, self.now()?)?;
         let (sub, expires_at) = token.issuer.check(&token.claims)?;
         let subject = WorkosUserId::parse(sub).ok();
         let subject = subject.ok_or(AuthError::Claims {
             reason: "sub_length",
         })?;
-        Ok(Identity {
+        let identity = Identity {
             subject,
             expires_at,
-        })
+        };
+        set.known.put(KnownToken {
+            fingerprint: Fingerprint::of(text),
+            times,
+            identity: identity.clone(),
+        });
+        Ok(identity)
     }
 
     fn now(&self) -> Result<u64, AuthError> {

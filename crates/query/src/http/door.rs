@@ -9,58 +9,136 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN,
     VARY,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, any};
 use convex_wire::client::{
     CLIENT_HEADER, DEPRECATION_MESSAGE_HEADER, DEPRECATION_STATE_HEADER, Support,
 };
 use convex_wire::{ClientVersion, TransportError};
 
+use super::Shared;
 use super::failure::Failure;
 use crate::metrics::RouteMetrics;
 
 /// A route's door.
-pub(super) struct Door {
+struct Door {
     metrics: RouteMetrics,
     /// Browsers' pages may ask on Convex's own routes.
     cors: bool,
 }
 
-impl Door {
-    pub(super) fn new(route: &'static str, cors: bool) -> Arc<Self> {
-        Arc::new(Self {
-            metrics: RouteMetrics::new(route),
-            cors,
-        })
+/// A route's handlers, each behind the route's door.
+///
+/// The door is wrapped around a handler: as one of axum's layers it cost a request as much as the rest.
+#[derive(Clone)]
+pub(super) struct Behind {
+    door: Arc<Door>,
+    methods: MethodRouter<Shared>,
+}
+
+impl Behind {
+    pub(super) fn door(route: &'static str, cors: bool) -> Self {
+        let behind = Self {
+            door: Door::new(route, cors),
+            methods: MethodRouter::new(),
+        };
+        behind.add(None, |_, _| async { StatusCode::METHOD_NOT_ALLOWED })
+    }
+
+    pub(super) fn methods(self) -> MethodRouter<Shared> {
+        self.methods
+    }
+
+    pub(super) fn get<H, F>(self, handler: H) -> Self
+    where
+        H: Fn(Shared, Request) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: IntoResponse> + Send + 'static,
+    {
+        self.add(Some(MethodFilter::GET), handler)
+    }
+
+    pub(super) fn post<H, F>(self, handler: H) -> Self
+    where
+        H: Fn(Shared, Request) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: IntoResponse> + Send + 'static,
+    {
+        self.add(Some(MethodFilter::POST), handler)
+    }
+
+    /// For a method, or for all that have no handler of their own.
+    fn add<H, F>(self, method: Option<MethodFilter>, handler: H) -> Self
+    where
+        H: Fn(Shared, Request) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: IntoResponse> + Send + 'static,
+    {
+        let Self { door, methods } = self;
+        let behind = Arc::clone(&door);
+        let handler = move |State(state): State<Shared>, request: Request| {
+            let door = Arc::clone(&behind);
+            async move { door.pass(request, |request| handler(state, request)).await }
+        };
+        let methods = match method {
+            Some(method) => methods.on(method, handler),
+            None => methods.fallback(handler),
+        };
+        Self { door, methods }
     }
 }
 
-/// The middleware.
-pub(super) async fn pass(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let origin = request.headers().get(ORIGIN).cloned();
-    let mut response = if door.cors && request.method() == Method::OPTIONS {
-        preflight(request.headers())
-    } else {
-        match client(request.headers()) {
-            Ok(client) => admit(client, request, next).await,
-            Err(response) => *response,
+/// Where no route leads.
+pub(super) fn nowhere() -> MethodRouter<Shared> {
+    let door = Door::new("none", false);
+    any(move |request: Request| {
+        let door = Arc::clone(&door);
+        async move {
+            door.pass(request, |_| async { StatusCode::NOT_FOUND })
+                .await
         }
-    };
-    if door.cors {
-        share(response.headers_mut(), origin);
-    }
-    door.metrics
-        .answered(response.status().as_u16(), started.elapsed());
-    response
+    })
 }
 
-async fn admit(client: Option<ClientVersion>, request: Request, next: Next) -> Response {
+impl Door {
+    fn new(route: &'static str, cors: bool) -> Arc<Self> {
+        let metrics = RouteMetrics::new(route);
+        Arc::new(Self { metrics, cors })
+    }
+
+    async fn pass<F>(&self, request: Request, handler: impl FnOnce(Request) -> F) -> Response
+    where
+        F: Future<Output: IntoResponse>,
+    {
+        let started = Instant::now();
+        let origin = request.headers().get(ORIGIN).cloned();
+        let mut response = if self.cors && request.method() == Method::OPTIONS {
+            preflight(request.headers())
+        } else {
+            match client(request.headers()) {
+                Ok(client) => admit(client, request, handler).await,
+                Err(response) => *response,
+            }
+        };
+        if self.cors {
+            share(response.headers_mut(), origin);
+        }
+        self.metrics
+            .answered(response.status().as_u16(), started.elapsed());
+        response
+    }
+}
+
+async fn admit<F>(
+    client: Option<ClientVersion>,
+    request: Request,
+    handler: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output: IntoResponse>,
+{
     match client.map(|client| client.support()) {
-        None | Some(Support::Supported) => next.run(request).await,
+        None | Some(Support::Supported) => handler(request).await.into_response(),
         Some(Support::Deprecated(text)) => {
-            let mut response = next.run(request).await;
+            let mut response = handler(request).await.into_response();
             warn(response.headers_mut(), "UpgradeRequired", &text);
             response
         }

@@ -11,14 +11,11 @@ mod upgrade;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::handler::Handler as _;
-use axum::http::StatusCode;
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, get, post};
 
-use self::door::{Door, pass};
+use self::door::{Behind, nowhere};
 pub(crate) use self::failure::chain;
 use crate::QueryState;
 
@@ -29,92 +26,56 @@ const INSTANCE_NAME: &str = "profile-projector";
 /// The API document of the routes for clients without an SDK.
 const OPENAPI: &str = include_str!("openapi.json");
 
+/// What every handler is given, beside the request.
+type Shared = Arc<QueryState>;
+
+/// The route of the query that is answered, by its whole name: the router then takes no parameter out.
+const OURS: &str = "/api/run/profiles/queries/getCurrentUserProfile";
+
 /// All routes of the public listener. Registers their metrics with the recorder that is installed
 /// now.
 pub fn router(state: Arc<QueryState>) -> Router {
-    let convex = Router::new()
-        .route(
-            "/api/run/{*path}",
-            shared("/api/run/{*path}", post(routes::run)),
-        )
-        .route(
-            "/api/query",
-            shared("/api/query", get(routes::get_query).post(routes::query)),
-        )
-        .route(
-            "/api/query_batch",
-            shared("/api/query_batch", post(routes::query_batch)),
-        )
-        .route(
-            "/api/query_ts",
-            shared("/api/query_ts", post(routes::query_ts)),
-        )
-        .route(
-            "/api/query_at_ts",
-            shared("/api/query_at_ts", post(routes::query_at_ts)),
-        )
-        .route(
-            "/api/function",
-            shared("/api/function", post(routes::function)),
-        )
-        .route(
-            "/api/mutation",
-            shared("/api/mutation", post(routes::mutation)),
-        )
-        .route("/api/action", shared("/api/action", post(routes::action)))
-        .route(
-            "/api/public_openapi.json",
-            shared("/api/public_openapi.json", get(openapi)),
-        )
-        .route("/api/sync", shared("/api/sync", get(upgrade::upgrade)))
-        .route(
-            "/api/{version}/sync",
-            shared("/api/{version}/sync", get(upgrade::upgrade_versioned)),
-        )
-        .with_state(state);
-    let small = Router::new()
-        .route("/", behind("/", false, get(|| async { GREETING })))
-        .route(
-            "/version",
-            behind(
-                "/version",
-                false,
-                get(|| async { env!("CARGO_PKG_VERSION") }),
-            ),
-        )
-        .route(
-            "/instance_name",
-            behind("/instance_name", false, get(|| async { INSTANCE_NAME })),
-        )
-        .route(
-            "/instance_version",
-            behind(
-                "/instance_version",
-                false,
-                get(|| async { env!("CARGO_PKG_VERSION") }),
-            ),
-        );
-    let nowhere = (|| async { StatusCode::NOT_FOUND })
-        .layer(from_fn_with_state(Door::new("none", false), pass));
-    convex.merge(small).fallback(nowhere)
+    let run = Behind::door("/api/run/{*path}", true).post(routes::run);
+    let convex = [
+        ("/api/run/{*path}", run.clone()),
+        (OURS, run),
+        on("/api/query", |behind| {
+            behind.get(routes::get_query).post(routes::query)
+        }),
+        on("/api/query_batch", |b| b.post(routes::query_batch)),
+        on("/api/query_ts", |b| b.post(routes::query_ts)),
+        on("/api/query_at_ts", |b| b.post(routes::query_at_ts)),
+        on("/api/function", |b| b.post(routes::function)),
+        on("/api/mutation", |b| b.post(routes::mutation)),
+        on("/api/action", |b| b.post(routes::action)),
+        on("/api/public_openapi.json", |b| b.get(openapi)),
+        on("/api/sync", |b| b.get(upgrade::upgrade)),
+        on("/api/{version}/sync", |b| b.get(upgrade::upgrade_versioned)),
+    ];
+    let small = [
+        ("/", GREETING),
+        ("/version", env!("CARGO_PKG_VERSION")),
+        ("/instance_name", INSTANCE_NAME),
+        ("/instance_version", env!("CARGO_PKG_VERSION")),
+    ];
+    let small = small.map(|(route, text)| {
+        let behind = Behind::door(route, false);
+        (route, behind.get(move |_, _| async move { text }))
+    });
+    let router = convex
+        .into_iter()
+        .chain(small)
+        .fold(Router::new(), |router, (route, behind)| {
+            router.route(route, behind.methods())
+        });
+    router.fallback(nowhere()).with_state(state)
 }
 
-/// A route that browsers' pages may ask on.
-fn shared(
-    route: &'static str,
-    methods: MethodRouter<Arc<QueryState>>,
-) -> MethodRouter<Arc<QueryState>> {
-    behind(route, true, methods)
+/// A route of Convex's, on which browsers' pages may ask.
+fn on(route: &'static str, add: impl FnOnce(Behind) -> Behind) -> (&'static str, Behind) {
+    (route, add(Behind::door(route, true)))
 }
 
-fn behind<S: Clone + Send + Sync + 'static>(
-    route: &'static str,
-    cors: bool,
-    methods: MethodRouter<S>,
-) -> MethodRouter<S> {
-    methods.layer(from_fn_with_state(Door::new(route, cors), pass))
-}
-
-async fn openapi() -> impl IntoResponse {
+async fn openapi(_state: Shared, _request: Request) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], OPENAPI)
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
 use convex_wire::encode::write_array;
@@ -19,7 +19,7 @@ use convex_wire::{
     TransportError, client, path,
 };
 use domain::WorkosUserId;
-use read_model::Answer;
+use read_model::AnsweredProfile;
 use tokio::sync::SemaphorePermit;
 
 use super::authorization::Credentials;
@@ -32,11 +32,11 @@ use crate::answer::{Wording, check_call, write_profile};
 /// of then only by having heard of a change in between.
 const TIMESTAMP_AGE_MAX: Duration = Duration::from_secs(30);
 
-type Shared = State<Arc<QueryState>>;
+type Shared = Arc<QueryState>;
 type Handled = Result<Response, Failure>;
 
 /// `POST /api/run/{*path}`
-pub(super) async fn run(State(state): Shared, request: Request) -> Handled {
+pub(super) async fn run(state: Shared, request: Request) -> Handled {
     let (request, body) = request.into_parts();
     let tail = request
         .uri
@@ -71,7 +71,7 @@ pub(super) async fn action(state: Shared, request: Request) -> Handled {
     call(state, request, FunctionKind::Action).await
 }
 
-async fn call(State(state): Shared, request: Request, called: FunctionKind) -> Handled {
+async fn call(state: Shared, request: Request, called: FunctionKind) -> Handled {
     let (request, body) = request.into_parts();
     let asked = Asked::of(&request)?;
     let body: UdfPostRequest = state.json(&request, body).await?;
@@ -86,7 +86,7 @@ async fn call(State(state): Shared, request: Request, called: FunctionKind) -> H
 }
 
 /// `GET /api/query`
-pub(super) async fn get_query(request: Request) -> Failure {
+pub(super) async fn get_query(_state: Shared, request: Request) -> Failure {
     let query = request.uri().query().unwrap_or_default();
     let names = query
         .split('&')
@@ -95,12 +95,12 @@ pub(super) async fn get_query(request: Request) -> Failure {
 }
 
 /// `POST /api/query_ts`
-pub(super) async fn query_ts(State(state): Shared) -> Response {
+pub(super) async fn query_ts(state: Shared, _request: Request) -> Response {
     json(format!(r#"{{"ts":"{}"}}"#, state.now()).into_bytes())
 }
 
 /// `POST /api/query_at_ts`
-pub(super) async fn query_at_ts(State(state): Shared, request: Request) -> Handled {
+pub(super) async fn query_at_ts(state: Shared, request: Request) -> Handled {
     let (request, body) = request.into_parts();
     let asked = Asked::of(&request)?;
     let body: UdfPostWithTsRequest = state.json(&request, body).await?;
@@ -116,7 +116,7 @@ pub(super) async fn query_at_ts(State(state): Shared, request: Request) -> Handl
 }
 
 /// `POST /api/query_batch`: all from one state of the rows.
-pub(super) async fn query_batch(State(state): Shared, request: Request) -> Handled {
+pub(super) async fn query_batch(state: Shared, request: Request) -> Handled {
     let (request, body) = request.into_parts();
     let asked = Asked::of(&request)?;
     let batch: QueryBatchArgs = state.json(&request, body).await?;
@@ -133,11 +133,17 @@ pub(super) async fn query_batch(State(state): Shared, request: Request) -> Handl
     }
     asked.wait(&state).await?;
     let answer = state.profile_of(subject.as_ref())?;
+    let profile = answer.profile()?;
     let mut body = Vec::new();
     body.extend_from_slice(br#"{"results":"#);
-    write_array(&mut body, verdicts, |body, (verdict, format)| {
-        state.write(body, &asked, verdict.as_ref().map(|()| &answer), format);
-    });
+    write_array(
+        &mut body,
+        verdicts,
+        |body, (verdict, format)| match verdict {
+            Ok(()) => write_answer(body, format, profile.as_ref()),
+            Err(error) => state.write_error(body, &asked, &error),
+        },
+    );
     body.push(b'}');
     let mut response = json(body);
     freshness::tell(&mut response, answer.sequence);
@@ -145,7 +151,7 @@ pub(super) async fn query_batch(State(state): Shared, request: Request) -> Handl
 }
 
 /// `POST /api/function`: for admins, and there are none.
-pub(super) async fn function(State(state): Shared, request: Request) -> Failure {
+pub(super) async fn function(state: Shared, request: Request) -> Failure {
     let (request, body) = request.into_parts();
     let judged = async {
         let asked = Asked::of(&request)?;
@@ -247,30 +253,25 @@ impl QueryState {
             .map_or(Ok(default), Format::parse)
             .map_err(TransportError::from)?;
         let mut body = Vec::with_capacity(1024);
-        self.write(&mut body, asked, outcome.as_ref(), format);
-        let mut response = json(body);
-        if let Ok(answer) = outcome {
-            freshness::tell(&mut response, answer.sequence);
-        }
-        Ok(response)
-    }
-
-    fn write(
-        &self,
-        body: &mut Vec<u8>,
-        asked: &Asked<'_>,
-        outcome: Result<&Answer, &FunctionError>,
-        format: Format,
-    ) {
         match outcome {
             Ok(answer) => {
-                write_success(body, |body| {
-                    write_profile(body, format, answer.profile.as_ref());
-                });
+                write_answer(&mut body, format, answer.profile()?.as_ref());
+                let mut response = json(body);
+                freshness::tell(&mut response, answer.sequence);
+                Ok(response)
             }
             Err(error) => {
-                write_failure(body, &error.error_message(&asked.request_id(), self.texts));
+                self.write_error(&mut body, asked, &error);
+                Ok(json(body))
             }
         }
     }
+
+    fn write_error(&self, body: &mut Vec<u8>, asked: &Asked<'_>, error: &FunctionError) {
+        write_failure(body, &error.error_message(&asked.request_id(), self.texts));
+    }
+}
+
+fn write_answer(body: &mut Vec<u8>, format: Format, profile: Option<&AnsweredProfile<'_>>) {
+    write_success(body, |body| write_profile(body, format, profile));
 }

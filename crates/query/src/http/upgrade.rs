@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
@@ -19,15 +19,12 @@ use super::failure::Failure;
 use crate::{QueryState, sync};
 
 /// `GET /api/sync`: clients that tell their version in a header, which the door has judged.
-pub(super) async fn upgrade(State(state): State<Arc<QueryState>>, request: Request) -> Response {
+pub(super) async fn upgrade(state: Arc<QueryState>, request: Request) -> Response {
     open(state, request).unwrap_or_else(Failure::into_response)
 }
 
 /// `GET /api/{version}/sync`: npm's clients; a browser lets them set no header.
-pub(super) async fn upgrade_versioned(
-    State(state): State<Arc<QueryState>>,
-    request: Request,
-) -> Response {
+pub(super) async fn upgrade_versioned(state: Arc<QueryState>, request: Request) -> Response {
     if !request.headers().contains_key(CLIENT_HEADER) {
         let path = request.uri().path();
         let version = path.strip_prefix("/api/").unwrap_or_default();

@@ -272,9 +272,9 @@ impl Conversation<'_> {
 /// The query's value for the identity that is followed.
 fn read(state: &QueryState, follower: &mut Follower) -> Result<Box<RawValue>, ReadError> {
     let answer = state.profile_of(follower.identity())?;
-    follower.follow_user(answer.user);
     let mut json = Vec::with_capacity(1024);
-    write_profile(&mut json, Format::Encoded, answer.profile.as_ref());
+    write_profile(&mut json, Format::Encoded, answer.profile()?.as_ref());
+    follower.follow_user(answer.user);
     Ok(serde_json::from_slice(&json)?)
 }
 

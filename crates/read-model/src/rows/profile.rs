@@ -57,15 +57,32 @@ pub(crate) fn read(bytes: &[u8]) -> Result<ProfileRow, Problem> {
     Ok(row)
 }
 
-/// The live profile alone: what a reader wants.
-pub(crate) fn read_live(from: &mut Cursor<'_>) -> Result<Option<LiveProfile>, Problem> {
+fn read_live(from: &mut Cursor<'_>) -> Result<Option<LiveProfile>, Problem> {
+    if !is_live(from)? {
+        return Ok(None);
+    }
+    Ok(Some(LiveProfile {
+        id: read_profile_id(from)?,
+        version: read_version(from)?,
+        profile: read_profile(from)?.into_owned(),
+    }))
+}
+
+/// The live profile's id and members, where they lie: what a reader wants.
+pub(crate) fn read_answer(bytes: &[u8]) -> Result<Option<(&str, Profile<&str>)>, Problem> {
+    let mut from = Cursor(bytes);
+    if from.is_empty() || !is_live(&mut from)? {
+        return Ok(None);
+    }
+    let id = from.text()?;
+    let _version = from.number()?;
+    Ok(Some((id, read_profile(&mut from)?)))
+}
+
+fn is_live(from: &mut Cursor<'_>) -> Result<bool, Problem> {
     match from.byte()? {
-        NONE => Ok(None),
-        LIVE => Ok(Some(LiveProfile {
-            id: read_profile_id(from)?,
-            version: read_version(from)?,
-            profile: read_profile(from)?,
-        })),
+        NONE => Ok(false),
+        LIVE => Ok(true),
         _ => Err("the kind of profile is unknown"),
     }
 }
@@ -121,16 +138,16 @@ fn write_profile(profile: &Profile, to: &mut Writer<'_>) {
     }
 }
 
-fn read_profile(from: &mut Cursor<'_>) -> Result<Profile, Problem> {
+fn read_profile<'r>(from: &mut Cursor<'r>) -> Result<Profile<&'r str>, Problem> {
     let there = from.number()?;
     if there & !KNOWN != 0 {
         return Err("a profile has unknown members");
     }
     let created_at = Number(from.double()?);
     let updated_at = Number(from.double()?);
-    let display_name = from.boxed()?;
+    let display_name = from.text()?;
     let languages = (0..from.length()?)
-        .map(|_| from.boxed())
+        .map(|_| from.text())
         .collect::<Result<_, _>>()?;
     let age = if there & AGE == 0 {
         None
@@ -146,7 +163,7 @@ fn read_profile(from: &mut Cursor<'_>) -> Result<Profile, Problem> {
         if there & bit == 0 {
             Ok(None)
         } else {
-            from.boxed().map(Some)
+            from.text().map(Some)
         }
     };
     Ok(Profile {

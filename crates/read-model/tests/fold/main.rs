@@ -80,7 +80,12 @@ fn assert_same(model: &ReadModel, state: &MemoryState) {
     for (identity, _) in state.owners() {
         let answer = reader.profile_of(identity).unwrap();
         let expected = state.profile_of(identity);
-        let answered = answer.profile.as_ref().map(|p| (&p.user, &p.document));
+        let answered = answer.profile().unwrap();
+        let answered = answered.map(|found| (found.user, found.id, found.profile.into_owned()));
+        let expected = expected.map(|(user, live)| {
+            let profile = live.profile.clone();
+            (user.as_str(), live.id.as_str(), profile)
+        });
         assert_eq!(answered, expected);
     }
     let parked: Vec<_> = state.all_parked().cloned().collect();
@@ -340,7 +345,7 @@ fn r5_a_reader_keeps_its_commit_and_sees_the_next() {
     commit(&mut model, &history[..2]).unwrap();
     let answer = reader.profile_of(&identity).unwrap();
     assert_eq!(answer.sequence, 2);
-    assert_eq!(answer.profile.unwrap().user.as_str(), "u0");
+    assert_eq!(answer.profile().unwrap().unwrap().user, "u0");
 }
 
 #[test]

@@ -222,12 +222,9 @@ pub(super) fn with_document(config: AuthConfig, clock: &Clock, document: &str) -
 }
 
 pub(super) fn give(verifier: &Verifier, document: &str) {
-    let keys = Arc::new(admit(document.as_bytes()).unwrap().keys);
     for source in &verifier.sources {
-        source.set.store(Some(Arc::new(KeySet {
-            keys: Arc::clone(&keys),
-            confirmed: Instant::now(),
-        })));
+        let keys = admit(document.as_bytes()).unwrap().keys;
+        source.set.store(Some(Arc::new(KeySet::new(keys))));
     }
 }
 
