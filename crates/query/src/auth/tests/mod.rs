@@ -6,6 +6,7 @@ mod hostile;
 mod hostile_keys;
 mod loader;
 mod properties;
+mod remembered;
 mod second_opinion;
 mod server;
 mod vectors;
@@ -186,6 +187,10 @@ pub(super) struct Clock(Arc<AtomicU64>);
 impl Clock {
     pub(super) fn at(seconds: u64) -> Self {
         Self(Arc::new(AtomicU64::new(seconds)))
+    }
+
+    pub(super) fn set(&self, seconds: u64) {
+        self.0.store(seconds, Ordering::Relaxed);
     }
 
     pub(super) fn wall(&self) -> WallClock {
