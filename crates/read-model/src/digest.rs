@@ -16,6 +16,9 @@ use crate::rows::parked;
 pub struct Digest(pub(crate) u128);
 
 impl Digest {
+    /// The tables that it covers.
+    pub(crate) const TABLES: [&str; 3] = ["users", "profiles", "parked"];
+
     pub(crate) fn add(&mut self, table: &str, key: &[u8], value: &[u8]) {
         self.0 = self.0.wrapping_add(row_hash(table, key, value));
     }

@@ -62,13 +62,7 @@ impl ReadModel {
 
     /// Opens the read model of a place in a folder, or makes it.
     pub fn open_at(folder: &Path, place: Place, options: Options) -> Result<Self, OpenError> {
-        if !folder.is_dir() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(failed("create the folder", folder))?;
-        }
+        make_folder(folder)?;
         let path = place.path(folder);
         if !place.is_there(folder)? {
             create(folder, &path, options)?;
@@ -214,21 +208,43 @@ fn builder(options: Options) -> Builder {
 
 /// Makes the file under another name and renames it when it is whole and on disk (R6).
 fn create(folder: &Path, path: &Path, options: Options) -> Result<(), OpenError> {
-    let unfinished = path.with_added_extension("unfinished");
-    place::remove_if_there(&unfinished)?;
+    let unfinished = place::unfinished(path);
+    make(&unfinished, options, |_empty| Ok::<_, OpenError>(()))?;
+    fs::rename(&unfinished, path).map_err(failed("rename", &unfinished))?;
+    place::sync_folder(folder)
+}
+
+/// Makes a file with what `fill` puts into its empty tables. When this returns, it is closed and on disk.
+pub(crate) fn make<E: From<OpenError>>(
+    path: &Path,
+    options: Options,
+    fill: impl FnOnce(&Database) -> Result<(), E>,
+) -> Result<(), E> {
+    place::remove_if_there(path)?;
     let how = OpenOptions::new()
         .read(true)
         .write(true)
         .create_new(true)
         .mode(0o600)
         .clone();
-    let database = open_database(open_file(&how, &unfinished)?, &unfinished, options)?;
-    initialise(&database).map_err(damaged(&unfinished))?;
-    database.close().map_err(open_failed(&unfinished))?;
-    let file = open_file(OpenOptions::new().read(true), &unfinished)?;
-    file.sync_all().map_err(failed("sync", &unfinished))?;
-    fs::rename(&unfinished, path).map_err(failed("rename", &unfinished))?;
-    place::sync_folder(folder)
+    let database = open_database(open_file(&how, path)?, path, options)?;
+    initialise(&database).map_err(damaged(path))?;
+    fill(&database)?;
+    database.close().map_err(open_failed(path))?;
+    let file = open_file(OpenOptions::new().read(true), path)?;
+    Ok(file.sync_all().map_err(failed("sync", path))?)
+}
+
+/// Makes the folder (0700), if it is not there.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), OpenError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(failed("create the folder", folder))
 }
 
 fn inode(of: io::Result<fs::Metadata>, path: &Path) -> Result<(u64, u64), OpenError> {

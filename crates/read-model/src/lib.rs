@@ -11,7 +11,7 @@
 //! - **R3** One writer: a batch borrows the model mutably, and the file is locked for one process.
 //! - **R4** A file of another layout is never read or migrated. It is rebuilt.
 //! - **R5** A reader sees rows and checkpoint of one commit.
-//! - **R6** A file is created whole or not at all.
+//! - **R6** A file is created whole or not at all, from nothing or from a snapshot.
 //! - **R7** One file of a folder is live. Another takes its place in one step, and the one before is kept.
 //!
 //! Knows redb and nothing of NATS, HTTP, or what events mean.
@@ -28,6 +28,7 @@ mod place;
 mod reader;
 mod rows;
 mod runs;
+mod snapshot;
 mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -41,3 +42,4 @@ pub use inspect::{Arrived, Inspection, Left};
 pub use meta::Totals;
 pub use place::Place;
 pub use reader::{Answer, AnsweredProfile, Reader};
+pub use snapshot::{ContentHash, Incoming, Manifest, RestoreError, SNAPSHOT_MAGIC, SnapshotError};

@@ -82,24 +82,38 @@ impl Place {
     fn put_live_by_steps(
         self,
         folder: &Path,
-        mut before: impl FnMut(&'static str) -> io::Result<()>,
+        before: impl FnMut(&'static str) -> io::Result<()>,
     ) -> Result<(), OpenError> {
-        let (incoming, live) = (self.path(folder), Self::Live.path(folder));
-        let outgoing = folder.join(OUTGOING_NAME);
-        let mut step = |name, path: &Path| before(name).map_err(failed(name, path));
-        finish(folder)?;
-        step("link", &live)?;
-        match fs::hard_link(&live, &outgoing) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            linked => linked.map_err(failed("link", &live))?,
-        }
-        step("rename", &incoming)?;
-        fs::rename(&incoming, &live).map_err(failed("rename", &incoming))?;
-        step("sync", folder)?;
-        sync_folder(folder)?;
-        step("put in order", folder)?;
-        finish(folder)
+        put_live(folder, &self.path(folder), before)
     }
+}
+
+/// Where a file is made that is to get this name.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    path.with_added_extension("unfinished")
+}
+
+/// Puts `incoming` in the live file's place, if there is one.
+pub(crate) fn put_live(
+    folder: &Path,
+    incoming: &Path,
+    mut before: impl FnMut(&'static str) -> io::Result<()>,
+) -> Result<(), OpenError> {
+    let live = Place::Live.path(folder);
+    let outgoing = folder.join(OUTGOING_NAME);
+    let mut step = |name, path: &Path| before(name).map_err(failed(name, path));
+    finish(folder)?;
+    step("link", &live)?;
+    match fs::hard_link(&live, &outgoing) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        linked => linked.map_err(failed("link", &live))?,
+    }
+    step("rename", incoming)?;
+    fs::rename(incoming, &live).map_err(failed("rename", incoming))?;
+    step("sync", folder)?;
+    sync_folder(folder)?;
+    step("put in order", folder)?;
+    finish(folder)
 }
 
 /// Brings to its end what a crash in [`Place::put_live`] left: a live file under its second name is

@@ -1,0 +1,101 @@
+//! Rows to a snapshot.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use redb::{ReadableTable, ReadableTableMetadata};
+
+use super::{ContentHash, END, Manifest, SNAPSHOT_MAGIC, SnapshotError, TABLES, TELL_EVERY};
+use crate::StorageError;
+use crate::inspect::Inspection;
+use crate::meta::{write_checkpoint, write_totals};
+use crate::tables::LAYOUT;
+
+impl Inspection {
+    /// What a snapshot of this state says of itself.
+    pub fn manifest(&self) -> Result<Manifest, SnapshotError> {
+        let mut rows: u64 = 0;
+        for (.., table_of) in TABLES {
+            let length = table_of(&self.0).len();
+            let length = length.map_err(StorageError::engine("read"))?;
+            rows = rows.saturating_add(length);
+        }
+        let checkpoint = self.checkpoint().filter(|held| held.applied.is_some());
+        Ok(Manifest {
+            layout: LAYOUT,
+            rows,
+            checkpoint: checkpoint.cloned().ok_or(SnapshotError::Empty)?,
+            totals: self.totals(),
+        })
+    }
+
+    /// Writes this state as a snapshot. `copied` hears now and then of how many rows are written, and
+    /// can break off.
+    ///
+    /// Takes the memory of one row. The writer goes on meanwhile, but pages that this state shows are
+    /// not used again before it is dropped: the file grows by what is rewritten in that time.
+    pub fn write_snapshot(
+        &self,
+        to: &mut impl Write,
+        mut copied: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<ContentHash, SnapshotError> {
+        let manifest = self.manifest()?;
+        let mut to = Hashing {
+            to,
+            hasher: blake3::Hasher::new(),
+        };
+        to.write_all(&SNAPSHOT_MAGIC)?;
+        to.write_all(&manifest.layout.to_le_bytes())?;
+        to.write_all(&manifest.rows.to_le_bytes())?;
+        to.text(&write_checkpoint(&manifest.checkpoint))?;
+        to.text(&write_totals(&manifest.totals))?;
+        let mut rows: u64 = 0;
+        for (code, _, table_of) in TABLES {
+            let table = table_of(&self.0).iter();
+            for row in table.map_err(StorageError::engine("read"))? {
+                let (key, value) = row.map_err(StorageError::engine("read"))?;
+                to.row(code, key.value(), value.value())?;
+                rows = rows.saturating_add(1);
+                if rows.is_multiple_of(TELL_EVERY) && copied(rows).is_break() {
+                    return Err(SnapshotError::Stopped);
+                }
+            }
+        }
+        to.write_all(&[END])?;
+        let hash = to.hasher.finalize();
+        to.to.write_all(hash.as_bytes())?;
+        to.to.flush()?;
+        Ok(ContentHash(hash))
+    }
+}
+
+/// Hashes what it passes on.
+struct Hashing<W> {
+    to: W,
+    hasher: blake3::Hasher,
+}
+
+impl<W: Write> Hashing<W> {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.to.write_all(bytes)
+    }
+
+    fn length(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        self.write_all(&length.to_le_bytes())
+    }
+
+    fn text(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.length(bytes)?;
+        self.write_all(bytes)
+    }
+
+    fn row(&mut self, code: u8, key: &[u8], value: &[u8]) -> io::Result<()> {
+        self.write_all(&[code])?;
+        self.length(key)?;
+        self.length(value)?;
+        self.write_all(key)?;
+        self.write_all(value)
+    }
+}
