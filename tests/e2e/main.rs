@@ -18,4 +18,5 @@ mod process;
 mod publish;
 mod quarantine;
 mod rebuild;
+mod snapshot;
 mod tidy;

@@ -32,3 +32,4 @@ mod writer;
 pub use config::{BatchLimits, Config, MakeOptions};
 pub use metrics::describe as describe_metrics;
 pub use projector::{Handle, Projector, ProjectorError};
+pub use source::{LogError, check_log};

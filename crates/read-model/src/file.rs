@@ -231,8 +231,8 @@ pub(crate) fn make<E: From<OpenError>>(
     initialise(&database).map_err(damaged(path))?;
     fill(&database)?;
     database.close().map_err(open_failed(path))?;
-    let file = open_file(OpenOptions::new().read(true), path)?;
-    Ok(file.sync_all().map_err(failed("sync", path))?)
+    let made = open_file(OpenOptions::new().read(true), path)?;
+    Ok(made.sync_all().map_err(failed("sync", path))?)
 }
 
 /// Makes the folder (0700), if it is not there.

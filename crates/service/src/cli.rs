@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::snapshot::SnapshotAt;
+
 /// The profile read model: folds identity events from JetStream, answers the profile query.
 #[derive(Debug, Parser)]
 #[command(name = "profile-projector", version, max_term_width = 100)]
@@ -22,6 +24,10 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Build the read model of a running service anew, beside the one it serves, and swap
     Rebuild(RebuildArgs),
+    /// Copy a read model while it is served, for another folder to begin with
+    Snapshot(SnapshotArgs),
+    /// Make a folder's read model from a snapshot
+    Restore(RestoreArgs),
     /// Validate NDJSON events and publish them; safe to repeat
     Publish(PublishArgs),
     /// Validate NDJSON events; one line per fault, exit code 1 if there is any
@@ -113,6 +119,43 @@ pub(crate) struct ServeArgs {
     /// Build the read model anew, beside the one that is served meanwhile
     #[arg(long, env = "PROFILE_PROJECTOR_REBUILD")]
     pub(crate) rebuild: bool,
+    /// Begin with a snapshot, a file or object:BUCKET/NAME, where there is no read model yet
+    #[arg(long, env = "PROFILE_PROJECTOR_FROM_SNAPSHOT", value_name = "FROM")]
+    pub(crate) from_snapshot: Option<String>,
+    /// Build the read model from the stream where the snapshot cannot be used
+    #[arg(long, env = "PROFILE_PROJECTOR_OR_REBUILD", requires = "from_snapshot")]
+    pub(crate) or_rebuild: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    /// Folder of the read model; its service is asked when it runs
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    #[arg(default_value = "./data")]
+    pub(crate) data_dir: PathBuf,
+    /// Where it goes: a file, or object:BUCKET/NAME in a NATS object store
+    #[arg(value_name = "TO")]
+    pub(crate) to: SnapshotAt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    /// Folder of the read model
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    #[arg(default_value = "./data")]
+    pub(crate) data_dir: PathBuf,
+    /// Put it in the place of the read model that is there, which is kept as the previous one
+    #[arg(long, env = "PROFILE_PROJECTOR_REPLACE")]
+    pub(crate) replace: bool,
+    /// The snapshot: a file, or object:BUCKET/NAME in a NATS object store
+    #[arg(value_name = "FROM")]
+    pub(crate) from: SnapshotAt,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,7 @@ pub mod nats_server;
 pub mod producer;
 mod run;
 mod signals;
+pub mod snapshot;
 pub mod stream;
 pub mod telemetry;
 

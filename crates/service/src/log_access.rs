@@ -30,6 +30,14 @@ impl LogAccess {
         Ok(Self { nats, consumer })
     }
 
+    /// To ask the log something, without reading it.
+    pub(crate) fn asking(nats: NatsConfig) -> Self {
+        Self {
+            nats,
+            consumer: "profile-projector-asks".to_owned(),
+        }
+    }
+
     /// For a projector whose consumer's name ends with `suffix`.
     pub(crate) fn projector_config(&self, suffix: &str) -> projector::Config {
         let nats = self.nats.clone();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,16 +11,17 @@ use anyhow::{Context, anyhow};
 use query::auth::{KeyLoader, Verifier};
 use query::server::{Server, Tls};
 use query::{Limits, QueryState, TextMode, admin};
-use read_model::{Committed, OpenError, Options, Place, ReadModel};
+use read_model::{Committed, OpenError, Options, Place, ReadModel, Reader};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, PemPair};
+use crate::config::{Config, FromSnapshot, PemPair};
 use crate::keeper::{Desk, Keeper, routes};
 use crate::log_access::LogAccess;
+use crate::snapshot::{self, Restore, SnapshotDesk};
 use crate::telemetry;
 
 /// What requests under way are given at the end.
@@ -34,11 +35,49 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs the service until `stop` or until a part of it fails.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        begun = begin_with_snapshot(&config, &stop) => begun?,
+        () = stop.cancelled() => return Ok(()),
+    }
     Service::bind(config).await?.run(stop).await
+}
+
+/// Restores the snapshot that was named, if there is no read model yet.
+async fn begin_with_snapshot(config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
+    let Some(FromSnapshot { at, or_rebuild }) = &config.from_snapshot else {
+        return Ok(());
+    };
+    if snapshot::has_rows(&config.data_dir)? {
+        tracing::info!(snapshot = %at, "the read model that is there is served, not the snapshot");
+        return Ok(());
+    }
+    tracing::info!(snapshot = %at, "beginning with a snapshot");
+    let what = Restore {
+        at,
+        nats: &config.nats,
+        folder: &config.data_dir,
+        replace: false,
+    };
+    match snapshot::restore(&what, stop, |_rows, _total| {}).await {
+        Ok(manifest) => {
+            let (sequence, rows) = (manifest.checkpoint.sequence(), manifest.rows);
+            tracing::info!(sequence, rows, "the snapshot was restored");
+            Ok(())
+        }
+        Err(error) if *or_rebuild => {
+            tracing::warn!("the read model is built from the stream instead: {error:#}");
+            Ok(())
+        }
+        Err(error) => Err(error.context(
+            "cannot begin with the snapshot; --or-rebuild builds the read model from the stream then",
+        )),
+    }
 }
 
 /// A service that holds its folder and its ports, and does nothing yet.
 pub(crate) struct Service {
+    folder: PathBuf,
+    reader: Reader,
     keeper: Keeper,
     desk: Desk,
     query: Arc<QueryState>,
@@ -64,13 +103,22 @@ impl Service {
         } else {
             TextMode::Redacted
         };
-        let log = LogAccess::of(config.nats, config.consumer_name, &config.data_dir)?;
-        let (keeper, handle, desk) = Keeper::new(log, config.data_dir, model);
+        let folder = config.data_dir;
+        let log = LogAccess::of(config.nats, config.consumer_name, &folder)?;
+        let (keeper, handle, desk) = Keeper::new(log, folder.clone(), model);
         keeper.rebuild_at_start(&desk, config.rebuild)?;
         let commits = handle.commits.subscribe();
         let verifier = Arc::new(verifier);
-        let query = QueryState::new(reader, verifier, handle.progress, texts, Limits::default());
+        let query = QueryState::new(
+            reader.clone(),
+            verifier,
+            handle.progress,
+            texts,
+            Limits::default(),
+        );
         Ok(Self {
+            folder,
+            reader,
             keeper,
             desk,
             query,
@@ -101,13 +149,16 @@ impl Service {
             tasks: JoinSet::new(),
             stop: stop.child_token(),
         };
+        let snapshots = SnapshotDesk::new(self.reader, self.folder, parts.stop.clone());
         let operators = admin::router(admin::Admin {
             query: Arc::clone(&self.query),
             render_metrics: Box::new(|| metrics.render()),
-            more_status: more_status(self.desk.clone()),
+            more_status: more_status(self.desk.clone(), snapshots.clone()),
             stopping: parts.stop.clone(),
         });
-        let operators = operators.merge(routes::router(self.desk));
+        let operators = operators
+            .merge(routes::router(self.desk))
+            .merge(snapshot::routes(snapshots));
         let public = Server {
             name: "public",
             router: query::http::router(Arc::clone(&self.query)),
@@ -251,12 +302,14 @@ async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
         .map_err(|error| anyhow!("cannot listen on {address} ({error}): choose another {flag}"))
 }
 
-/// What the keeper tells in `/status`.
+/// What the keeper and the desk of snapshots tell in `/status`.
 fn more_status(
     desk: Desk,
+    snapshots: SnapshotDesk,
 ) -> Box<dyn Fn() -> BTreeMap<&'static str, serde_json::Value> + Send + Sync> {
     Box::new(move || {
         let job = serde_json::to_value(desk.status()).unwrap_or_default();
-        BTreeMap::from([("job", job)])
+        let snapshot = serde_json::to_value(snapshots.status()).unwrap_or_default();
+        BTreeMap::from([("job", job), ("snapshot", snapshot)])
     })
 }

@@ -77,6 +77,7 @@ pub fn metrics() -> anyhow::Result<&'static PrometheusHandle> {
         .context("the metrics cannot be started")?;
     projector::describe_metrics();
     query::metrics::describe();
+    crate::snapshot::describe_metrics();
     Ok(HANDLE.get_or_init(|| handle))
 }
 

@@ -44,20 +44,32 @@ pub(crate) async fn attach(
 ) -> Result<Attached, End> {
     let applied = position.map_or(0, Checkpoint::sequence);
     let created = create_consumer(link, config, applied.saturating_add(1)).await?;
-    let info = stream_info(link, config).await?;
-    let bounds = bounds(&info)?;
+    let (info, bounds) = verify(link, config, position).await?;
+    warn_of_settings(&info, applied);
     let position = match position {
         Some(held) => held.clone(),
-        None => Checkpoint::start_of(bounds.stream.clone()),
+        None => Checkpoint::start_of(bounds.stream),
     };
-    position.resume(&bounds)?;
-    recognise(link, config, &position).await?;
-    warn_of_settings(&info, applied);
     Ok(Attached {
         position,
         tail: bounds.last,
         is_at_end: created.num_pending == 0,
     })
+}
+
+/// Asks the stream whether it goes on from `position`.
+pub(crate) async fn verify(
+    link: &Link,
+    config: &Config,
+    position: Option<&Checkpoint>,
+) -> Result<(stream::Info, LogBounds), End> {
+    let info = stream_info(link, config).await?;
+    let bounds = bounds(&info)?;
+    if let Some(held) = position {
+        held.resume(&bounds)?;
+        recognise(link, config, held).await?;
+    }
+    Ok((info, bounds))
 }
 
 /// Gives the consumer back. Best effort: the server removes it by itself in the end.

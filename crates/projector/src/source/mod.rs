@@ -57,6 +57,30 @@ pub(crate) enum End {
     SetBack(Refusal),
 }
 
+/// Why rows are not to be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The stream is not the one that they were made from, or not as it was.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The stream could not be asked; what is wrong and what to do about it.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Asks the stream whether it goes on from `held`, as every attachment does.
+pub async fn check_log(config: &Config, held: &Checkpoint) -> Result<(), LogError> {
+    let asked = async {
+        let link = Link::connect(config).await.map_err(End::Trouble)?;
+        attach::verify(&link, config, Some(held)).await
+    };
+    match asked.await {
+        Ok(_) => Ok(()),
+        Err(End::Refused(refusal)) => Err(refusal.into()),
+        Err(other) => Err(LogError::Unreadable(other.to_string())),
+    }
+}
+
 /// Reads the stream for the writer.
 pub(crate) struct Source {
     config: Config,

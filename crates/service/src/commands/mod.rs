@@ -7,8 +7,10 @@ mod job;
 mod publish;
 mod quarantine;
 mod rebuild;
+mod restore;
 mod sending;
 mod serve;
+mod snapshot;
 mod token;
 mod verify;
 mod waiting;
@@ -25,7 +27,9 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Publish(args) => publish::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Rebuild(args) => rebuild::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Verify(args) => verify::run(&args),
     }

@@ -28,6 +28,7 @@ fn example(flag: &str) -> &'static str {
         "--nats-tls-key" | "--tls-key" => "/run/secrets/tls.key",
         "--stream" => "IDENTITY_EVENTS",
         "--consumer-name" => "profile-projector-1",
+        "--from-snapshot" => "object:snapshots/latest",
         "--data-dir" => "./data",
         "--listen" => "127.0.0.1:3210",
         "--admin" => "http://127.0.0.1:3211",

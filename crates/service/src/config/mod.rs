@@ -14,6 +14,7 @@ pub use faults::{ConfigFault, ConfigFaults};
 pub use nats::{NatsConfig, NatsCredentials};
 
 use crate::cli::{LogArgs, ServeArgs};
+use crate::snapshot::{InvalidPlace, SnapshotAt};
 use crate::telemetry::LogFormat;
 use faults::Judge;
 
@@ -38,6 +39,17 @@ pub struct Config {
     pub verbose_errors: bool,
     /// Whether another read model is built beside the one that is there, at every start.
     pub rebuild: bool,
+    /// What to begin with where there is no read model yet.
+    pub from_snapshot: Option<FromSnapshot>,
+}
+
+/// A snapshot to begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromSnapshot {
+    /// Where it is.
+    pub at: SnapshotAt,
+    /// Whether to begin with the stream where it cannot be used.
+    pub or_rebuild: bool,
 }
 
 /// A certificate and its key.
@@ -84,6 +96,7 @@ impl Config {
         if args.data_dir.is_file() {
             judge.fault("--data-dir", "is a file, not a folder");
         }
+        let from_snapshot = judge_snapshot(args, &mut judge);
         let config = || {
             Some(Self {
                 nats: nats?,
@@ -95,6 +108,7 @@ impl Config {
                 auth: auth?,
                 verbose_errors: args.verbose_errors,
                 rebuild: args.rebuild,
+                from_snapshot,
             })
         };
         judge.end(config().zip(log))
@@ -135,6 +149,16 @@ fn judge_address(flag: &'static str, text: &str, judge: &mut Judge) -> Option<So
         judge.fault(flag, "is no address: expected IP:PORT");
     }
     address
+}
+
+fn judge_snapshot(args: &ServeArgs, judge: &mut Judge) -> Option<FromSnapshot> {
+    let at = args.from_snapshot.as_ref()?.parse();
+    let at =
+        at.map_err(|problem: InvalidPlace| judge.fault("--from-snapshot", problem.to_string()));
+    Some(FromSnapshot {
+        at: at.ok()?,
+        or_rebuild: args.or_rebuild,
+    })
 }
 
 /// A file that must be there and readable.

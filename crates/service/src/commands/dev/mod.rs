@@ -137,6 +137,7 @@ fn service_config(
         auth: AuthConfig::from_file(&issuer.auth_config())?,
         verbose_errors: true,
         rebuild: false,
+        from_snapshot: None,
     })
 }
 
