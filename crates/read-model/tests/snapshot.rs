@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use domain::testing::{History, history};
-use domain::{Checkpoint, Fingerprint, StreamId, apply};
+use domain::{Checkpoint, Fingerprint, Record, StreamId, apply};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -32,15 +32,19 @@ fn fold(model: &mut ReadModel, history: &History, batch_length: usize) {
         };
         let mut to = batch.checkpoint().cloned().unwrap_or_else(start);
         for record in records {
-            let at = Fingerprint {
-                sequence: record.sequence,
-                time_ns: 7,
-            };
+            let at = place_of(record);
             batch.arrives(at);
             record.with_ref(|record| apply(&mut batch, record)).unwrap();
             to = to.advanced(at);
         }
         batch.commit(to).unwrap();
+    }
+}
+
+fn place_of(record: &Record) -> Fingerprint {
+    Fingerprint {
+        sequence: record.sequence,
+        time_ns: 7,
     }
 }
 
@@ -101,6 +105,31 @@ proptest! {
         prop_assert_eq!(model.reader().totals(), restored.reader().totals());
         prop_assert_eq!(snapshot_of(&model), snapshot_of(&restored));
     }
+}
+
+#[test]
+fn spilled_rows_are_in_it_too() {
+    let history = history(60).new_tree(&mut TestRunner::deterministic());
+    let history = history.unwrap().current();
+    let mut model = ReadModel::in_memory().unwrap();
+    fold(&mut model, &History(history[..5].to_vec()), 5);
+    let mut to = model.reader().checkpoint().unwrap();
+    let mut batch = model.begin();
+    for records in history[5..].chunks(3) {
+        for record in records {
+            let at = place_of(record);
+            batch.arrives(at);
+            record.with_ref(|record| apply(&mut batch, record)).unwrap();
+            to = to.advanced(at);
+        }
+        batch.spill(to.clone(), 0).unwrap();
+    }
+    drop(batch);
+    let spilled = snapshot_of(&model);
+    model.begin().settle().unwrap();
+    assert_eq!(spilled, snapshot_of(&model));
+    let folder = tempfile::tempdir().unwrap();
+    restore(&spilled, folder.path()).unwrap();
 }
 
 #[test]

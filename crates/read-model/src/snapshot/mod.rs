@@ -21,6 +21,8 @@ pub use read::Incoming;
 
 use crate::meta::Totals;
 use crate::reader::{Snapshot, Table};
+use crate::rows::person;
+use crate::runs::{Kind, Part};
 use crate::tables::{ARRIVALS, AWAITING, Bytes, OWNERS, PARKED, PROFILES, USERS};
 use crate::{OpenError, StorageError};
 
@@ -31,14 +33,21 @@ pub const SNAPSHOT_MAGIC: [u8; 16] = *b"profile-models-1";
 const END: u8 = 0;
 /// The tables in their order, each with the code that stands before its rows. Pinned.
 const TABLES: [(u8, Bytes, OfSnapshot); 6] = [
-    (1, USERS, |of| &of.users),
-    (2, PROFILES, |of| &of.profiles),
-    (3, OWNERS, |of| &of.owners),
-    (4, PARKED, |of| &of.parked),
-    (5, ARRIVALS, |of| &of.arrivals),
-    (6, AWAITING, |of| &of.awaiting),
+    (1, USERS, |of| (&of.users, USER_PART)),
+    (2, PROFILES, |of| (&of.profiles, PROFILES_PART)),
+    (3, OWNERS, |of| (&of.owners, OWNER_PART)),
+    (4, PARKED, |of| (&of.parked, None)),
+    (5, ARRIVALS, |of| (&of.arrivals, None)),
+    (6, AWAITING, |of| (&of.awaiting, None)),
 ];
-type OfSnapshot = fn(&Snapshot) -> &Table;
+
+/// What of a run's rows is a table's, where rows are spilled at all.
+type Spilled = Option<(Kind, Part)>;
+type OfSnapshot = fn(&Snapshot) -> (&Table, Spilled);
+
+const USER_PART: Spilled = Some((Kind::Person, |row| Ok(person::split(row)?.0)));
+const PROFILES_PART: Spilled = Some((Kind::Person, |row| Ok(person::split(row)?.1)));
+const OWNER_PART: Spilled = Some((Kind::Owner, |row| Ok(row)));
 /// More is no row of ours: a length that was damaged must not take the memory.
 const ROW_BYTES_MAX: u32 = 256 * 1024 * 1024;
 /// Rows between two words about how many there are.

@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::ReadableTableMetadata;
 
-use super::{ContentHash, END, Manifest, SNAPSHOT_MAGIC, SnapshotError, TABLES, TELL_EVERY};
+use super::{
+    ContentHash, END, Manifest, OfSnapshot, SNAPSHOT_MAGIC, SnapshotError, TABLES, TELL_EVERY,
+};
 use crate::StorageError;
 use crate::inspect::Inspection;
 use crate::meta::{write_checkpoint, write_totals};
+use crate::runs::{self, Kind, Row};
 use crate::tables::LAYOUT;
 
 impl Inspection {
@@ -16,9 +19,7 @@ impl Inspection {
     pub fn manifest(&self) -> Result<Manifest, SnapshotError> {
         let mut rows: u64 = 0;
         for (.., table_of) in TABLES {
-            let length = table_of(&self.0).len();
-            let length = length.map_err(StorageError::engine("read"))?;
-            rows = rows.saturating_add(length);
+            rows = rows.saturating_add(self.count(table_of)?);
         }
         let checkpoint = self.checkpoint().filter(|held| held.applied.is_some());
         Ok(Manifest {
@@ -51,10 +52,9 @@ impl Inspection {
         to.text(&write_totals(&manifest.totals))?;
         let mut rows: u64 = 0;
         for (code, _, table_of) in TABLES {
-            let table = table_of(&self.0).iter();
-            for row in table.map_err(StorageError::engine("read"))? {
-                let (key, value) = row.map_err(StorageError::engine("read"))?;
-                to.row(code, key.value(), value.value())?;
+            for row in self.rows(table_of)? {
+                let (key, value) = row?;
+                to.row(code, &key, &value)?;
                 rows = rows.saturating_add(1);
                 if rows.is_multiple_of(TELL_EVERY) && copied(rows).is_break() {
                     return Err(SnapshotError::Stopped);
@@ -66,6 +66,34 @@ impl Inspection {
         to.to.write_all(hash.as_bytes())?;
         to.to.flush()?;
         Ok(ContentHash(hash))
+    }
+}
+
+impl Inspection {
+    /// A table's rows in key order, those that are spilled with them.
+    fn rows(
+        &self,
+        table_of: OfSnapshot,
+    ) -> Result<impl Iterator<Item = Result<Row, StorageError>>, StorageError> {
+        let (table, spilled) = table_of(&self.0);
+        match spilled {
+            Some((kind, part)) => runs::rows(table, &self.0.runs, kind, part),
+            // Without runs it is all one what would be taken from them.
+            None => runs::rows(table, &[], Kind::Owner, |row| Ok(row)),
+        }
+    }
+
+    fn count(&self, table_of: OfSnapshot) -> Result<u64, StorageError> {
+        if self.0.runs.is_empty() {
+            let length = table_of(&self.0).0.len();
+            return length.map_err(StorageError::engine("read"));
+        }
+        let mut count = 0_u64;
+        for row in self.rows(table_of)? {
+            row?;
+            count = count.saturating_add(1);
+        }
+        Ok(count)
     }
 }
 
