@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use domain::{Connection, Phase, Refusal};
 use tests::broker::project_file;
 
 /// What a crate may name among its dependencies, of those that have one owner.
@@ -104,5 +105,20 @@ fn every_file_opens_with_its_page() {
             "{} opens without a page",
             file.display()
         );
+    }
+}
+
+#[test]
+fn the_runbook_has_an_entry_for_every_word() {
+    let runbook = project_file("deploy/RUNBOOK.md").unwrap();
+    let connections = Connection::ALL.map(Connection::word);
+    let words = Phase::WORDS.into_iter().chain(Refusal::WORDS);
+    for word in words.chain(connections) {
+        let entry = format!("\n### `{word}`\n\n");
+        let (_, text) = runbook
+            .split_once(&entry)
+            .unwrap_or_else(|| panic!("no entry {word}"));
+        let text = text.split("\n#").next().unwrap();
+        assert!(text.len() > 5, "the entry {word} says nothing");
     }
 }

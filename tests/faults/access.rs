@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use nkeys::KeyPair;
 use tests::broker::{Broker, Login};
 use tests::credentials::Operator;
-use tests::service::Service;
+use tests::service::{Service, command};
 use tests::world::World;
 
 use crate::matrix::{Seen, UNREADABLE, told};
@@ -163,4 +164,56 @@ pub(crate) async fn server_without_jetstream() -> anyhow::Result<Seen> {
     refused.world.broker.create_stream().await?;
     refused.world.broker.publish(registrations()).await?;
     refused.recovers().await
+}
+
+/// Under exactly the permissions that `doctor` prints, everything works, a rebuild too; under one fewer,
+/// `doctor` names it.
+pub(crate) async fn exact_permissions() -> anyhow::Result<Seen> {
+    let name = ["--consumer-name", "svc"];
+    let printed = command(&[&["doctor", "--permissions"][..], &name].concat()).await?;
+    ensure!(printed.code == Some(0), "{printed:?}");
+    let user = |permissions: &str| format!("{{user: service, password: right, {permissions}}}");
+    let mut broker = configured(&user(&printed.output)).await?;
+    let url = format!("nats://service:right@127.0.0.1:{}", broker.server.port());
+    let doctor = [&["doctor", "--nats-url", &url][..], &name].concat();
+    let found = command(&doctor).await?;
+    ensure!(
+        found.code == Some(0) && !found.output.contains("permission"),
+        "{found:?}"
+    );
+    let lines: Vec<&str> = printed.output.lines().collect();
+    let wanted: Vec<&str> = lines
+        .iter()
+        .filter(|line| line.contains('"'))
+        .copied()
+        .collect();
+    let without = printed
+        .output
+        .replace("\"$JS.API.STREAM.MSG.GET.IDENTITY_EVENTS\"", "");
+    broker.configure(&accounts(&user(&without))).await?;
+    let lacking = command(&doctor).await?;
+    let names_it = lacking
+        .output
+        .contains("$JS.API.STREAM.MSG.GET.IDENTITY_EVENTS");
+    ensure!(lacking.code == Some(1) && names_it, "{lacking:?}");
+    broker.configure(&accounts(&user(&printed.output))).await?;
+    let world = World::of(broker)?;
+    let service = world.serve_from(&url, "model", &name).await?;
+    let recovery = recovered(&world, &service, 0, Instant::now()).await?;
+    sound(&world, &service).await?;
+    let admin = format!("http://{}", service.client.admin);
+    let rebuilt = command(&["rebuild", "--admin", &admin]).await?;
+    ensure!(rebuilt.code == Some(0), "{rebuilt:?}");
+    sound(&world, &service).await?;
+    let log = std::fs::read_to_string(&service.log)?;
+    ensure!(!log.contains("ermissions"), "{log}");
+    service.stop().await?;
+    Ok(Seen {
+        recoveries: vec![recovery],
+        note: format!(
+            "{} subjects, a rebuild too; doctor names one that lacks",
+            wanted.len()
+        ),
+        ..Seen::default()
+    })
 }

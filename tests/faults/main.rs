@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         row!(stream::removed_before_it_was_read),
         row!(stream::removed_after_it_was_read),
         row!(stream::absent_at_the_start),
+        row!(access::exact_permissions),
         row!(access::permission_denied),
         row!(access::wrong_password),
         row!(access::wrong_nkey),

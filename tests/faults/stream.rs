@@ -6,7 +6,7 @@ use anyhow::ensure;
 use async_nats::jetstream::stream::DiscardPolicy;
 use tests::broker::{Broker, STREAM};
 use tests::oracle::Oracle;
-use tests::service::Service;
+use tests::service::{Service, command};
 use tests::world::World;
 
 use crate::matrix::{REFUSED, Seen, UNREADABLE, told};
@@ -27,6 +27,17 @@ async fn blocked(
     let service = world.serve("model").await?;
     told(&service, "blocked", reason, REFUSED).await?;
     before.check(world, &service).await?;
+    accept(world, &service).await
+}
+
+/// One command accepts the stream as it is now; then the answers are its fold's.
+async fn accept(world: &World, service: &Service) -> anyhow::Result<()> {
+    let admin = format!("http://{}", service.client.admin);
+    let rebuilt = command(&["rebuild", "--admin", &admin, "--accept-loss"]).await?;
+    ensure!(rebuilt.code == Some(0), "{rebuilt:?}");
+    let now = Oracle::of(&world.broker).await?;
+    live(service).await?;
+    now.check(world, service).await?;
     Ok(())
 }
 
@@ -44,7 +55,7 @@ async fn delete(world: &World) -> anyhow::Result<()> {
 
 /// With as many messages as before, more, or fewer.
 const SIZES: [fn(u64) -> u64; 3] = [|before| before, |before| before + 10, |before| before - 10];
-const SIZES_NOTE: &str = "with as many messages, more and fewer";
+const SIZES_NOTE: &str = "with as many messages, more and fewer; accepted by rebuild";
 
 pub(crate) async fn deleted_and_made_anew_while_running() -> anyhow::Result<Seen> {
     for size in SIZES {

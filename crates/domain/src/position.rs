@@ -136,6 +136,15 @@ impl Refusal {
             Self::DiskLow { .. } => "disk_low",
         }
     }
+
+    /// Every word.
+    pub const WORDS: [&'static str; 5] = [
+        "stream_recreated",
+        "history_rewritten",
+        "ahead_of_log",
+        "retention_gap",
+        "disk_low",
+    ];
 }
 
 impl Checkpoint {
@@ -265,6 +274,25 @@ mod tests {
         assert_eq!(resume(9, 8, 1, 9), Err("stream_recreated"));
         assert_eq!(resume(9, 7, 1, 8), Err("ahead_of_log"));
         assert_eq!(resume(9, 7, 11, 20), Err("retention_gap"));
+    }
+
+    #[test]
+    fn every_refusal_has_its_word_among_all() {
+        let (held_ns, found_ns, applied) = (1, 2, 3);
+        let all = [
+            Refusal::StreamRecreated { held_ns, found_ns },
+            Refusal::HistoryRewritten {
+                sequence: Sequence::FIRST,
+                held_ns,
+                found_ns,
+            },
+            Refusal::AheadOfLog { applied, last: 1 },
+            Refusal::RetentionGap { applied, first: 9 },
+            Refusal::DiskLow {
+                detail: String::new(),
+            },
+        ];
+        assert_eq!(all.map(|refusal| refusal.word()), Refusal::WORDS);
     }
 
     #[test]

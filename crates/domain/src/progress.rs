@@ -53,6 +53,16 @@ pub enum Connection {
 }
 
 impl Connection {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Connected,
+        Self::Disconnected,
+        Self::StreamMissing,
+        Self::Unauthorized,
+        Self::PermissionDenied,
+        Self::JetstreamDisabled,
+    ];
+
     /// The word for it everywhere.
     pub fn word(self) -> &'static str {
         match self {

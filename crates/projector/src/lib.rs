@@ -24,6 +24,7 @@ mod chunk;
 mod config;
 mod gathering;
 mod metrics;
+mod permissions;
 mod projector;
 mod source;
 mod teller;
@@ -31,5 +32,6 @@ mod writer;
 
 pub use config::{BatchLimits, Config, MakeOptions};
 pub use metrics::describe as describe_metrics;
+pub use permissions::{Permissions, inbox_prefix};
 pub use projector::{Handle, Projector, ProjectorError};
 pub use source::{LogError, check_log};

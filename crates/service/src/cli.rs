@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Quarantine(QuarantineCommand),
     /// Hold a read model against a fold of its stream; exit code 1 if they differ
     Verify(VerifyArgs),
+    /// Name what endangers the data at the broker, or the permissions that `serve` needs
+    Doctor(DoctorArgs),
     /// Print a token of the development issuer
     Token(TokenArgs),
 }
@@ -192,6 +194,28 @@ pub(crate) struct VerifyArgs {
     pub(crate) consumer_name: Option<String>,
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    /// Folder of the service's read model: its consumer's name is made from it
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    #[arg(default_value = "./data")]
+    pub(crate) data_dir: PathBuf,
+    /// Name of the service's consumer, if it was given one
+    #[arg(long, env = "PROFILE_PROJECTOR_CONSUMER_NAME", value_name = "NAME")]
+    pub(crate) consumer_name: Option<String>,
+    /// The server's monitoring address, to see how often it syncs to disk
+    #[arg(long, env = "PROFILE_PROJECTOR_MONITOR", value_name = "URL")]
+    pub(crate) monitor: Option<String>,
+    /// Print the NATS permissions that `serve` needs, no more and no fewer, and look at nothing
+    #[arg(long, env = "PROFILE_PROJECTOR_PERMISSIONS")]
+    pub(crate) permissions: bool,
+    /// Print findings and summary as JSON, one object a line
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

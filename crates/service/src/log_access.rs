@@ -9,6 +9,9 @@ use projector::BatchLimits;
 use crate::config::NatsConfig;
 use crate::nats;
 
+/// What the consumer's name ends with beside the live one's.
+pub(crate) const BESIDE: &str = "-rebuild";
+
 /// Where the log is, and who reads it.
 #[derive(Clone)]
 pub(crate) struct LogAccess {
@@ -36,6 +39,11 @@ impl LogAccess {
             nats,
             consumer: "profile-projector-asks".to_owned(),
         }
+    }
+
+    /// The names of the consumers: of the rows that are served, and of what is built beside them.
+    pub(crate) fn consumers(&self) -> [String; 2] {
+        ["", BESIDE].map(|suffix| format!("{}{suffix}", self.consumer))
     }
 
     /// For a projector whose consumer's name ends with `suffix`.

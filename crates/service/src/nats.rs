@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
@@ -130,19 +130,31 @@ pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connectio
             }
             std::future::ready(())
         });
-    let connecting = options.connect(config.servers.clone());
+    let client = connected(options, config).await?;
+    Ok(Connection {
+        denied,
+        ..Connection::of(client, servers)
+    })
+}
+
+/// Connects within a bound.
+pub(crate) async fn connected(
+    options: ConnectOptions,
+    config: &NatsConfig,
+) -> Result<Client, NatsError> {
     let unreachable = |problem: String| NatsError::Unreachable {
-        servers: servers.clone(),
+        servers: config.shown_servers(),
         problem,
     };
+    let connecting = Box::pin(options.connect(config.servers.clone()));
     // The client's own limit is per server and does not cover every step.
-    let client = tokio::time::timeout(CONNECT_WITHIN * 2, connecting)
+    tokio::time::timeout(CONNECT_WITHIN * 2, connecting)
         .await
         .map_err(|_elapsed| unreachable("no answer".to_owned()))?
         .map_err(|error| match error.kind() {
             ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                 NatsError::Unauthorized {
-                    servers: servers.clone(),
+                    servers: config.shown_servers(),
                 }
             }
             ConnectErrorKind::ServerParse
@@ -151,14 +163,7 @@ pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connectio
             | ConnectErrorKind::Tls
             | ConnectErrorKind::Io
             | ConnectErrorKind::MaxReconnects => unreachable(error.to_string()),
-        })?;
-    let mut jetstream = jetstream::new(client);
-    jetstream.set_timeout(REQUEST_WITHIN);
-    Ok(Connection {
-        jetstream,
-        denied,
-        servers,
-    })
+        })
 }
 
 /// Credentials and TLS of a configuration, as the client takes them. Files are judged now and read
@@ -193,6 +198,18 @@ fn with_url_user(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOpti
 }
 
 impl Connection {
+    /// For a client that hears of refusals by itself.
+    pub(crate) fn of(client: Client, servers: String) -> Self {
+        let mut jetstream = jetstream::new(client);
+        jetstream.set_timeout(REQUEST_WITHIN);
+        let (_, denied) = watch::channel(None);
+        Self {
+            jetstream,
+            denied,
+            servers,
+        }
+    }
+
     /// Finds out why nobody took a subject. A client may lack the permission to ask; then the likeliest
     /// reason is given.
     pub(crate) async fn why_unheard(&self, stream: &str) -> NatsError {

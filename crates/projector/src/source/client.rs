@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::Trouble;
 use crate::config::Config;
+use crate::permissions::inbox_prefix;
 
 /// A server that does not answer a connection in this time is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -68,6 +69,7 @@ impl Link {
         let (hear, tell) = (Arc::clone(&said), Arc::clone(&given_up));
         let options = options
             .name(format!("profile-projector {}", config.consumer))
+            .custom_inbox_prefix(inbox_prefix(&config.consumer))
             .connection_timeout(CONNECT_WITHIN)
             .request_timeout(Some(REQUEST_WITHIN))
             .ping_interval(PING_EVERY)

@@ -234,6 +234,30 @@ mod tests {
     }
 
     #[test]
+    fn the_runbook_has_an_entry_for_every_doubt() {
+        let said = String::new();
+        let doubts = [
+            Doubt::DeliveryGap {
+                expected: 1,
+                found: 2,
+            },
+            Doubt::TailLost { ours: 1, theirs: 2 },
+            Doubt::Reread { sequence: 1 },
+            Doubt::Foreign,
+            Doubt::Silence { millis: 1 },
+            Doubt::Reconnected,
+            Doubt::ConsumerEnded { said },
+            Doubt::StreamChanged,
+            Doubt::SubscriptionEnded,
+        ];
+        let runbook = include_str!("../../../../deploy/RUNBOOK.md");
+        for doubt in doubts {
+            let entry = format!("\n### `{}`\n\n", doubt.word());
+            assert!(runbook.contains(&entry), "no {entry}");
+        }
+    }
+
+    #[test]
     fn a_hole_in_deliveries_is_a_loss_and_one_in_sequences_is_a_deletion() {
         let now = Instant::now();
         let mut ledger = Ledger::new(10, now);

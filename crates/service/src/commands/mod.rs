@@ -2,6 +2,7 @@
 
 mod check;
 mod dev;
+mod doctor;
 mod erase;
 mod job;
 mod publish;
@@ -23,6 +24,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Dev(args) => dev::run(args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Erase(args) => erase::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),

@@ -10,9 +10,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Job, JobFault, JobKind, Keeper, Running};
+use crate::log_access::BESIDE;
 
-/// What the consumer's name ends with beside the live one's.
-const CONSUMER_SUFFIX: &str = "-rebuild";
 /// A job that does not get on for this long has failed.
 const NO_PROGRESS_MAX: Duration = Duration::from_mins(1);
 /// How often a job that does not get on is looked at.
@@ -134,7 +133,7 @@ impl Keeper {
             Goal::At(place) => Some(place.sequence()),
         };
         let reader = model.reader();
-        let config = self.log.projector_config(CONSUMER_SUFFIX);
+        let config = self.log.projector_config(BESIDE);
         let (projector, progress) = Projector::beside(config, model, until);
         let mut running = Running::start(projector);
         let reached = tokio::select! {
