@@ -11,13 +11,14 @@
     reason = "a benchmark prints figures and reads its size from the environment"
 )]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use domain::testing::workload;
 use futures::StreamExt;
-use projector::{BatchLimits, Config, Projector};
+use projector::{BatchLimits, Config, NoLogin, Projector};
 use read_model::{Options, ReadModel};
 use tests::broker::{Broker, STREAM};
 use tokio::runtime::Builder;
@@ -124,7 +125,7 @@ async fn replay(url: &str, events: u64) -> anyhow::Result<(Duration, String)> {
     let reader = model.reader();
     let config = Config {
         servers: vec![url.parse()?],
-        options: Box::new(|| Ok(async_nats::ConnectOptions::new())),
+        login: Arc::new(NoLogin),
         stream: STREAM.to_owned(),
         consumer: "bench".to_owned(),
         limits: BatchLimits::default(),

@@ -1,19 +1,40 @@
 //! What a projector needs to know.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, ServerAddr};
 
-/// Makes the options of a connection: credentials and TLS. Asked again for every new connection, so
-/// that rotated credentials are read; a failure is text for people, without secrets.
-pub type MakeOptions = Box<dyn Fn() -> Result<ConnectOptions, String> + Send + Sync>;
+/// Who we are to the servers. Texts are for people and hold no secrets.
+pub trait Login: Send + Sync {
+    /// The options of a connection: credentials and TLS. They have to read files anew at every connect,
+    /// so that replaced ones are used. Fails when a file cannot be used.
+    fn options(&self) -> Result<ConnectOptions, String>;
+
+    /// Why a server may have refused us, and what to do about it.
+    fn why_refused(&self) -> String;
+}
+
+/// Nobody: for servers that ask for nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoLogin;
+
+impl Login for NoLogin {
+    fn options(&self) -> Result<ConnectOptions, String> {
+        Ok(ConnectOptions::new())
+    }
+
+    fn why_refused(&self) -> String {
+        "it asks for credentials".to_owned()
+    }
+}
 
 /// Where the log is and how it is read.
 pub struct Config {
     /// The servers, tried in turn.
     pub servers: Vec<ServerAddr>,
     /// Credentials and TLS.
-    pub options: MakeOptions,
+    pub login: Arc<dyn Login>,
     /// The stream; never created or changed here.
     pub stream: String,
     /// The name of our consumer. Two projectors of one stream must not share it.

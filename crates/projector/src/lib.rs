@@ -30,7 +30,7 @@ mod source;
 mod teller;
 mod writer;
 
-pub use config::{BatchLimits, Config, MakeOptions};
+pub use config::{BatchLimits, Config, Login, NoLogin};
 pub use metrics::describe as describe_metrics;
 pub use permissions::{Permissions, inbox_prefix};
 pub use projector::{Handle, Projector, ProjectorError};

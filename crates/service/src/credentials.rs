@@ -2,9 +2,15 @@
 //! go on after its content was revoked or expired.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_nats::{Auth, AuthError, ConnectOptions};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use nkeys::KeyPair;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::config::NatsCredentials;
 use crate::nats::NatsError;
@@ -25,6 +31,21 @@ pub(crate) fn options(of: &NatsCredentials) -> Result<ConnectOptions, NatsError>
         NatsCredentials::Url => Ok(ConnectOptions::new()),
         NatsCredentials::Creds(path) => reading(path.clone(), read_creds),
         NatsCredentials::Nkey(path) => reading(path.clone(), read_nkey),
+    }
+}
+
+/// Why a server may have refused them, and what to do about it. Holds nothing secret.
+pub(crate) fn why_refused(credentials: &NatsCredentials) -> String {
+    let (path, signer) = match credentials {
+        NatsCredentials::Url => {
+            return "check --nats-creds, --nats-nkey or the user in --nats-url".to_owned();
+        }
+        NatsCredentials::Creds(path) => (path, read_creds(path)),
+        NatsCredentials::Nkey(path) => (path, read_nkey(path)),
+    };
+    match signer {
+        Ok(signer) => signer.why_refused(path),
+        Err(problem) => problem.to_string(),
     }
 }
 
@@ -51,6 +72,45 @@ impl Signer {
         auth.jwt = self.jwt;
         Ok(auth)
     }
+
+    fn why_refused(&self, path: &Path) -> String {
+        let path = path.display();
+        let Some(jwt) = &self.jwt else {
+            return format!(
+                "it has no user with the public key {} of {path}: add it, or give another --nats-nkey",
+                self.keys.public_key()
+            );
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let expired = expiry(jwt).filter(|seconds| *seconds <= now.as_secs());
+        match expired.and_then(shown_time) {
+            Some(when) => format!(
+                "the token in {path} expired at {when}: put a new credentials file in its place"
+            ),
+            None => format!(
+                "check that the account of {path} is known to this server and that its user is not \
+                 revoked, or put other credentials in its place"
+            ),
+        }
+    }
+}
+
+/// When a token expires, in seconds since the epoch; `None` if it does not say so.
+fn expiry(jwt: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: u64,
+    }
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
+    Some(exp).filter(|seconds| *seconds != 0)
+}
+
+fn shown_time(seconds: u64) -> Option<String> {
+    let time = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
+    time.format(&Rfc3339).ok()
 }
 
 fn read_creds(path: &Path) -> Result<Signer, NatsError> {
@@ -84,5 +144,67 @@ fn unusable(path: &Path, problem: &str) -> NatsError {
     NatsError::File {
         path: path.to_owned(),
         problem: problem.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Kind = fn(PathBuf) -> NatsCredentials;
+
+    fn of(content: &str, kind: Kind) -> (tempfile::NamedTempFile, NatsCredentials) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        let credentials = kind(file.path().to_owned());
+        (file, credentials)
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_told_without_its_content() {
+        let decorated = "-----BEGIN NATS USER JWT-----\nhunter2\n-----END NATS USER JWT-----\n\
+                         -----BEGIN USER NKEY SEED-----\nhunter2\n-----END USER NKEY SEED-----\n";
+        for (content, kind, problem) in [
+            (
+                "hunter2",
+                NatsCredentials::Creds as fn(_) -> _,
+                "it is no NATS credentials file",
+            ),
+            (decorated, NatsCredentials::Creds, "its key is no nkey seed"),
+            ("hunter2", NatsCredentials::Nkey, "it holds no nkey seed"),
+        ] {
+            let (_file, credentials) = of(content, kind);
+            let said = options(&credentials).unwrap_err().to_string();
+            assert!(said.ends_with(problem), "{said}");
+            assert_eq!(why_refused(&credentials), said);
+            assert!(!said.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn an_expired_token_is_told_with_its_time() {
+        let seed = KeyPair::new_user().seed().unwrap();
+        let creds = |claims: &str| {
+            let claims = BASE64_URL_SAFE_NO_PAD.encode(claims);
+            format!(
+                "-----BEGIN NATS USER JWT-----\nh.{claims}.s\n------END NATS USER JWT------\n\n\
+                 -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+            )
+        };
+        let why = |claims: &str| {
+            let (file, credentials) = of(&creds(claims), NatsCredentials::Creds);
+            options(&credentials).unwrap();
+            why_refused(&credentials).replace(file.path().to_str().unwrap(), "FILE")
+        };
+        assert_eq!(
+            why(r#"{"exp":1700000000}"#),
+            "the token in FILE expired at 2023-11-14T22:13:20Z: put a new credentials file in its place"
+        );
+        for claims in ["{}", r#"{"exp":0}"#, r#"{"exp":99999999999}"#, "no JSON"] {
+            assert!(
+                why(claims).starts_with("check that the account of FILE"),
+                "{claims}"
+            );
+        }
     }
 }

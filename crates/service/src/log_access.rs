@@ -2,12 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use projector::BatchLimits;
 
 use crate::config::NatsConfig;
-use crate::nats;
 
 /// What the consumer's name ends with beside the live one's.
 pub(crate) const BESIDE: &str = "-rebuild";
@@ -48,11 +48,9 @@ impl LogAccess {
 
     /// For a projector whose consumer's name ends with `suffix`.
     pub(crate) fn projector_config(&self, suffix: &str) -> projector::Config {
-        let nats = self.nats.clone();
-        let options = move || nats::options(&nats).map_err(|error| error.to_string());
         projector::Config {
             servers: self.nats.servers.clone(),
-            options: Box::new(options),
+            login: Arc::new(self.nats.clone()),
             stream: self.nats.stream.clone(),
             consumer: format!("{}{suffix}", self.consumer),
             limits: BatchLimits::default(),

@@ -38,12 +38,12 @@ pub enum NatsError {
         problem: String,
     },
     /// The server does not know us.
-    #[error(
-        "NATS at {servers} refused our credentials: check --nats-creds, --nats-nkey or the user in --nats-url"
-    )]
+    #[error("NATS at {servers} refused our credentials: {why}")]
     Unauthorized {
         /// Where.
         servers: String,
+        /// The likely reason, and what to do.
+        why: String,
     },
     /// The server knows us but does not let us.
     #[error("NATS does not permit it ({said}): grant it to this user, or use another one")]
@@ -155,6 +155,7 @@ pub(crate) async fn connected(
             ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                 NatsError::Unauthorized {
                     servers: config.shown_servers(),
+                    why: credentials::why_refused(&config.credentials),
                 }
             }
             ConnectErrorKind::ServerParse
@@ -182,6 +183,16 @@ pub fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
             .require_tls(true);
     }
     Ok(options)
+}
+
+impl projector::Login for NatsConfig {
+    fn options(&self) -> Result<ConnectOptions, String> {
+        options(self).map_err(|problem| problem.to_string())
+    }
+
+    fn why_refused(&self) -> String {
+        credentials::why_refused(&self.credentials)
+    }
 }
 
 /// The client takes no notice of the user in a URL. One without a password is a token.
@@ -245,22 +256,5 @@ impl Connection {
         NatsError::JetStreamDisabled {
             servers: self.servers.clone(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_credentials_file_that_is_none_is_told_without_its_content() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "hunter2").unwrap();
-        let server: ServerAddr = "nats://127.0.0.1:4222".parse().unwrap();
-        let mut config = NatsConfig::plain(server, "S");
-        config.credentials = NatsCredentials::Creds(file.path().to_owned());
-        let said = options(&config).unwrap_err().to_string();
-        assert!(said.ends_with("it is no NATS credentials file"), "{said}");
-        assert!(!said.contains("hunter2"));
     }
 }

@@ -43,6 +43,7 @@ pub(crate) async fn attach(
     position: Option<&Checkpoint>,
 ) -> Result<Attached, End> {
     let applied = position.map_or(0, Checkpoint::sequence);
+    link.begin_attaching().await;
     let created = create_consumer(link, config, applied.saturating_add(1)).await?;
     let (info, bounds) = verify(link, config, position).await?;
     warn_of_settings(&info, applied);
@@ -74,8 +75,12 @@ pub(crate) async fn verify(
 
 /// Gives the consumer back. Best effort: the server removes it by itself in the end.
 pub(crate) async fn leave(link: &Link, config: &Config) {
+    let _ = delete_consumer(link, config).await;
+}
+
+async fn delete_consumer(link: &Link, config: &Config) -> Result<Anything, RequestFault> {
     let subject = format!("CONSUMER.DELETE.{}.{}", config.stream, config.consumer);
-    let _ = link.request::<Anything>(subject, &json!({})).await;
+    link.request(subject, &json!({})).await
 }
 
 /// What the broker holds now.
@@ -107,7 +112,9 @@ async fn create_consumer(
     config: &Config,
     start_sequence: u64,
 ) -> Result<Created, End> {
-    leave(link, config).await;
+    if let Err(RequestFault::Unanswered(trouble)) = delete_consumer(link, config).await {
+        return Err(End::Trouble(trouble));
+    }
     let consumer = pull::Config {
         name: Some(config.consumer.clone()),
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },

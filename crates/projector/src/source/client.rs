@@ -1,21 +1,21 @@
 //! The connection: making it, what it says when requests fail, and requests with a bound.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{RequestError, RequestErrorKind};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, Event, ServerError};
+use async_nats::{Client, Event, ServerError};
 use domain::Connection;
 use rand::RngExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::Trouble;
-use crate::config::Config;
+use crate::config::{Config, Login};
 use crate::permissions::inbox_prefix;
 
 /// A server that does not answer a connection in this time is not there.
@@ -27,10 +27,13 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect again.
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// Events of the connection that explain a failed request. For people; never for correctness.
+/// What the connection's events told. For people, and to give a request up that gets no answer; never
+/// for correctness.
 #[derive(Debug, Default)]
 struct Said {
-    permission: Option<String>,
+    /// The server's words for what it did not permit since the last attaching.
+    denied: Option<String>,
+    /// Our credentials were refused, and no connection was made since.
     unauthorized: bool,
 }
 
@@ -39,9 +42,10 @@ pub(crate) struct Link {
     pub(crate) client: Client,
     jetstream: jetstream::Context,
     servers: String,
-    said: Arc<Mutex<Said>>,
-    /// Notified when a request under way will not be answered: it was denied, or its connection lost.
-    given_up: Arc<Notify>,
+    login: Arc<dyn Login>,
+    said: watch::Sender<Said>,
+    /// Notified when the connection is lost: a request under way will not be answered.
+    lost: Arc<Notify>,
 }
 
 /// Why a request has no good answer.
@@ -60,13 +64,13 @@ impl Link {
             .map(|at| format!("{}:{}", at.host(), at.port()))
             .collect();
         let servers = servers.join(", ");
-        let said = Arc::new(Mutex::new(Said::default()));
-        let options = (config.options)().map_err(|detail| Trouble {
+        let said = watch::Sender::new(Said::default());
+        let options = config.login.options().map_err(|detail| Trouble {
             connection: Connection::Unauthorized,
             detail,
         })?;
-        let given_up = Arc::new(Notify::new());
-        let (hear, tell) = (Arc::clone(&said), Arc::clone(&given_up));
+        let lost = Arc::new(Notify::new());
+        let (hear, tell) = (said.clone(), Arc::clone(&lost));
         let options = options
             .name(format!("profile-projector {}", config.consumer))
             .custom_inbox_prefix(inbox_prefix(&config.consumer))
@@ -75,16 +79,22 @@ impl Link {
             .ping_interval(PING_EVERY)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {
-                if hear_event(&hear, event) {
+                if event == Event::Disconnected {
                     tell.notify_waiters();
                 }
+                hear_event(&hear, event);
                 std::future::ready(())
             });
         let connecting = options.connect(config.servers.clone());
         let client = match timeout(CONNECT_WITHIN * 2, connecting).await {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => {
-                return Err(connect_trouble(&servers, error.kind(), &error.to_string()));
+                let said = error.to_string();
+                return Err(if refuses_login(&said) {
+                    unauthorized(&servers, config.login.as_ref())
+                } else {
+                    unreachable(&servers, &said)
+                });
             }
             Err(_elapsed) => return Err(unreachable(&servers, "no answer")),
         };
@@ -93,9 +103,20 @@ impl Link {
             client,
             jetstream,
             servers,
+            login: Arc::clone(&config.login),
             said,
-            given_up,
+            lost,
         })
+    }
+
+    /// Forgets what was denied before. A subscription that was denied is only tried again by a new
+    /// connection.
+    pub(crate) async fn begin_attaching(&self) {
+        let mut denied = None;
+        self.said.send_modify(|said| denied = said.denied.take());
+        if denied.is_some_and(|text| text.contains("Subscription")) {
+            self.reconnect().await;
+        }
     }
 
     /// Gives the connection up for another one.
@@ -118,24 +139,29 @@ impl Link {
         subject: String,
         payload: &impl Serialize,
     ) -> Result<T, RequestFault> {
-        self.said
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .permission = None;
-        let given_up = self.given_up.notified();
+        let lost = self.lost.notified();
         let asking = timeout(REQUEST_WITHIN, self.jetstream.request(subject, payload));
-        let answered = tokio::select! {
-            answered = asking => answered,
-            () = given_up => {
+        let answer = tokio::select! {
+            answer = asking => answer,
+            () = lost => {
                 return Err(RequestFault::Unanswered(self.trouble("the connection was lost")));
             }
+            // Nothing else tells that an answer will not come.
+            () = self.bad_news() => {
+                return Err(RequestFault::Unanswered(self.trouble("no answer")));
+            }
         };
-        match answered {
+        match answer {
             Ok(Ok(Response::Ok(answer))) => Ok(answer),
             Ok(Ok(Response::Err { error })) => Err(RequestFault::Refused(error)),
             Ok(Err(error)) => Err(RequestFault::Unanswered(self.unanswered(&error))),
             Err(_elapsed) => Err(RequestFault::Unanswered(self.trouble("no answer"))),
         }
+    }
+
+    async fn bad_news(&self) {
+        // We hold the sender, so it ends with bad news only.
+        let _ = self.said.subscribe().wait_for(Said::is_bad).await;
     }
 
     fn unanswered(&self, error: &RequestError) -> Trouble {
@@ -149,21 +175,23 @@ impl Link {
 
     /// What the connection's events say of a request that was not answered.
     pub(crate) fn trouble(&self, otherwise: &str) -> Trouble {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(permission) = &said.permission {
-            return Trouble {
+        self.told_trouble()
+            .unwrap_or_else(|| unreachable(&self.servers, otherwise))
+    }
+
+    /// What the connection's events told since attaching began, if it is bad.
+    pub(crate) fn told_trouble(&self) -> Option<Trouble> {
+        let said = self.said.borrow();
+        if let Some(denied) = &said.denied {
+            return Some(Trouble {
                 connection: Connection::PermissionDenied,
                 detail: format!(
-                    "NATS does not permit what reading takes ({permission}): grant it to this user"
+                    "NATS does not permit what reading takes ({denied}): grant it to this user"
                 ),
-            };
+            });
         }
-        if said.unauthorized
-            && self.client.connection_state() != async_nats::connection::State::Connected
-        {
-            return unauthorized(&self.servers);
-        }
-        unreachable(&self.servers, otherwise)
+        said.unauthorized
+            .then(|| unauthorized(&self.servers, self.login.as_ref()))
     }
 
     /// What an error of the `JetStream` API means for reading `stream`.
@@ -188,55 +216,53 @@ impl Link {
     }
 }
 
-/// Gives whether requests under way are not answered any more.
-fn hear_event(said: &Mutex<Said>, event: Event) -> bool {
-    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+impl Said {
+    fn is_bad(&self) -> bool {
+        self.denied.is_some() || self.unauthorized
+    }
+}
+
+fn hear_event(said: &watch::Sender<Said>, event: Event) {
     match event {
         Event::ServerError(ServerError::Other(text))
             if text.to_ascii_lowercase().contains("permissions violation") =>
         {
-            said.permission = Some(text);
-            return true;
+            said.send_modify(|said| said.denied = Some(text));
         }
-        Event::ServerError(ServerError::AuthorizationViolation) => said.unauthorized = true,
-        Event::ClientError(error)
-            if error
-                .to_string()
-                .to_ascii_lowercase()
-                .contains("authorization violation") =>
-        {
-            said.unauthorized = true;
+        Event::ServerError(error) if refuses_login(&error.to_string()) => {
+            said.send_modify(|said| said.unauthorized = true);
         }
-        Event::Connected => said.unauthorized = false,
-        Event::Disconnected => return true,
-        Event::LameDuckMode
+        Event::ClientError(error) if refuses_login(&error.to_string()) => {
+            said.send_modify(|said| said.unauthorized = true);
+        }
+        Event::Connected => said.send_modify(|said| said.unauthorized = false),
+        Event::Disconnected
+        | Event::LameDuckMode
         | Event::Draining
         | Event::Closed
         | Event::SlowConsumer(_)
         | Event::ServerError(_)
         | Event::ClientError(_) => {}
     }
-    false
+}
+
+/// Whether a server's or client's words say that our credentials are not taken, or no longer.
+fn refuses_login(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    [
+        "authorization violation",
+        "failed signing nonce",
+        "authentication expired",
+        "authentication revoked",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 fn reconnect_delay(attempt: usize) -> Duration {
     let doublings = u32::try_from(attempt.min(10)).unwrap_or(10);
     let most = (Duration::from_millis(10) * 2_u32.pow(doublings)).min(RECONNECT_MAX);
     most.mul_f64(rand::rng().random_range(0.5..1.0))
-}
-
-fn connect_trouble(servers: &str, kind: ConnectErrorKind, text: &str) -> Trouble {
-    match kind {
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            unauthorized(servers)
-        }
-        ConnectErrorKind::ServerParse
-        | ConnectErrorKind::Dns
-        | ConnectErrorKind::TimedOut
-        | ConnectErrorKind::Tls
-        | ConnectErrorKind::Io
-        | ConnectErrorKind::MaxReconnects => unreachable(servers, text),
-    }
 }
 
 fn unreachable(servers: &str, problem: &str) -> Trouble {
@@ -248,12 +274,12 @@ fn unreachable(servers: &str, problem: &str) -> Trouble {
     }
 }
 
-fn unauthorized(servers: &str) -> Trouble {
+fn unauthorized(servers: &str, login: &dyn Login) -> Trouble {
     Trouble {
         connection: Connection::Unauthorized,
         detail: format!(
-            "NATS at {servers} refused our credentials: check --nats-creds, --nats-nkey or the user in \
-             --nats-url"
+            "NATS at {servers} refused our credentials: {}",
+            login.why_refused()
         ),
     }
 }

@@ -251,6 +251,9 @@ impl<'a> Pulling<'a> {
     }
 
     fn check(&self) -> Result<(), End> {
+        if let Some(trouble) = self.link.told_trouble() {
+            return Err(End::Trouble(trouble));
+        }
         if self.link.connects() != self.connects {
             return Err(Doubt::Reconnected.into());
         }

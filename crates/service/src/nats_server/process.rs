@@ -153,6 +153,11 @@ impl NatsServer {
         self.signal(Signal::CONT);
     }
 
+    /// Has it read its configuration file again.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Where clients connect.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
