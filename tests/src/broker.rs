@@ -101,6 +101,13 @@ impl Broker {
         Ok(self.server.restart().await?)
     }
 
+    /// Replaces the configuration file and has the running server read it.
+    pub fn reload(&self, config: &str) -> anyhow::Result<()> {
+        std::fs::write(self.folder.path().join(CONFIG_FILE), config)?;
+        self.server.reload();
+        Ok(())
+    }
+
     /// Copies what a stopped server stored.
     pub fn copy_store(&self, to: &Path) -> anyhow::Result<()> {
         copy_folder(&self.store(), to)
