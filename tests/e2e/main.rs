@@ -14,7 +14,6 @@ mod broker_faults;
 mod crash;
 mod erase;
 mod golden;
-mod logins;
 mod process;
 mod publish;
 mod quarantine;

@@ -15,7 +15,7 @@ use crate::people::{live, recovered, registrations, sound};
 const ADMIN: Login = Login::User("admin", "admin");
 
 /// A server with one account; `users` are added to the one of the tests.
-fn accounts(users: &str) -> String {
+pub(crate) fn accounts(users: &str) -> String {
     format!(
         "accounts {{\n  APP {{ jetstream: enabled, users: [ {{user: admin, password: admin}}\n{users} ] }}\n}}\n"
     )
@@ -62,7 +62,7 @@ impl Refused {
     }
 }
 
-async fn configured(users: &str) -> anyhow::Result<Broker> {
+pub(crate) async fn configured(users: &str) -> anyhow::Result<Broker> {
     let broker = Broker::configured(&accounts(users), ADMIN).await?;
     broker.create_stream().await?;
     broker.publish(registrations()).await?;

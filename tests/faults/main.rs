@@ -15,6 +15,7 @@ mod access;
 mod broker;
 mod disk;
 mod load;
+mod logins;
 mod matrix;
 mod network;
 mod people;
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
         row!(access::account_unknown),
         row!(access::account_without_jetstream),
         row!(access::server_without_jetstream),
+        row!(logins::each_permission_taken_and_given_back),
+        row!(logins::password_wrong_or_none),
+        row!(logins::nkey_rotated_under_the_running_service),
+        row!(logins::credentials_expired_before_the_start),
         row!(load::largest_messages_and_bursts),
         row!(disk::full),
         row!(disk::full_at_the_start),

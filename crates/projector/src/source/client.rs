@@ -119,10 +119,14 @@ impl Link {
         }
     }
 
-    /// Gives the connection up for another one.
+    /// Gives the connection up for another one, and waits for that.
     pub(crate) async fn reconnect(&self) {
         // It connects again either way; this only makes it sooner.
-        let _ = timeout(REQUEST_WITHIN, self.client.force_reconnect()).await;
+        let connecting = async {
+            self.client.force_reconnect().await.ok()?;
+            self.client.flush().await.ok()
+        };
+        let _ = timeout(REQUEST_WITHIN, connecting).await;
     }
 
     /// How often the connection was made. Changes with every new one, exactly.
