@@ -170,7 +170,11 @@ mod tests {
                 NatsCredentials::Creds as fn(_) -> _,
                 "it is no NATS credentials file",
             ),
-            (decorated, NatsCredentials::Creds, "its key is no nkey seed"),
+            (
+                decorated,
+                NatsCredentials::Creds,
+                "it is no NATS credentials file",
+            ),
             ("hunter2", NatsCredentials::Nkey, "it holds no nkey seed"),
         ] {
             let (_file, credentials) = of(content, kind);

@@ -75,12 +75,8 @@ pub(crate) async fn verify(
 
 /// Gives the consumer back. Best effort: the server removes it by itself in the end.
 pub(crate) async fn leave(link: &Link, config: &Config) {
-    let _ = delete_consumer(link, config).await;
-}
-
-async fn delete_consumer(link: &Link, config: &Config) -> Result<Anything, RequestFault> {
     let subject = format!("CONSUMER.DELETE.{}.{}", config.stream, config.consumer);
-    link.request(subject, &json!({})).await
+    let _ = link.request::<Anything>(subject, &json!({})).await;
 }
 
 /// What the broker holds now.
@@ -112,7 +108,9 @@ async fn create_consumer(
     config: &Config,
     start_sequence: u64,
 ) -> Result<Created, End> {
-    if let Err(RequestFault::Unanswered(trouble)) = delete_consumer(link, config).await {
+    leave(link, config).await;
+    // Without this permission all goes well until there is a consumer to delete.
+    if let Some(trouble) = link.told_trouble() {
         return Err(End::Trouble(trouble));
     }
     let consumer = pull::Config {
