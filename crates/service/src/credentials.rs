@@ -164,12 +164,9 @@ mod tests {
     fn a_file_that_is_none_is_told_without_its_content() {
         let decorated = "-----BEGIN NATS USER JWT-----\nhunter2\n-----END NATS USER JWT-----\n\
                          -----BEGIN USER NKEY SEED-----\nhunter2\n-----END USER NKEY SEED-----\n";
+        let creds: Kind = NatsCredentials::Creds;
         for (content, kind, problem) in [
-            (
-                "hunter2",
-                NatsCredentials::Creds as fn(_) -> _,
-                "it is no NATS credentials file",
-            ),
+            ("hunter2", creds, "it is no NATS credentials file"),
             (
                 decorated,
                 NatsCredentials::Creds,
