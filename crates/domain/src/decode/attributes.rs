@@ -71,20 +71,25 @@ struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// Of several conflicts the first name is told, whatever the order of the headers: the text is
+    /// kept with the record, and headers come from a map that has no order.
     fn read(headers: &[(&'a str, &'a str)]) -> Result<Self, Fault> {
         let mut read = Self::default();
+        let mut conflict: Option<String> = None;
         for (name, value) in headers {
             let Some(slot) = read.slot(name) else {
                 continue;
             };
             if slot.is_some_and(|earlier| earlier != *value) {
-                return Err(Fault::HeaderConflict {
-                    name: name.to_ascii_lowercase(),
-                });
+                let name = name.to_ascii_lowercase();
+                conflict = Some(conflict.map_or(name.clone(), |other| other.min(name)));
             }
             *slot = Some(value);
         }
-        Ok(read)
+        match conflict {
+            None => Ok(read),
+            Some(name) => Err(Fault::HeaderConflict { name }),
+        }
     }
 
     fn slot(&mut self, name: &str) -> Option<&mut Option<&'a str>> {

@@ -249,3 +249,15 @@ fn the_content_type_decides_between_the_forms() {
         "attribute specversion: is missing"
     );
 }
+
+#[test]
+fn of_several_conflicts_one_is_told_whatever_the_order_of_the_headers() {
+    let mut message = binary(&[])
+        .header("Ce-Type", "x")
+        .header("Ce-Id", "y")
+        .header("CE-Source", "z");
+    let expected = "header ce-id is there twice with different values";
+    assert_eq!(fault(&message), expected);
+    message.headers.reverse();
+    assert_eq!(fault(&message), expected);
+}
