@@ -37,8 +37,9 @@ fn dependencies(name: &str) -> Vec<String> {
         .collect()
 }
 
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "domain",
+    "event-lines",
     "convex-wire",
     "read-model",
     "projector",
@@ -63,12 +64,14 @@ fn one_crate_knows_one_thing() {
             "domain" | "convex-wire" => &[
                 "tokio",
                 "domain",
+                "event-lines",
                 "convex-wire",
                 "read-model",
                 "projector",
                 "query",
                 "service",
             ],
+            "event-lines" => &["tokio", "convex-wire", "read-model", "projector", "query", "service"],
             "read-model" => &["tokio", "convex-wire", "projector", "query", "service"],
             "projector" => &["convex-wire", "query", "service"],
             "query" => &["projector", "service"],

@@ -15,6 +15,8 @@
 pub mod admin;
 mod answer;
 pub mod auth;
+#[cfg(test)]
+mod golden_streams;
 pub mod http;
 mod limits;
 pub mod metrics;

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use domain::Decoded;
+use event_lines::{LINE_BYTES_MAX, Line};
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 use super::event::OutgoingEvent;
 use super::fault::{Fault, describe};
 use super::json;
-use super::lines::{LINE_BYTES_MAX, Line};
 use super::schema_fault::faults_of;
 use super::schemas::{self, EVENT_TYPES};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use domain::{Family, Lane, RecordRef, Sequence, UserId};
+use domain::{RecordRef, Sequence};
 use serde_json::{Map, Value};
 
 /// A checked event. Its record is exactly what the projector will read.
@@ -39,14 +39,7 @@ impl OutgoingEvent {
     /// The binary form of a structured event. `None` when a member is missing that the schemas require.
     pub(super) fn of(event: &Map<String, Value>) -> Option<Self> {
         let data = event.get("data")?;
-        let user = data
-            .get("userId")
-            .or_else(|| data.get("entity")?.get("userId"));
-        let family = event.get("type")?.as_str()?.split('.').nth(2)?;
-        let lane = Lane {
-            user: UserId::parse(user?.as_str()?).ok()?,
-            family: Family::parse(family)?,
-        };
+        let lane = event_lines::lane_of(event)?;
         let mut headers = vec![("Content-Type", "application/json".to_owned())];
         for (attribute, header) in HEADERS {
             if let Some(value) = event.get(attribute).and_then(Value::as_str) {

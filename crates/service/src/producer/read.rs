@@ -6,13 +6,13 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use anyhow::Context;
+use event_lines::Lines;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::check::Checker;
 use super::event::OutgoingEvent;
 use super::fault::Fault;
-use super::lines::Lines;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 * 1024;
