@@ -97,10 +97,6 @@ pub(super) struct ErasedData<'a> {
     _erased_at: f64,
     #[serde(rename = "requestId")]
     _request_id: Text,
-    #[serde(default, deserialize_with = "present", rename = "changed")]
-    _changed: Option<Vec<Text>>,
-    #[serde(default, deserialize_with = "present", rename = "reason")]
-    _reason: Option<Reason>,
 }
 
 /// An operator's decision.

@@ -4,6 +4,7 @@ mod attributes;
 mod members;
 mod names;
 mod properties;
+mod schemas;
 mod secrets;
 
 use crate::testing::{Form, Message};
