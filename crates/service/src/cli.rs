@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Erase a person: delete the messages, publish that it is final, prove that nothing is left
     Erase(EraseArgs),
+    /// Print the contract: list its documents, or print one
+    Schema(SchemaArgs),
     /// Show what is parked, what would heal it, and give a record up
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -240,6 +242,23 @@ pub(crate) struct PublishArgs {
     /// Events, one JSON object a line; - is standard input
     #[arg(value_name = "FILE")]
     pub(crate) input: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// The stream: `AsyncAPI` 3
+    #[arg(long, env = "PROFILE_PROJECTOR_ASYNCAPI", conflicts_with_all = ["answer", "name"])]
+    pub(crate) asyncapi: bool,
+    /// The query's answer: JSON Schema 2020-12
+    #[arg(long, env = "PROFILE_PROJECTOR_ANSWER", conflicts_with = "name")]
+    pub(crate) answer: bool,
+    /// Write every document into a folder instead
+    #[arg(long, env = "PROFILE_PROJECTOR_OUTPUT", value_name = "DIR")]
+    #[arg(conflicts_with_all = ["asyncapi", "answer", "name"])]
+    pub(crate) output: Option<PathBuf>,
+    /// An event type (user.updated is enough), common, answer or asyncapi; all are listed without
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ pub mod nats;
 pub mod nats_server;
 pub mod producer;
 mod run;
+mod schema_routes;
 mod signals;
 pub mod snapshot;
 pub mod stream;

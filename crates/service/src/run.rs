@@ -23,6 +23,7 @@ use crate::keeper::{Desk, Keeper, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
 use crate::telemetry;
+use crate::{schema_routes, telemetry};
 
 /// What requests under way are given at the end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(4);
@@ -159,6 +160,7 @@ impl Service {
         let operators = operators
             .merge(routes::router(self.desk))
             .merge(snapshot::routes(snapshots));
+            .merge(schema_routes::router());
         let public = Server {
             name: "public",
             router: query::http::router(Arc::clone(&self.query)),

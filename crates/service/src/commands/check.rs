@@ -8,19 +8,26 @@ use serde_json::json;
 
 use crate::cli::CheckArgs;
 use crate::exit::Failure;
-use crate::producer::{Checker, Fault, Lines, open};
+use crate::producer::{Checker, Fault, Line, Lines, Note, VersionCounts, Versions, open};
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 256 * 1024;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let (input, _) = open(&args.input)?;
-    let checker = Checker::new()?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let counts = check(&checker, input, args.json, &mut out)
-        .and_then(|counts| out.flush().map(|()| counts))
-        .context("the check did not come to its end")?;
-    if counts.invalid == 0 {
-        Ok(())
-    } else {
-        Err(Failure::Told)
+    let counts = Check::new(args.json, &mut out)?
+        .run(input)
+        .and_then(|counts| out.flush().map(|()| counts));
+    match counts {
+        Ok(counts) if counts.invalid == 0 => Ok(()),
+        Ok(_) => Err(Failure::Told),
+        // Whoever reads the output has seen enough; the input was not judged whole.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Told),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            Err(error.context("the check did not come to its end").into())
+        }
     }
 }
 
@@ -30,54 +37,117 @@ struct Counts {
     events: u64,
     invalid: u64,
     faults: u64,
+    versions: VersionCounts,
 }
 
-/// A fault and its line.
+/// What is told of one line.
 #[derive(Serialize)]
-struct Numbered<'a> {
+struct Numbered<T: Serialize> {
     line: u64,
     #[serde(flatten)]
-    fault: &'a Fault,
+    what: T,
 }
 
-fn check(
-    checker: &Checker,
-    input: impl io::Read,
+/// One run over one input. Its memory does not grow with the input, but for the versions, which are
+/// bounded.
+struct Check<'a, W> {
+    checker: Checker,
+    versions: Versions,
+    counts: Counts,
     json: bool,
-    out: &mut impl Write,
-) -> io::Result<Counts> {
-    let mut counts = Counts::default();
-    let mut lines = Lines::of(BufReader::new(input));
-    while let Some(line) = lines.next_line()? {
-        counts.events = counts.events.saturating_add(1);
-        let Err(faults) = checker.check(&line) else {
-            continue;
-        };
-        counts.invalid = counts.invalid.saturating_add(1);
-        let line = line.number;
-        for fault in &faults {
-            counts.faults = counts.faults.saturating_add(1);
-            if json {
-                writeln!(out, "{}", json!(Numbered { line, fault }))?;
-            } else {
-                writeln!(out, "line {line}: {fault}")?;
+    out: &'a mut W,
+}
+
+impl<'a, W: Write> Check<'a, W> {
+    fn new(json: bool, out: &'a mut W) -> anyhow::Result<Self> {
+        Ok(Self {
+            checker: Checker::new().context("the schemas cannot be used")?,
+            versions: Versions::new(),
+            counts: Counts::default(),
+            json,
+            out,
+        })
+    }
+
+    fn run(mut self, input: impl io::Read) -> io::Result<Counts> {
+        let mut lines = Lines::of(BufReader::with_capacity(READ_BYTES, input));
+        while let Some(line) = lines.next_line()? {
+            self.judge(&line)?;
+        }
+        self.counts.versions = self.versions.counts();
+        self.tell_summary()?;
+        Ok(self.counts)
+    }
+
+    fn judge(&mut self, line: &Line<'_>) -> io::Result<()> {
+        self.counts.events = self.counts.events.saturating_add(1);
+        match self.checker.check(line) {
+            Ok(event) => match self.versions.see(&event.id) {
+                Some(note) => tell_note(self.out, self.json, line.number, &note),
+                None => Ok(()),
+            },
+            Err(faults) => {
+                self.counts.invalid = self.counts.invalid.saturating_add(1);
+                faults
+                    .iter()
+                    .try_for_each(|fault| self.tell_fault(line.number, fault))
             }
         }
     }
-    if json {
-        writeln!(out, "{}", json!({ "summary": counts }))?;
-    } else {
+
+    fn tell_fault(&mut self, line: u64, fault: &Fault) -> io::Result<()> {
+        self.counts.faults = self.counts.faults.saturating_add(1);
+        if self.json {
+            writeln!(self.out, "{}", json!(Numbered { line, what: fault }))
+        } else {
+            writeln!(self.out, "line {line}: {fault}")
+        }
+    }
+
+    fn tell_summary(&mut self) -> io::Result<()> {
+        if self.json {
+            return writeln!(self.out, "{}", json!({ "summary": self.counts }));
+        }
         let Counts {
             events,
             invalid,
             faults,
-        } = counts;
+            versions,
+        } = &self.counts;
         writeln!(
-            out,
+            self.out,
             "{events} events checked, {invalid} invalid, {faults} faults"
         )?;
+        let VersionCounts {
+            documents,
+            missing,
+            repeated,
+            backward,
+            not_compared,
+        } = versions;
+        if missing | repeated | backward | not_compared == 0 {
+            return Ok(());
+        }
+        write!(
+            self.out,
+            "versions of {documents} documents: {missing} missing, {repeated} repeated, {backward} going back"
+        )?;
+        if *not_compared != 0 {
+            write!(
+                self.out,
+                "; {not_compared} events of further documents not compared"
+            )?;
+        }
+        writeln!(self.out)
     }
-    Ok(counts)
+}
+
+fn tell_note(out: &mut impl Write, json: bool, line: u64, note: &Note<'_>) -> io::Result<()> {
+    if json {
+        writeln!(out, "{}", json!(Numbered { line, what: note }))
+    } else {
+        writeln!(out, "line {line}: note: {note}")
+    }
 }
 
 #[cfg(test)]
@@ -85,21 +155,75 @@ mod tests {
     use super::*;
 
     const FAULTY: &str = include_str!("../../golden/faulty.ndjson");
+    const MESSAGES: &str = include_str!("../../../../schemas/golden/v1/unreadable.ndjson");
+    const FORMS: &str = include_str!("../../../../schemas/golden/v1/three-forms.ndjson");
 
-    fn said(input: &str, json: bool) -> String {
+    fn said(input: &[u8], json: bool) -> String {
         let mut out = Vec::new();
-        check(&Checker::new().unwrap(), input.as_bytes(), json, &mut out).unwrap();
+        let check = Check::new(json, &mut out).unwrap();
+        check.run(input).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn every_kind_of_fault_has_its_words() {
-        crate::golden::assert("check.txt", &said(FAULTY, false));
-        crate::golden::assert("check.json.txt", &said(FAULTY, true));
+        crate::golden::assert("check.txt", &said(FAULTY.as_bytes(), false));
+        crate::golden::assert("check.json.txt", &said(FAULTY.as_bytes(), true));
+    }
+
+    #[test]
+    fn messages_are_judged_as_the_projector_reads_them() {
+        crate::golden::assert("check_messages.txt", &said(MESSAGES.as_bytes(), false));
+        let forms = FORMS.replace(r#","ce-myextension":"is ignored""#, "");
+        assert_eq!(
+            said(forms.as_bytes(), false),
+            "6 events checked, 0 invalid, 0 faults\n"
+        );
+    }
+
+    #[test]
+    fn versions_are_compared_in_the_order_of_the_file() {
+        let line = |version: u64| {
+            format!(
+                r#"{{"specversion":"1.0","id":"user:u1:{version}","source":"/s","type":"app.connvo.user.deleted.v1","data":{{"entity":{{"kind":"user","id":"u1","userId":"u1","version":{version}}},"deletedAt":1}}}}"#
+            )
+        };
+        let input = [1, 4, 4, 3].map(line).join("\r\n");
+        crate::golden::assert("check_versions.txt", &said(input.as_bytes(), false));
+        crate::golden::assert("check_versions.json.txt", &said(input.as_bytes(), true));
+    }
+
+    #[test]
+    fn files_in_other_encodings_and_damaged_ones_are_told_line_by_line() {
+        let event = FAULTY.lines().next().unwrap();
+        let mut input = Vec::new();
+        for line in [
+            [b"\xef\xbb\xbf", event.as_bytes()].concat(),
+            event
+                .replace("Ada", "Zo\u{eb}")
+                .chars()
+                .map(|c| u8::try_from(c).unwrap())
+                .collect(),
+            event.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            event.replace("Ada", "A\0da").into_bytes(),
+            event.replace("1795420860000", "1e999").into_bytes(),
+            event
+                .replace("\"email\"", "\"email\":\"x\",\"email\"")
+                .into_bytes(),
+            event.split_at(300).0.into(),
+            vec![b'x'; event_lines::LINE_BYTES_MAX + 1],
+            event
+                .replace("Ada", &"x".repeat(domain::DATA_BYTES_MAX))
+                .into_bytes(),
+        ] {
+            input.extend(line);
+            input.extend(b"\r\n");
+        }
+        crate::golden::assert("check_encodings.txt", &said(&input, false));
     }
 
     #[test]
     fn nothing_is_right() {
-        assert_eq!(said("", false), "0 events checked, 0 invalid, 0 faults\n");
+        assert_eq!(said(b"", false), "0 events checked, 0 invalid, 0 faults\n");
     }
 }

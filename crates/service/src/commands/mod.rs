@@ -9,6 +9,7 @@ mod publish;
 mod quarantine;
 mod rebuild;
 mod restore;
+mod schema;
 mod sending;
 mod serve;
 mod snapshot;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Token(args) => token::run(&args),

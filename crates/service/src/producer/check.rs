@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use domain::Decoded;
-use event_lines::{LINE_BYTES_MAX, Line};
+use domain::{Decoded, Sequence};
+use event_lines::{LINE_BYTES_MAX, Line, Message, is_message};
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 use super::event::OutgoingEvent;
-use super::fault::{Fault, describe};
-use super::json;
+use super::fault::{Fault, describe, shortened};
+use super::message::Carried;
 use super::schema_fault::faults_of;
 use super::schemas::{self, EVENT_TYPES};
+use super::{encoding, json};
 
 /// Faults told of one line; a line can be wrong in more places than anybody reads.
 const FAULTS_MAX: usize = 20;
@@ -29,23 +30,52 @@ impl Checker {
         Ok(Self { schemas })
     }
 
-    /// Judges one line of a file.
+    /// Judges one line of a file: an event, or a message that carries one.
     pub fn check(&self, line: &Line<'_>) -> Result<OutgoingEvent, Vec<Fault>> {
         let text = line.text.ok_or_else(|| {
             let expected = format!("at most {LINE_BYTES_MAX} bytes");
-            vec![whole_line("more bytes", &expected)]
+            vec![whole_line("a longer line", &expected)]
         })?;
-        let value = json::parse(text).map_err(|fault| vec![fault])?;
-        self.check_event(&value)
+        let value = encoding::check(text)
+            .and_then(|()| json::parse(text))
+            .map_err(|fault| vec![fault])?;
+        match value.as_object() {
+            Some(object) if is_message(object) => self.check_message(text),
+            _ => self.check_event(&value),
+        }
     }
 
     /// Judges one structured event: first by its schema, then by what the projector makes of it.
-    pub fn check_event(&self, value: &Value) -> Result<OutgoingEvent, Vec<Fault>> {
+    pub fn check_event(&self, event: &Value) -> Result<OutgoingEvent, Vec<Fault>> {
+        let outgoing = self.check_schema(event)?;
+        match outgoing.with_record(domain::decode) {
+            Decoded::Event(_) => Ok(outgoing),
+            other => Err(vec![cross_fault(&other, event)]),
+        }
+    }
+
+    /// Judges a message as it stands in a stream, and the event that it carries. What passes goes out
+    /// in binary mode, whatever form it had.
+    fn check_message(&self, line: &[u8]) -> Result<OutgoingEvent, Vec<Fault>> {
+        let message = Message::of_line(line).map_err(|problem| {
+            let expected = "a message: subject, headers, payload";
+            vec![whole_line(&format!("something else ({problem})"), expected)]
+        })?;
+        let carried = Carried::by(&message).map_err(|fault| vec![fault])?;
+        let placed = |faults: Vec<Fault>| faults.into_iter().map(|fault| carried.place(fault));
+        let outgoing = self
+            .check_schema(&carried.event)
+            .map_err(|faults| placed(faults).collect::<Vec<Fault>>())?;
+        match message.with_record(Sequence::FIRST, domain::decode) {
+            Decoded::Event(_) => Ok(outgoing),
+            other => Err(vec![message_fault(&other, &message, &carried)]),
+        }
+    }
+
+    fn check_schema(&self, value: &Value) -> Result<OutgoingEvent, Vec<Fault>> {
         let Value::Object(event) = value else {
-            return Err(vec![whole_line(
-                &describe("line", Some(value)),
-                "an object",
-            )]);
+            let found = describe("line", Some(value));
+            return Err(vec![whole_line(&found, "an object")]);
         };
         let schema = self.schema_of(event).map_err(|fault| vec![fault])?;
         if !schema.is_valid(value) {
@@ -54,13 +84,8 @@ impl Checker {
                 .flat_map(|error| faults_of(&error));
             return Err(faults.take(FAULTS_MAX).collect());
         }
-        let outgoing = OutgoingEvent::of(event)
-            .ok_or_else(|| vec![whole_line("no user", "an event of the contract")])?;
-        match outgoing.with_record(domain::decode) {
-            Decoded::Event(_) => Ok(outgoing),
-            Decoded::UnknownType(_) => Err(vec![unknown_type(event)]),
-            Decoded::Invalid { fault, .. } => Err(vec![cross_fault(&fault, value)]),
-        }
+        OutgoingEvent::of(event)
+            .ok_or_else(|| vec![whole_line("no user", "an event of the contract")])
     }
 
     fn schema_of(&self, event: &Map<String, Value>) -> Result<&Validator, Fault> {
@@ -100,7 +125,13 @@ fn unknown_type(event: &Map<String, Value>) -> Fault {
 }
 
 /// A fault that the schema cannot say, told of the structured form.
-fn cross_fault(fault: &domain::Fault, event: &Value) -> Fault {
+fn cross_fault(decoded: &Decoded, event: &Value) -> Fault {
+    let fault = match decoded {
+        Decoded::Invalid { fault, .. } => fault,
+        Decoded::UnknownType(_) | Decoded::Event(_) => {
+            return unknown_type(event.as_object().unwrap_or(&Map::new()));
+        }
+    };
     match fault {
         domain::Fault::Mismatch { left, right } => {
             let member = left.trim_start_matches("attribute ");
@@ -129,6 +160,60 @@ fn cross_fault(fault: &domain::Fault, event: &Value) -> Fault {
             &format!("an event that cannot be applied ({other})"),
             "none such",
         ),
+    }
+}
+
+/// A fault of a message whose event is right by its schema: of its subject and headers, or one that
+/// an event by itself could have too.
+fn message_fault(decoded: &Decoded, message: &Message, carried: &Carried) -> Fault {
+    let fault = |member: &str, found: String, expected: &str| Fault {
+        member: member.to_owned(),
+        found,
+        expected: expected.to_owned(),
+    };
+    match decoded {
+        Decoded::Invalid { fault: why, .. } => match why {
+            domain::Fault::Subject => fault(
+                "subject",
+                shortened(&format!("{:?}", message.subject)),
+                "identity.v1.<userId>.<user|profile|quarantine>",
+            ),
+            domain::Fault::Mismatch { left, right } if left.starts_with("header ") => {
+                let name = left.trim_start_matches("header ");
+                fault(
+                    &format!("headers.{name}"),
+                    "another value".to_owned(),
+                    right,
+                )
+            }
+            domain::Fault::Mismatch { left, right } if right.starts_with("the subject's ") => {
+                fault(
+                    "subject",
+                    shortened(&format!("{:?}", message.subject)),
+                    &format!("one that agrees with {left}"),
+                )
+            }
+            domain::Fault::Attribute { name, problem } => fault(
+                &format!("headers.ce-{name}"),
+                format!("a value that {problem}"),
+                "the same value as in the body",
+            ),
+            domain::Fault::TooLarge { bytes, limit } => fault(
+                "payload",
+                format!("{bytes} bytes"),
+                &format!("at most {limit} bytes"),
+            ),
+            domain::Fault::Mismatch { .. }
+            | domain::Fault::NotJson { .. }
+            | domain::Fault::Member { .. }
+            | domain::Fault::HeaderConflict { .. }
+            | domain::Fault::UnknownMajor { .. } => {
+                carried.place(cross_fault(decoded, &carried.event))
+            }
+        },
+        Decoded::UnknownType(_) | Decoded::Event(_) => {
+            carried.place(cross_fault(decoded, &carried.event))
+        }
     }
 }
 

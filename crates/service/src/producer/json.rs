@@ -20,6 +20,11 @@ fn fault(error: &serde_json::Error) -> Fault {
     let problem = text
         .rsplit_once(" at line ")
         .map_or(&*text, |(problem, _)| problem);
+    // The parser says what it could have taken next, which helps nobody.
+    let problem = match problem {
+        guess if guess.starts_with("expected ") => "something that is not JSON",
+        problem => problem,
+    };
     let column = error.column();
     Fault {
         member: "line".to_owned(),

@@ -7,16 +7,19 @@
 mod account;
 mod attempt;
 mod check;
+mod encoding;
 mod event;
 mod expected;
 mod fault;
 mod json;
+mod message;
 mod pair;
 mod read;
 mod schema_fault;
 mod schemas;
 pub(crate) mod send;
 mod stored;
+mod versions;
 
 pub(crate) use account::Account;
 pub(crate) use attempt::send_one;
@@ -26,4 +29,6 @@ pub use event_lines::{LINE_BYTES_MAX, Line, Lines};
 pub use fault::Fault;
 pub(crate) use read::{Place, Read, open, read_in_background};
 pub use schemas::EVENT_TYPES;
+pub(crate) use schemas::{DOCUMENTS, Document};
 pub(crate) use stored::{Stored, version_of};
+pub(crate) use versions::{Counts as VersionCounts, Note, Versions};

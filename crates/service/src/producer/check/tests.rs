@@ -7,6 +7,8 @@ use super::*;
 
 const PEOPLE: &str = include_str!("../../../../../schemas/examples/people.ndjson");
 const LIFECYCLE: &str = include_str!("../../../../../schemas/examples/lifecycle.ndjson");
+const ACCEPTED: &str = include_str!("../../../../../schemas/golden/v1/accepted.ndjson");
+const REFUSED: &str = include_str!("../../../../../schemas/golden/v1/refused.ndjson");
 
 fn examples() -> Vec<Value> {
     let lines = PEOPLE.lines().chain(LIFECYCLE.lines());
@@ -27,6 +29,35 @@ fn the_examples_are_right_and_show_every_type() {
     for kind in EVENT_TYPES {
         assert!(kinds.iter().any(|seen| seen == kind), "{kind}");
     }
+}
+
+/// What was once right stays right, and the corpora say which faults a schema can tell; other
+/// validators are held against the same files.
+#[test]
+fn golden_events_are_judged_as_they_say() {
+    let checker = Checker::new().unwrap();
+    let mut kinds = Vec::new();
+    for line in ACCEPTED.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(checker.check_event(&event).err(), None, "{line}");
+        kinds.push(event["type"].as_str().unwrap().to_owned());
+    }
+    for kind in EVENT_TYPES {
+        assert!(
+            kinds.iter().filter(|seen| seen == kind).count() > 1,
+            "{kind}"
+        );
+    }
+    let mut judged = 0;
+    for line in REFUSED.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let event = &line["event"];
+        assert!(checker.check_event(event).is_err(), "{}", line["why"]);
+        let by_schema = checker.check_schema(event).is_err();
+        assert_eq!(by_schema, line["by"] == "schema", "{}", line["why"]);
+        judged += 1;
+    }
+    assert!(judged > 500);
 }
 
 /// Every place of a JSON value, as pointers.
@@ -121,7 +152,10 @@ fn replacements() -> Vec<Option<Value>> {
 fn schemas_and_decoder_are_in_step() {
     let checker = Checker::new().unwrap();
     let mut judged = 0;
-    for example in examples() {
+    let accepted = ACCEPTED.lines();
+    let accepted = accepted.filter(|line| line.len() < 2_000);
+    let accepted = accepted.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    for example in examples().into_iter().chain(accepted) {
         let subject = checker.check_event(&example).unwrap().subject;
         let mut all = Vec::new();
         places(&example, "", &mut all);
