@@ -105,12 +105,12 @@ impl Message {
             let wire = serde_json::from_slice(line).map_err(|e| shape(&e))?;
             return Self::of_wire(wire);
         }
-        let lane = lane_of(&object).ok_or(LineFault::NoSubject)?;
+        let subject = lane_of(&object).ok_or(LineFault::NoSubject)?.subject();
         let (name, value) = STRUCTURED;
         Ok(Self {
             sequence: None,
             time: None,
-            subject: lane.subject(),
+            subject,
             headers: vec![(name.to_owned(), value.to_owned())],
             payload: line.to_vec(),
         })
@@ -127,7 +127,7 @@ impl Message {
             (None, base64) => {
                 let base64 = base64.unwrap_or_default();
                 let bytes = STANDARD.decode(base64.as_bytes());
-                bytes.map_err(|_: base64::DecodeError| LineFault::NotBase64)?
+                bytes.ok().ok_or(LineFault::NotBase64)?
             }
         };
         let headers = wire.headers.into_iter().flat_map(|(name, values)| {
@@ -222,12 +222,9 @@ impl fmt::Debug for Message {
 fn shape(error: &serde_json::Error) -> LineFault {
     let text = error.to_string();
     // Serde quotes the value that it did not expect.
-    let problem = match error.classify() {
-        serde_json::error::Category::Data => text.split_once(", expected ").map_or_else(
-            || text.clone(),
-            |(_, expected)| format!("expected {expected}"),
-        ),
-        _ => text,
+    let problem = match text.split_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => text,
     };
     let problem = problem.replace(" at line 1 column ", " at column ");
     LineFault::Shape { problem }

@@ -179,13 +179,13 @@ fn found(path: &Path, about: &Expected) -> Expected {
         for sub in about.answers.keys() {
             let identity = WorkosUserId::parse(sub).unwrap();
             let answer = reader.profile_of(&identity).unwrap().profile;
-            let folded = state
+            let in_memory = state
                 .profile_of(&identity)
                 .map(|(user, document)| AnsweredProfile {
                     user: user.clone(),
                     document: document.clone(),
                 });
-            assert_eq!(answer, folded, "{sub} of {}", path.display());
+            assert_eq!(answer, in_memory, "{sub} of {}", path.display());
             answers.insert(sub.clone(), written(answer.as_ref()));
         }
         let held = reader.inspect();

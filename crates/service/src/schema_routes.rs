@@ -2,6 +2,7 @@
 //! which they refer to each other.
 
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -26,13 +27,11 @@ async fn list() -> Json<Value> {
 }
 
 async fn one(Path(path): Path<String>) -> Response {
-    match Document::find(&path) {
-        Some(document) => ([(CONTENT_TYPE, media_type(document))], document.text).into_response(),
-        None => {
-            let said = "there is no such document; /schemas lists them\n";
-            (axum::http::StatusCode::NOT_FOUND, said).into_response()
-        }
-    }
+    let Some(document) = Document::find(&path) else {
+        let said = "there is no such document; /schemas lists them\n";
+        return (StatusCode::NOT_FOUND, said).into_response();
+    };
+    ([(CONTENT_TYPE, media_type(document))], document.text).into_response()
 }
 
 fn media_type(document: &Document) -> &'static str {

@@ -50,7 +50,9 @@ impl Checker {
         let outgoing = self.check_schema(event)?;
         match outgoing.with_record(domain::decode) {
             Decoded::Event(_) => Ok(outgoing),
-            other => Err(vec![cross_fault(&other, event)]),
+            other @ (Decoded::UnknownType(_) | Decoded::Invalid { .. }) => {
+                Err(vec![cross_fault(&other, event)])
+            }
         }
     }
 
@@ -68,7 +70,9 @@ impl Checker {
             .map_err(|faults| placed(faults).collect::<Vec<Fault>>())?;
         match message.with_record(Sequence::FIRST, domain::decode) {
             Decoded::Event(_) => Ok(outgoing),
-            other => Err(vec![message_fault(&other, &message, &carried)]),
+            other @ (Decoded::UnknownType(_) | Decoded::Invalid { .. }) => {
+                Err(vec![message_fault(&other, &message, &carried)])
+            }
         }
     }
 
