@@ -12,4 +12,5 @@
 
 mod http;
 mod live;
+mod producers;
 mod script;

@@ -45,6 +45,12 @@ fn command(program: &str, script: &str) -> Command {
 
 /// Runs a script to its end, which has to be a good one, and prints what it said.
 pub(crate) async fn run(command: &mut Command) -> anyhow::Result<()> {
+    println!("{}", said(command).await?.trim_end());
+    Ok(())
+}
+
+/// Runs a script to its end, which has to be a good one, and gives what it said.
+pub(crate) async fn said(command: &mut Command) -> anyhow::Result<String> {
     let command = command.stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(WITHIN, command.output()).await;
     let output = output.context("the script did not end")??;
@@ -55,8 +61,7 @@ pub(crate) async fn run(command: &mut Command) -> anyhow::Result<()> {
         "{}: {said}\n{complained}",
         output.status
     );
-    println!("{}", said.trim_end());
-    Ok(())
+    Ok(said.into_owned())
 }
 
 /// Takes the OpenAPI document out of the page that it is shown on; gives the file.

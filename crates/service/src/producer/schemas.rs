@@ -117,10 +117,10 @@ mod tests {
         match value {
             Value::Object(members) => {
                 for (name, member) in members {
-                    match member {
-                        Value::String(to) if name == "$ref" => found.push(to.clone()),
-                        other => references(other, found),
+                    if let (Some(to), "$ref") = (member.as_str(), name.as_str()) {
+                        found.push(to.to_owned());
                     }
+                    references(member, found);
                 }
             }
             Value::Array(items) => items.iter().for_each(|item| references(item, found)),
