@@ -22,7 +22,6 @@ use crate::config::{Config, FromSnapshot, PemPair};
 use crate::keeper::{Desk, Keeper, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
-use crate::telemetry;
 use crate::{schema_routes, telemetry};
 
 /// What requests under way are given at the end.
@@ -159,7 +158,7 @@ impl Service {
         });
         let operators = operators
             .merge(routes::router(self.desk))
-            .merge(snapshot::routes(snapshots));
+            .merge(snapshot::routes(snapshots))
             .merge(schema_routes::router());
         let public = Server {
             name: "public",
