@@ -13,6 +13,7 @@ use domain::{
 use event_lines::Message;
 use read_model::{AnsweredProfile, Options, ReadModel};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::answer::write_profile;
@@ -178,15 +179,15 @@ fn found(path: &Path, about: &Expected) -> Expected {
         digests.insert(totals.digest.to_string());
         for sub in about.answers.keys() {
             let identity = WorkosUserId::parse(sub).unwrap();
-            let answer = reader.profile_of(&identity).unwrap().profile;
-            let in_memory = state
-                .profile_of(&identity)
-                .map(|(user, document)| AnsweredProfile {
-                    user: user.clone(),
-                    document: document.clone(),
-                });
-            assert_eq!(answer, in_memory, "{sub} of {}", path.display());
-            answers.insert(sub.clone(), written(answer.as_ref()));
+            let answer = reader.profile_of(&identity).unwrap();
+            let answered = answer.profile().unwrap();
+            answers.insert(sub.clone(), written(answered.as_ref()));
+            let on_disk = answered.map(|found| (found.user, found.id, found.profile.into_owned()));
+            let in_memory = state.profile_of(&identity).map(|(user, live)| {
+                let profile = live.profile.clone();
+                (user.as_str(), live.id.as_str(), profile)
+            });
+            assert_eq!(on_disk, in_memory, "{sub} of {}", path.display());
         }
         let held = reader.inspect();
         let held = held.parked_after(0).unwrap();
@@ -214,7 +215,7 @@ fn found_in(folder: &Path, name: &str) -> Expected {
     found(&folder.join(format!("{name}.ndjson")), &expected)
 }
 
-fn written(answer: Option<&AnsweredProfile>) -> Box<RawValue> {
+fn written(answer: Option<&AnsweredProfile<'_>>) -> Box<RawValue> {
     let mut bytes = Vec::new();
     write_profile(&mut bytes, Format::Clean, answer);
     RawValue::from_string(String::from_utf8(bytes).unwrap()).unwrap()
@@ -245,6 +246,51 @@ fn every_history_comes_to_what_it_says() {
             SHOWN.map(str::to_owned).into(),
             "{}",
             folder.display()
+        );
+    }
+}
+
+fn json(path: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path);
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The answers of all histories together show every member, and no more than is always there.
+#[test]
+fn the_answer_has_the_members_of_its_schema_and_of_the_api_document() {
+    let mut members: Vec<BTreeSet<String>> = Vec::new();
+    for (_, file) in folders().iter().flat_map(|folder| histories(folder)) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let expected: Expected = serde_json::from_str(&text).unwrap();
+        let answers = expected.answers.values();
+        let answers = answers.map(|answer| serde_json::from_str::<Value>(answer.get()).unwrap());
+        members.extend(answers.filter_map(|answer| {
+            let members = answer.as_object()?;
+            Some(members.keys().cloned().collect::<BTreeSet<String>>())
+        }));
+    }
+    let all: BTreeSet<String> = members.iter().flatten().cloned().collect();
+    let is_always = |name: &&String| members.iter().all(|some| some.contains(*name));
+    let always: BTreeSet<String> = all.iter().filter(is_always).cloned().collect();
+    let api =
+        "/components/schemas/Response_profiles.queries.getCurrentUserProfile/properties/value";
+    for (document, pointer) in [
+        ("schemas/answer.json", "/$defs/profile"),
+        ("crates/query/src/http/openapi.json", api),
+    ] {
+        let schema = json(document).pointer(pointer).cloned().unwrap();
+        let required = schema["required"].as_array().unwrap();
+        let required = required
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned());
+        assert_eq!(required.collect::<BTreeSet<_>>(), always, "{document}");
+        let properties = schema["properties"].as_object().unwrap().keys();
+        assert_eq!(
+            properties.cloned().collect::<BTreeSet<_>>(),
+            all,
+            "{document}"
         );
     }
 }
