@@ -94,6 +94,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
     #[arg(default_value = "./data")]
     pub(crate) data_dir: PathBuf,
+    /// Memory for rows on the way to the stream's end; what exceeds it waits in the file
+    #[arg(long, env = "PROFILE_PROJECTOR_MEMORY_BUDGET", value_name = "SIZE")]
+    #[arg(default_value = "256MiB")]
+    pub(crate) memory_budget: String,
     /// Address of the Convex routes
     #[arg(long, env = "PROFILE_PROJECTOR_LISTEN", value_name = "ADDRESS")]
     #[arg(default_value = "127.0.0.1:3210")]

@@ -17,6 +17,7 @@ pub(crate) const BESIDE: &str = "-rebuild";
 pub(crate) struct LogAccess {
     nats: NatsConfig,
     consumer: String,
+    limits: BatchLimits,
 }
 
 impl LogAccess {
@@ -30,7 +31,17 @@ impl LogAccess {
             Some(name) => name,
             None => own_consumer_name(folder)?,
         };
-        Ok(Self { nats, consumer })
+        Ok(Self {
+            nats,
+            consumer,
+            limits: BatchLimits::default(),
+        })
+    }
+
+    /// The same, with at most this much memory for rows on the way to the tail.
+    pub(crate) fn within(mut self, memory_budget: usize) -> Self {
+        self.limits.memory_bytes_max = memory_budget;
+        self
     }
 
     /// To ask the log something, without reading it.
@@ -53,7 +64,7 @@ impl LogAccess {
             login: Arc::new(self.nats.clone()),
             stream: self.nats.stream.clone(),
             consumer: format!("{}{suffix}", self.consumer),
-            limits: BatchLimits::default(),
+            limits: self.limits,
         }
     }
 }

@@ -30,6 +30,7 @@ fn example(flag: &str) -> &'static str {
         "--consumer-name" => "profile-projector-1",
         "--from-snapshot" => "object:snapshots/latest",
         "--data-dir" => "./data",
+        "--memory-budget" => "512MiB",
         "--listen" => "127.0.0.1:3210",
         "--admin" => "http://127.0.0.1:3211",
         "--admin-listen" => "127.0.0.1:3211",

@@ -2,6 +2,7 @@
 
 mod dev;
 mod faults;
+mod memory;
 mod nats;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use crate::cli::{LogArgs, ServeArgs};
 use crate::snapshot::{InvalidPlace, SnapshotAt};
 use crate::telemetry::LogFormat;
 use faults::Judge;
+use memory::judge_memory;
 
 /// What the service runs with. `Debug` shows no secret (S2).
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub consumer_name: Option<String>,
     /// Folder of the read model.
     pub data_dir: PathBuf,
+    /// Most memory for rows on the way to the tail, in bytes.
+    pub memory_budget: usize,
     /// Address of the Convex routes.
     pub listen: SocketAddr,
     /// Address of the admin routes.
@@ -97,11 +101,13 @@ impl Config {
             judge.fault("--data-dir", "is a file, not a folder");
         }
         let from_snapshot = judge_snapshot(args, &mut judge);
+        let memory_budget = judge_memory("--memory-budget", &args.memory_budget, &mut judge);
         let config = || {
             Some(Self {
                 nats: nats?,
                 consumer_name: args.consumer_name.clone(),
                 data_dir: args.data_dir.clone(),
+                memory_budget: memory_budget?,
                 listen: listen?,
                 admin_listen: admin_listen?,
                 tls,

@@ -20,6 +20,10 @@ fn the_defaults_need_an_issuer_only() {
     assert_eq!(config.admin_listen.to_string(), "127.0.0.1:3211");
     assert_eq!(config.nats.shown_servers(), "nats://127.0.0.1:4222");
     assert_eq!(config.nats.stream, "IDENTITY_EVENTS");
+    assert_eq!(
+        config.memory_budget,
+        projector::BatchLimits::default().memory_bytes_max
+    );
     assert_eq!(log.filter, "info");
 }
 
@@ -42,6 +46,8 @@ fn all_faults_are_told_at_once() {
         "127.0.0.1",
         "--tls-key",
         "missing.key",
+        "--memory-budget",
+        "512MB",
         "--consumer-name",
         "",
         "--log-format",

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use projector::BatchLimits;
 use query::auth::AuthConfig;
 use tokio_util::sync::CancellationToken;
 
@@ -131,6 +132,7 @@ fn service_config(
         nats,
         consumer_name: None,
         data_dir: folder.join("model"),
+        memory_budget: BatchLimits::default().memory_bytes_max,
         listen: config.listen.unwrap_or(FREE_PORT),
         admin_listen: config.admin_listen.unwrap_or(FREE_PORT),
         tls: None,
