@@ -49,6 +49,7 @@ impl LogAccess {
         Self {
             nats,
             consumer: "profile-projector-asks".to_owned(),
+            limits: BatchLimits::default(),
         }
     }
 

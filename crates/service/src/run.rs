@@ -104,8 +104,8 @@ impl Service {
             TextMode::Redacted
         };
         let folder = config.data_dir;
-        let log = LogAccess::of(config.nats, config.consumer_name, &folder)?
-            .within(config.memory_budget);
+        let log =
+            LogAccess::of(config.nats, config.consumer_name, &folder)?.within(config.memory_budget);
         let (keeper, handle, desk) = Keeper::new(log, folder.clone(), model);
         keeper.rebuild_at_start(&desk, config.rebuild)?;
         let commits = handle.commits.subscribe();

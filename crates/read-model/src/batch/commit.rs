@@ -3,7 +3,7 @@
 use domain::Checkpoint;
 use redb::{Table, WriteTransaction};
 
-use super::overlay::Changed;
+use super::overlay::{Changed, Sorted};
 use super::{Batch, bad_row};
 use crate::meta::{self, Totals};
 use crate::rows::{arrival, parked, person};
@@ -104,17 +104,16 @@ impl Batch<'_> {
     fn changed(&self) -> Result<Changes<'_>, StorageError> {
         let mut totals = self.totals;
         let people = self.people.changed();
-        for (key, row) in &people {
-            let rows = person::split(&row.bytes).map_err(bad_row("people"))?;
+        for Sorted { key, row, .. } in &people {
+            let rows = person::split(row.bytes).map_err(bad_row("people"))?;
             remember(&mut totals.digest, key, row.changed, rows);
         }
         let owners = self.owners.changed();
         let rows = people.len().saturating_add(owners.len());
-        let source = |kind, rows: Vec<(_, _)>| -> Box<dyn Source + '_> {
-            let rows = rows.into_iter();
-            Box::new(Changed { kind, rows })
-        };
-        let sources = vec![source(Kind::Person, people), source(Kind::Owner, owners)];
+        let sources: Vec<Box<dyn Source + '_>> = vec![
+            Box::new(Changed::new(Kind::Person, people)),
+            Box::new(Changed::new(Kind::Owner, owners)),
+        ];
         Ok(Changes {
             totals,
             sources,

@@ -206,15 +206,12 @@ impl<'m> Batch<'m> {
         }
         let users = people
             .iter()
-            .filter(|(_, row)| row.changed & person::PROFILES != 0);
+            .filter(|changed| changed.row.changed & person::PROFILES != 0);
+        let users = users.map(|changed| rows::user_id(changed.key));
+        let identities = owners.iter().map(|changed| rows::workos_id(changed.key));
         Ok(Changes {
-            users: users
-                .map(|(key, _)| rows::user_id(key))
-                .collect::<Result<_, _>>()?,
-            identities: owners
-                .iter()
-                .map(|(key, _)| rows::workos_id(key))
-                .collect::<Result<_, _>>()?,
+            users: users.collect::<Result<_, _>>()?,
+            identities: identities.collect::<Result<_, _>>()?,
             everything: false,
         })
     }
@@ -225,30 +222,43 @@ impl<'m> Batch<'m> {
             person
         } else {
             self.put_down()?;
-            let base = &self.base;
-            let key = id.as_str().as_bytes();
-            let row = self.people.read(key, || base.person(id))?;
-            Box::new(PersonRow::read(id, &row.bytes).map_err(bad_row("people"))?)
+            Box::new(self.look_up(id)?)
         };
         Ok(self.person.insert(person))
     }
 
+    fn look_up(&self, id: &UserId) -> Result<PersonRow, StorageError> {
+        if let Some(row) = self.people.get(id.as_str().as_bytes()) {
+            return PersonRow::read(id, row.bytes).map_err(bad_row("people"));
+        }
+        let base = self.base.person(id)?;
+        let mut person = PersonRow::read(id, &base).map_err(bad_row("people"))?;
+        person.base = Some(base);
+        Ok(person)
+    }
+
     /// Puts what was picked up back into the overlay.
     fn put_down(&mut self) -> Result<(), StorageError> {
-        let Some(person) = self.person.take().filter(|person| person.changed != 0) else {
+        let Some(person) = self.person.take() else {
             return Ok(());
         };
         let key = person.id.as_str().as_bytes();
-        if let Some(row) = self.people.get(key) {
-            // A row goes out of the digest with its first change, and in as it is written.
-            let first = person.changed & !row.changed;
-            let old = person::split(&row.bytes).map_err(bad_row("people"))?;
-            commit::forget(&mut self.totals.digest, key, first, old);
+        if person.changed == 0 {
+            if let Some(base) = &person.base {
+                self.people.put(key, base, 0);
+            }
+            return Ok(());
         }
+        let held = self.people.get(key);
+        let old = held.map(|row| row.bytes).or(person.base.as_deref());
+        // A row goes out of the digest with its first change, and in as it is written.
+        let first = person.changed & !held.map_or(0, |row| row.changed);
+        let old = person::split(old.unwrap_or(&person::NOTHING)).map_err(bad_row("people"))?;
+        commit::forget(&mut self.totals.digest, key, first, old);
         person.recount(&mut self.totals);
         self.scratch.clear();
         person::write(&person.user, &person.profiles, &mut self.scratch);
-        self.people.write(key, &self.scratch, person.changed);
+        self.people.put(key, &self.scratch, person.changed);
         Ok(())
     }
 }
@@ -281,15 +291,15 @@ impl State for Batch<'_> {
     }
 
     fn owner(&mut self, workos_id: &WorkosUserId) -> Result<Option<UserId>, StorageError> {
-        let base = &self.base;
         let key = workos_id.as_str().as_bytes();
-        let row = self.owners.read(key, || base.owner_row(workos_id))?;
-        if row.bytes.is_empty() {
-            return Ok(None);
+        let read = |owner: &[u8]| {
+            let owner = (!owner.is_empty()).then(|| rows::user_id(owner));
+            owner.transpose().map_err(bad_row("owners"))
+        };
+        if let Some(row) = self.owners.get(key) {
+            return read(row.bytes);
         }
-        rows::user_id(&row.bytes)
-            .map(Some)
-            .map_err(bad_row("owners"))
+        read(&self.base.owner_row(workos_id)?)
     }
 
     fn set_owner(
@@ -297,11 +307,9 @@ impl State for Batch<'_> {
         workos_id: &WorkosUserId,
         owner: Option<&UserId>,
     ) -> Result<(), StorageError> {
-        let base = &self.base;
-        let key = workos_id.as_str().as_bytes();
-        self.owners.read(key, || base.owner_row(workos_id))?;
         let owner = owner.map_or("", UserId::as_str);
-        self.owners.write(key, owner.as_bytes(), OWNER);
+        self.owners
+            .put(workos_id.as_str().as_bytes(), owner.as_bytes(), OWNER);
         Ok(())
     }
 

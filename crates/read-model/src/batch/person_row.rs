@@ -13,6 +13,8 @@ pub(super) struct PersonRow {
     pub(super) profiles: ProfileRow,
     /// Which of them were changed since.
     pub(super) changed: u8,
+    /// Their bytes as they are committed, when the overlay does not have them.
+    pub(super) base: Option<Vec<u8>>,
     counted: Counts,
 }
 
@@ -43,6 +45,7 @@ impl PersonRow {
             user,
             profiles,
             changed: 0,
+            base: None,
         })
     }
 

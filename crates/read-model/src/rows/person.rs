@@ -12,6 +12,9 @@ pub(crate) const USER: u8 = 1;
 /// The profile row does.
 pub(crate) const PROFILES: u8 = 2;
 
+/// A person without rows.
+pub(crate) const NOTHING: [u8; 4] = [0; 4];
+
 /// Appends both rows; either may be empty, which is the default row.
 pub(crate) fn write(user: &UserRow, profiles: &ProfileRow, to: &mut Vec<u8>) {
     let at = begin(to);
@@ -30,7 +33,7 @@ pub(crate) fn join(user: &[u8], profiles: &[u8], to: &mut Vec<u8>) {
 }
 
 fn begin(to: &mut Vec<u8>) -> usize {
-    to.extend_from_slice(&[0; 4]);
+    to.extend_from_slice(&NOTHING);
     to.len()
 }
 
