@@ -18,5 +18,6 @@ mod process;
 mod publish;
 mod quarantine;
 mod rebuild;
+mod replay;
 mod snapshot;
 mod tidy;

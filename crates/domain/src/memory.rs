@@ -1,6 +1,7 @@
 //! A state in memory: the fold without a disk, for replays in tests and as their oracle.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::convert::Infallible;
 
 use crate::{
@@ -16,6 +17,8 @@ pub struct MemoryState {
     profiles: BTreeMap<UserId, ProfileRow>,
     owners: BTreeMap<WorkosUserId, UserId>,
     parked: BTreeMap<(Option<(UserId, Family)>, Sequence), Parked>,
+    /// Who waits for an identity, by the place of the record that does.
+    awaiting: BTreeMap<WorkosUserId, BTreeMap<Sequence, UserId>>,
     tally: Tally,
 }
 
@@ -119,30 +122,39 @@ impl State for MemoryState {
     }
 
     fn parked(&mut self, lane: &Lane) -> Result<Vec<Parked>, Infallible> {
-        let of_lane = |parked: &&Parked| parked.lane.as_ref() == Some(lane);
-        Ok(self.parked.values().filter(of_lane).cloned().collect())
+        let lane = Some((lane.user.clone(), lane.family));
+        let first = (lane.clone(), Sequence::FIRST);
+        let of_lane = self.parked.range(first..).map_while(|((of, _), parked)| {
+            let is_of_it = *of == lane;
+            is_of_it.then(|| parked.clone())
+        });
+        Ok(of_lane.collect())
     }
 
     fn awaiting(&mut self, workos_id: &WorkosUserId) -> Result<Vec<UserId>, Infallible> {
-        let mut waiting: Vec<&Parked> = self
-            .parked
-            .values()
-            .filter(|p| p.awaits.as_ref() == Some(workos_id))
-            .collect();
-        waiting.sort_by_key(|parked| parked.sequence());
-        let lanes = waiting
-            .into_iter()
-            .filter_map(|parked| parked.lane.as_ref());
-        Ok(lanes.map(|lane| lane.user.clone()).collect())
+        let waiting = self.awaiting.get(workos_id).into_iter().flatten();
+        Ok(waiting.map(|(_, user)| user.clone()).collect())
     }
 
     fn park(&mut self, parked: Parked) -> Result<(), Infallible> {
+        if let (Some(awaits), Some(lane)) = (&parked.awaits, &parked.lane) {
+            let waiting = self.awaiting.entry(awaits.clone()).or_default();
+            waiting.insert(parked.sequence(), lane.user.clone());
+        }
         self.parked
             .insert(key(parked.lane.as_ref(), parked.sequence()), parked);
         Ok(())
     }
 
     fn unpark(&mut self, parked: &Parked) -> Result<(), Infallible> {
+        if let Some(awaits) = &parked.awaits
+            && let Entry::Occupied(mut waiting) = self.awaiting.entry(awaits.clone())
+        {
+            waiting.get_mut().remove(&parked.sequence());
+            if waiting.get().is_empty() {
+                waiting.remove();
+            }
+        }
         self.parked
             .remove(&key(parked.lane.as_ref(), parked.sequence()));
         Ok(())

@@ -83,6 +83,14 @@ pub(crate) fn write_profile(
     object.finish();
 }
 
+/// The query's value as `/api/run` answers it, for who shows it without a request.
+pub fn value_of(answer: &Answer) -> Result<String, StorageError> {
+    let mut buffer = Vec::new();
+    write_profile(&mut buffer, Format::Clean, answer.profile()?.as_ref());
+    // What is written is texts and the punctuation of JSON.
+    Ok(String::from_utf8(buffer).unwrap_or_default())
+}
+
 fn optional(object: &mut ObjectWriter<'_, 'static>, name: &'static str, text: Option<&str>) {
     if let Some(text) = text {
         object.string(name, text);

@@ -25,6 +25,7 @@ pub mod server;
 mod state;
 pub mod sync;
 
+pub use answer::value_of;
 pub use convex_wire::TextMode;
 pub use limits::{Limits, SyncLimits};
 pub use state::QueryState;

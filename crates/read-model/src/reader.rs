@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use domain::{
-    Checkpoint, Lane, Parked, Profile, ProfileRow, UserDocument, UserId, UserRow, WorkosUserId,
-};
+use domain::{Checkpoint, Lane, Parked, Profile, ProfileRow, UserId, UserRow, WorkosUserId};
 use redb::{
     AccessGuard, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
 };
@@ -118,14 +116,6 @@ impl Reader {
         Self {
             current: Arc::new(ArcSwap::new(self.current.load_full())),
         }
-    }
-
-    /// The identity that a live user has; `None` for no such user or one that is gone.
-    pub fn identity_of(&self, user: &UserId) -> Result<Option<WorkosUserId>, StorageError> {
-        Ok(match self.current.load().user(user)?.document {
-            UserDocument::Live { workos_id, .. } => Some(workos_id),
-            UserDocument::Absent | UserDocument::Deleted { .. } | UserDocument::Erased => None,
-        })
     }
 
     /// Up to where the rows hold the stream; `None` before the stream was ever seen.

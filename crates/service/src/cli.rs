@@ -39,6 +39,10 @@ pub(crate) enum Command {
     /// Show what is parked, what would heal it, and give a record up
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Fold a file of events or the stream and tell what it comes to
+    Replay(ReplayArgs),
+    /// Show the answer that a client would have had when the stream was that far
+    AsOf(AsOfArgs),
     /// Hold a read model against a fold of its stream; exit code 1 if they differ
     Verify(VerifyArgs),
     /// Name what endangers the data at the broker, or the permissions that `serve` needs
@@ -69,8 +73,11 @@ pub(crate) struct NatsArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_TLS_KEY", value_name = "FILE")]
     pub(crate) nats_tls_key: Option<PathBuf>,
     /// The stream of events
-    #[arg(long, env = "PROFILE_PROJECTOR_STREAM", value_name = "NAME")]
-    #[arg(default_value = "IDENTITY_EVENTS")]
+    #[arg(long, env = "PROFILE_PROJECTOR_STREAM", value_name = "NAME", num_args = 0..=1)]
+    #[arg(
+        default_value = "IDENTITY_EVENTS",
+        default_missing_value = "IDENTITY_EVENTS"
+    )]
     pub(crate) stream: String,
 }
 
@@ -185,6 +192,54 @@ pub(crate) struct RebuildArgs {
     /// Swap even if the stream gives fewer users or profiles than are served
     #[arg(long, env = "PROFILE_PROJECTOR_ACCEPT_LOSS")]
     pub(crate) accept_loss: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Events, one a line; - is standard input. Without it the stream is replayed, see --stream
+    #[arg(value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Stop behind this sequence; of a stream also at a time, such as 2026-11-24T12:00:00Z
+    #[arg(long, env = "PROFILE_PROJECTOR_UNTIL", value_name = "SEQUENCE|TIME")]
+    pub(crate) until: Option<String>,
+    /// Tell what a token of this identity would be answered with
+    #[arg(long = "as", env = "PROFILE_PROJECTOR_AS", value_name = "SUB")]
+    pub(crate) sub: Option<String>,
+    /// Exit code 1 unless that answer is the JSON value of this file
+    #[arg(long, env = "PROFILE_PROJECTOR_EXPECT", value_name = "FILE")]
+    #[arg(requires = "sub")]
+    pub(crate) expect: Option<PathBuf>,
+    /// Print the digest of the rows and nothing else
+    #[arg(long, env = "PROFILE_PROJECTOR_DIGEST", conflicts_with = "json")]
+    pub(crate) digest: bool,
+    /// Print what it comes to as one JSON object
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
+    /// Write what is replayed to a new file, a message a line, as replay, check and publish read it
+    #[arg(long, env = "PROFILE_PROJECTOR_WRITE", value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("whose").required(true).args(["subject", "user"])))]
+#[command(group(clap::ArgGroup::new("when").required(true).args(["sequence", "time"])))]
+pub(crate) struct AsOfArgs {
+    /// Whose answer: the identity that a token names
+    #[arg(long, env = "PROFILE_PROJECTOR_SUBJECT", value_name = "SUB")]
+    pub(crate) subject: Option<String>,
+    /// Whose answer: the user's id
+    #[arg(long, env = "PROFILE_PROJECTOR_USER", value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// When: behind this message of the stream
+    #[arg(long, env = "PROFILE_PROJECTOR_SEQUENCE", value_name = "N")]
+    pub(crate) sequence: Option<u64>,
+    /// When: at this time of the server's clock, such as 2026-11-24T12:00:00Z
+    #[arg(long, env = "PROFILE_PROJECTOR_TIME", value_name = "TIME")]
+    pub(crate) time: Option<String>,
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
 }
 
 #[derive(Debug, Args)]

@@ -27,6 +27,7 @@ mod schema_routes;
 mod signals;
 pub mod snapshot;
 pub mod stream;
+mod stream_reader;
 pub mod telemetry;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod as_of;
 mod check;
 mod dev;
 mod doctor;
@@ -8,6 +9,7 @@ mod job;
 mod publish;
 mod quarantine;
 mod rebuild;
+mod replay;
 mod restore;
 mod schema;
 mod sending;
@@ -29,6 +31,8 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Erase(args) => erase::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
+        Command::AsOf(args) => as_of::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Schema(args) => schema::run(&args),
