@@ -11,6 +11,7 @@
 mod answers;
 mod bad_events;
 mod broker_faults;
+mod contract;
 mod crash;
 mod erase;
 mod golden;

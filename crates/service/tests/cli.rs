@@ -48,6 +48,38 @@ fn check_tells_by_its_exit_code() {
 }
 
 #[test]
+fn the_contract_is_printed_listed_and_written() {
+    let updated = include_str!("../../../schemas/events/app.connvo.user.updated.v1.json");
+    let asyncapi = include_str!("../../../schemas/asyncapi.json");
+    let answer = include_str!("../../../schemas/answer.json");
+    for (arguments, expected) in [
+        (["schema", "app.connvo.user.updated.v1"], updated),
+        (["schema", "user.updated"], updated),
+        (["schema", "--asyncapi"], asyncapi),
+        (["schema", "--answer"], answer),
+    ] {
+        let (code, printed, said) = run(&arguments, &[], "");
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{arguments:?}");
+        assert_eq!(printed, expected, "{arguments:?}");
+    }
+    let (code, printed, _) = run(&["schema"], &[], "");
+    assert_eq!((code, printed.lines().count()), (Some(0), 15));
+    let (code, _, said) = run(&["schema", "user.renamed"], &[], "");
+    assert_eq!(code, Some(1));
+    assert!(
+        said.starts_with("error: there is no document user.renamed;"),
+        "{said}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("new");
+    let (code, ..) = run(&["schema", "--output", dir.to_str().unwrap()], &[], "");
+    assert_eq!(code, Some(0));
+    let file = dir.join("events/app.connvo.user.updated.v1.json");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), updated);
+}
+
+#[test]
 fn a_wrong_configuration_is_another_exit_code_than_a_failure() {
     let (code, _, said) = run(&["serve"], &[("PROFILE_PROJECTOR_LISTEN", "here")], "");
     assert_eq!(code, Some(2));
