@@ -1,0 +1,201 @@
+//! What operating it costs: from a kill to the first right answer, from a publish's acknowledgement to
+//! the answer that has it, reads while a rebuild runs, and how long rebuild and verification take.
+//!
+//! `BENCH_USERS` sets the size; each user has a user event and a profile event.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    reason = "a benchmark prints figures and reads its size from the environment"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use domain::testing::workload;
+use tests::client::Client;
+use tests::service::{Service, run_to_end};
+use tests::world::World;
+use tokio::runtime::Builder;
+
+/// Connections that read all the time.
+const READERS: usize = 8;
+const PUBLISHES: u64 = 1_000;
+const KILLS: usize = 5;
+
+fn main() -> anyhow::Result<()> {
+    let users = std::env::var("BENCH_USERS").ok();
+    let users = users.and_then(|text| text.parse().ok());
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(operate(users.unwrap_or(1_000_000)))
+}
+
+async fn operate(users: u64) -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let events = users * 2;
+    let publish = (0..events).map(|number| workload(number, users));
+    let last = world.broker.publish(publish).await?;
+    let service = world.serve("model").await?;
+    service.applied(last).await?;
+    let token = world.token(&format!("user_u{:031}", 0))?;
+    println!("{users} users, {events} events");
+    acknowledged_to_readable(&world, &service, events, users, &token).await?;
+    let service = killed_to_answered(&world, service, &token).await?;
+    reads_beside_a_rebuild(&service, &token).await?;
+    service.stop().await?;
+    Ok(())
+}
+
+/// One publish at a time, each read with its sequence as the least that the answer may be of.
+async fn acknowledged_to_readable(
+    world: &World,
+    service: &Service,
+    events: u64,
+    users: u64,
+    token: &str,
+) -> anyhow::Result<()> {
+    let mut times = Vec::new();
+    for number in events..events + PUBLISHES {
+        let sequence = world.broker.publish([workload(number, users)]).await?;
+        let started = Instant::now();
+        let answer = service.client.query_from(token, sequence).await?;
+        times.push(started.elapsed());
+        ensure!(answer.sequence >= Some(sequence), "the answer is older");
+    }
+    println!("acknowledgement to answer over HTTP: {}", Times::of(times));
+    Ok(())
+}
+
+async fn killed_to_answered(
+    world: &World,
+    mut service: Service,
+    token: &str,
+) -> anyhow::Result<Service> {
+    let mut times = Vec::new();
+    let expected = service.client.query(Some(token)).await?.body;
+    for _ in 0..KILLS {
+        let (public, admin) = (service.client.public, service.client.admin);
+        service.kill().await?;
+        let client = Client::new(public, admin)?;
+        let started = Instant::now();
+        let answered = async {
+            loop {
+                if let Ok(answer) = client.query(Some(token)).await
+                    && answer.status.is_success()
+                {
+                    ensure!(answer.body == expected, "another answer than before");
+                    return Ok(started.elapsed());
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let (again, answered) = tokio::join!(world.serve_at("model", public), answered);
+        times.push(answered?);
+        service = again?;
+    }
+    println!(
+        "start after kill -9 to the first right answer: {}",
+        Times::of(times)
+    );
+    Ok(service)
+}
+
+async fn reads_beside_a_rebuild(service: &Service, token: &str) -> anyhow::Result<()> {
+    let admin = format!("http://{}", service.client.admin);
+    let rest = reads(service, token, tokio::time::sleep(Duration::from_secs(10))).await?;
+    println!("reads at rest over {READERS} connections: {}", rest.0);
+    for command in ["rebuild", "verify"] {
+        let started = Instant::now();
+        let arguments = [command, "--admin", &admin];
+        let (times, (code, said)) = reads(service, token, async {
+            run_to_end(&arguments)
+                .await
+                .unwrap_or((None, String::new()))
+        })
+        .await?;
+        ensure!(code == Some(0), "{command} ended with {code:?}: {said}");
+        println!(
+            "{command} took {:.1} s; reads beside it: {times}, {:.2} of those at rest",
+            started.elapsed().as_secs_f64(),
+            times.per_second / rest.0.per_second
+        );
+    }
+    Ok(())
+}
+
+/// Reads over all connections until `meanwhile` is over; none may fail.
+async fn reads<T>(
+    service: &Service,
+    token: &str,
+    meanwhile: impl Future<Output = T>,
+) -> anyhow::Result<(Times, T)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| {
+            let (client, token, stop) =
+                (service.client.clone(), token.to_owned(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut times = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let started = Instant::now();
+                    let answer = client.query(Some(&token)).await?;
+                    ensure!(answer.status.is_success(), "a read failed");
+                    times.push(started.elapsed());
+                }
+                Ok(times)
+            })
+        })
+        .collect();
+    let started = Instant::now();
+    let done = meanwhile.await;
+    let elapsed = started.elapsed();
+    stop.store(true, Ordering::Relaxed);
+    let mut times = Vec::new();
+    for reader in readers {
+        times.extend(reader.await??);
+    }
+    let per_second = times.len() as f64 / elapsed.as_secs_f64();
+    Ok((
+        Times {
+            per_second,
+            ..Times::of(times)
+        },
+        done,
+    ))
+}
+
+struct Times {
+    per_second: f64,
+    sorted: Vec<Duration>,
+}
+
+impl Times {
+    fn of(mut sorted: Vec<Duration>) -> Self {
+        sorted.sort_unstable();
+        let sum: Duration = sorted.iter().sum();
+        let per_second = sorted.len() as f64 / sum.as_secs_f64();
+        Self { per_second, sorted }
+    }
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let last = self.sorted.len().saturating_sub(1);
+        let at = |part: f64| self.sorted[(last as f64 * part) as usize];
+        write!(
+            f,
+            "{:.0}/s, p50 {:.1?}, p99 {:.1?}, longest {:.1?}",
+            self.per_second,
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        )
+    }
+}
