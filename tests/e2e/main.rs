@@ -15,6 +15,7 @@ mod contract;
 mod crash;
 mod erase;
 mod golden;
+mod import;
 mod process;
 mod publish;
 mod quarantine;

@@ -250,6 +250,31 @@ pub async fn run_as(
     end_of(command).await
 }
 
+/// Runs a command to its end and gives the most memory that it was seen to take, in bytes.
+pub async fn peak_memory_of(arguments: &[&str]) -> anyhow::Result<usize> {
+    let mut child = Command::new(binary()?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let status = format!("/proc/{}/status", child.id().context("it runs")?);
+    let peak = async || {
+        let text = std::fs::read_to_string(&status).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse::<usize>().ok()
+    };
+    let mut kib = 0;
+    let ended = eventually("the end", Duration::from_mins(2), async || {
+        kib = kib.max(peak().await.unwrap_or(0));
+        child.try_wait().ok().flatten()
+    });
+    ended.await?;
+    ensure!(kib != 0, "it was never seen");
+    Ok(kib * 1024)
+}
+
 /// Runs the binary to its end; gives its exit code and what it said on standard error.
 pub async fn run_to_end(arguments: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
     let Ended { code, said, .. } = command(arguments).await?;

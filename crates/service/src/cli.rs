@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Validate NDJSON events; one line per fault, exit code 1 if there is any
     Check(CheckArgs),
+    /// Publish the users and profiles of a Convex export; never overwrites, safe to repeat
+    Import(ImportArgs),
     /// Erase a person: delete the messages, publish that it is final, prove that nothing is left
     Erase(EraseArgs),
     /// Print the contract: list its documents, or print one
@@ -344,6 +346,30 @@ pub(crate) struct WaitArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_WAIT_SECONDS", value_name = "SECONDS")]
     #[arg(default_value_t = 60)]
     pub(crate) wait_seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    /// Publish nothing; tell which rows do not fit the contract
+    #[arg(long, env = "PROFILE_PROJECTOR_DRY_RUN")]
+    pub(crate) dry_run: bool,
+    /// Publish nothing; write the events into a new file, - is standard output
+    #[arg(long, env = "PROFILE_PROJECTOR_OUTPUT", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The events' source attribute
+    #[arg(long, env = "PROFILE_PROJECTOR_SOURCE", value_name = "URI")]
+    #[arg(default_value = "/convex/export")]
+    pub(crate) source: String,
+    /// Print rows that do not fit and the account as JSON, one object a line
+    #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
+    pub(crate) json: bool,
+    /// The zip that npx convex export writes
+    #[arg(value_name = "EXPORT.zip")]
+    pub(crate) export: PathBuf,
 }
 
 #[derive(Debug, Args)]

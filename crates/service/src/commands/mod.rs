@@ -5,6 +5,7 @@ mod check;
 mod dev;
 mod doctor;
 mod erase;
+mod import;
 mod job;
 mod publish;
 mod quarantine;
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Dev(args) => dev::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Erase(args) => erase::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::AsOf(args) => as_of::run(&args),

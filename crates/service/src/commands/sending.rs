@@ -146,11 +146,23 @@ struct Summary<'a> {
 
 /// A refusal as programs read it.
 #[derive(Serialize)]
-struct Refusal<'a> {
+pub(super) struct Refusal<'a> {
     #[serde(flatten)]
-    place: Place,
+    pub(super) place: Place,
     #[serde(flatten)]
-    fault: &'a Fault,
+    pub(super) fault: &'a Fault,
+}
+
+impl Refusal<'_> {
+    /// To standard output for programs, to standard error for people.
+    pub(super) fn tell(&self, json: bool) -> io::Result<()> {
+        let Self { place, fault } = self;
+        if json {
+            writeln!(io::stdout(), "{}", json!(self))
+        } else {
+            writeln!(io::stderr(), "{place}: {fault}")
+        }
+    }
 }
 
 /// Progress and refusals; the bar hides itself where there is no terminal.
@@ -187,11 +199,7 @@ impl Report for Terminal {
     fn refused(&mut self, place: Place, fault: &Fault) {
         self.bar.suspend(|| {
             // The account tells the number even if nobody hears this.
-            let _ = if self.json {
-                writeln!(io::stdout(), "{}", json!(Refusal { place, fault }))
-            } else {
-                writeln!(io::stderr(), "{place}: {fault}")
-            };
+            let _ = Refusal { place, fault }.tell(self.json);
         });
     }
 

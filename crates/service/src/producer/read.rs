@@ -30,12 +30,20 @@ pub(crate) enum Place {
         /// Counted from 1.
         line: u64,
     },
+    /// A row of a table.
+    Row {
+        /// Which table.
+        table: &'static str,
+        /// Counted from 1.
+        row: u64,
+    },
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line { line } => write!(f, "line {line}"),
+            Self::Row { table, row } => write!(f, "{table} row {row}"),
         }
     }
 }
