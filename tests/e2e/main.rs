@@ -10,6 +10,7 @@
 
 mod answers;
 mod bad_events;
+mod bootstrap;
 mod broker_faults;
 mod contract;
 mod crash;

@@ -16,7 +16,7 @@ use crate::announcer::Announcer;
 use crate::config::Config;
 use crate::source::Source;
 use crate::teller::Teller;
-use crate::writer::{WriteError, Writer};
+use crate::writer::{Reach, WriteError, Writer};
 
 /// Chunks of records between source and writer. A chunk is bounded by the source's credit.
 const CHUNKS_MAX: usize = 4;
@@ -40,6 +40,12 @@ pub enum ProjectorError {
         /// The sequence that the source attached behind.
         after: u64,
     },
+    /// The last events of all documents are not enough; which, where and why.
+    #[error("{0}")]
+    NotWhole(String),
+    /// The last events of all documents were not read to the end: begin again with an empty file.
+    #[error("reading the last events of all documents was interrupted")]
+    Interrupted,
     /// The system gave no thread.
     #[error("the projector cannot start a thread")]
     Thread(#[source] io::Error),
@@ -57,6 +63,8 @@ impl From<WriteError> for ProjectorError {
             WriteError::Commit(error) => Self::Commit(error),
             WriteError::Reopen(error) => Self::Reopen(error),
             WriteError::Elsewhere { applied, after } => Self::Elsewhere { applied, after },
+            not_whole @ WriteError::NotWhole { .. } => Self::NotWhole(not_whole.to_string()),
+            WriteError::Interrupted => Self::Interrupted,
         }
     }
 }
@@ -87,7 +95,8 @@ impl Projector {
             commits: commits.clone(),
             teller: teller.clone(),
         };
-        (Self::of(config, model, teller, commits, None), handle)
+        let reach = Reach::default();
+        (Self::of(config, model, teller, commits, reach), handle)
     }
 
     /// Prepares a projector that goes on for one that ended, with its rows or with others, and tells
@@ -117,7 +126,7 @@ impl Projector {
             }));
         }
         let (teller, commits) = (handle.teller.clone(), handle.commits.clone());
-        Self::of(config, model, teller, commits, None)
+        Self::of(config, model, teller, commits, Reach::default())
     }
 
     /// Prepares a projector of rows that nobody is served: to the sequence `until` and no further, or
@@ -129,7 +138,29 @@ impl Projector {
     ) -> (Self, watch::Receiver<Progress>) {
         let (teller, progress) = Teller::new(progress_of(&model), false);
         let (commits, _) = broadcast::channel(COMMITS_MAX);
-        (Self::of(config, model, teller, commits, until), progress)
+        let reach = Reach {
+            until,
+            ..Reach::default()
+        };
+        (Self::of(config, model, teller, commits, reach), progress)
+    }
+
+    /// Prepares a projector that fills an empty read model with the last event of each subject, up to the
+    /// tail when it attaches. What it leaves on the way has no true checkpoint: only rows that it gives
+    /// back without an error are those of the whole stream.
+    pub fn of_last_states(config: Config, model: ReadModel) -> (Self, watch::Receiver<Progress>) {
+        let (teller, progress) = Teller::new(progress_of(&model), false);
+        let (commits, _) = broadcast::channel(COMMITS_MAX);
+        let reach = Reach {
+            until: None,
+            last_states: true,
+        };
+        (Self::of(config, model, teller, commits, reach), progress)
+    }
+
+    /// Gives the read model back without having run.
+    pub fn into_model(self) -> ReadModel {
+        self.writer.model
     }
 
     fn of(
@@ -137,13 +168,20 @@ impl Projector {
         model: ReadModel,
         teller: Teller,
         commits: broadcast::Sender<Arc<Committed>>,
-        until: Option<u64>,
+        reach: Reach,
     ) -> Self {
         let (feed, records) = mpsc::channel(CHUNKS_MAX);
         let limits = config.limits;
         let position = model.reader().checkpoint();
         let (setback, setbacks) = mpsc::channel(1);
-        let source = Source::new(config, position, feed, setbacks, teller.clone());
+        let source = Source::new(
+            config,
+            position,
+            feed,
+            setbacks,
+            teller.clone(),
+            reach.last_states,
+        );
         let writer = Writer {
             model,
             setback,
@@ -151,7 +189,7 @@ impl Projector {
             feed: records,
             announcer: Announcer { teller, commits },
             limits,
-            until,
+            reach,
         };
         Self { source, writer }
     }

@@ -12,11 +12,15 @@ use serde_json::json;
 use std::time::Duration;
 
 use super::client::{Link, RequestFault};
+use super::counts::Counts;
 use super::{End, Trouble};
 use crate::config::Config;
 
 /// The server removes a consumer that nobody asks for this long.
 const INACTIVE_AFTER: Duration = Duration::from_mins(5);
+
+/// Matches every subject.
+pub(super) const EVERYTHING: &str = ">";
 
 /// A stream that was verified, and a consumer that starts behind our position.
 pub(crate) struct Attached {
@@ -24,6 +28,8 @@ pub(crate) struct Attached {
     pub(crate) tail: u64,
     /// Nothing is left to read: what stood between position and tail was deleted.
     pub(crate) is_at_end: bool,
+    /// How many records are on a subject, where only the last of them is read.
+    pub(crate) counts: Option<Counts>,
 }
 
 /// Any answer whose content does not matter.
@@ -44,7 +50,10 @@ pub(crate) async fn attach(
 ) -> Result<Attached, End> {
     let applied = position.map_or(0, Checkpoint::sequence);
     link.begin_attaching().await;
-    let created = create_consumer(link, config, applied.saturating_add(1)).await?;
+    let from = DeliverPolicy::ByStartSequence {
+        start_sequence: applied.saturating_add(1),
+    };
+    let created = create_consumer(link, config, from).await?;
     let (info, bounds) = verify(link, config, position).await?;
     warn_of_settings(&info, applied);
     let position = match position {
@@ -55,6 +64,24 @@ pub(crate) async fn attach(
         position,
         tail: bounds.last,
         is_at_end: created.num_pending == 0,
+        counts: None,
+    })
+}
+
+/// Attaches to the last record of each subject, in the order of the stream. Those that come behind the
+/// tail follow them.
+pub(crate) async fn attach_to_last(link: &Link, config: &Config) -> Result<Attached, End> {
+    link.begin_attaching().await;
+    let (_, before) = verify(link, config, None).await?;
+    let counts = Counts::ask(link, config, before.last).await?;
+    let created = create_consumer(link, config, DeliverPolicy::LastPerSubject).await?;
+    let (info, bounds) = verify(link, config, None).await?;
+    warn_of_settings(&info, 0);
+    Ok(Attached {
+        position: Checkpoint::start_of(bounds.stream),
+        tail: bounds.last,
+        is_at_end: created.num_pending == 0,
+        counts: Some(counts),
     })
 }
 
@@ -106,16 +133,23 @@ pub(super) fn bounds(info: &stream::Info) -> Result<LogBounds, End> {
 async fn create_consumer(
     link: &Link,
     config: &Config,
-    start_sequence: u64,
+    deliver_policy: DeliverPolicy,
 ) -> Result<Created, End> {
     leave(link, config).await;
     // Without this permission all goes well until there is a consumer to delete.
     if let Some(trouble) = link.told_trouble() {
         return Err(End::Trouble(trouble));
     }
+    // Only this policy needs a filter; the server asks for one then.
+    let filter_subject = if deliver_policy == DeliverPolicy::LastPerSubject {
+        EVERYTHING.to_owned()
+    } else {
+        String::new()
+    };
     let consumer = pull::Config {
         name: Some(config.consumer.clone()),
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
+        deliver_policy,
+        filter_subject,
         ack_policy: AckPolicy::None,
         memory_storage: true,
         num_replicas: 1,
@@ -173,7 +207,7 @@ async fn message_time(link: &Link, config: &Config, at: Fingerprint) -> Result<O
     }
 }
 
-fn unreadable(link: &Link, config: &Config, fault: RequestFault) -> End {
+pub(super) fn unreadable(link: &Link, config: &Config, fault: RequestFault) -> End {
     End::Trouble(match fault {
         RequestFault::Refused(error) => link.refused(&config.stream, &error),
         RequestFault::Unanswered(trouble) => trouble,

@@ -5,6 +5,7 @@
 
 mod attach;
 mod client;
+mod counts;
 mod ledger;
 mod pull;
 
@@ -90,6 +91,9 @@ pub(crate) struct Source {
     /// What the writer could not keep, and why.
     setbacks: mpsc::Receiver<Refusal>,
     teller: Teller,
+    /// The last record of each subject alone is read, in one attachment: another one would be of
+    /// another state.
+    last_states: bool,
 }
 
 impl Source {
@@ -99,6 +103,7 @@ impl Source {
         feed: mpsc::Sender<Feed>,
         setbacks: mpsc::Receiver<Refusal>,
         teller: Teller,
+        last_states: bool,
     ) -> Self {
         Self {
             config,
@@ -106,6 +111,7 @@ impl Source {
             feed,
             setbacks,
             teller,
+            last_states,
         }
     }
 
@@ -161,6 +167,9 @@ impl Source {
                     REFUSED_RETRY
                 }
             };
+            if self.last_states && self.position.is_some() {
+                break;
+            }
             if silences >= SILENCES_MAX
                 && let Some(link) = &link
             {
@@ -190,7 +199,11 @@ impl Source {
             Some(link) => link,
             None => link.insert(Link::connect(&self.config).await.map_err(End::Trouble)?),
         };
-        let attached = attach::attach(link, &self.config, self.position.as_ref()).await?;
+        let attached = if self.last_states {
+            attach::attach_to_last(link, &self.config).await?
+        } else {
+            attach::attach(link, &self.config, self.position.as_ref()).await?
+        };
         let position = attached.position.clone();
         let stream = position.stream.clone();
         let (tail, is_at_end) = (attached.tail, attached.is_at_end);

@@ -12,9 +12,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::attach::{Attached, bounds, stream_info};
 use super::client::Link;
+use super::counts::Counts;
 use super::ledger::{Delivery, Doubt, Ledger};
 use super::{End, Source};
-use crate::chunk::{Chunk, Place};
+use crate::chunk::{Chunk, OnSubject, Place};
 use crate::config::Config;
 use crate::writer::Feed;
 
@@ -53,6 +54,8 @@ struct Pulling<'a> {
     request: Bytes,
     subject: String,
     connects: u64,
+    /// Of records by subject, where only the last of each is read.
+    counts: Option<Counts>,
 }
 
 impl Source {
@@ -83,6 +86,7 @@ impl Source {
         };
         let mut messages = subscriber.ready_chunks(READY_MAX);
         let mut pulling = Pulling::new(link, &self.config, inbox, position.sequence());
+        pulling.counts = attached.counts;
         let mut checks = interval(CHECK_EVERY);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked = Instant::now();
@@ -146,6 +150,7 @@ impl<'a> Pulling<'a> {
                 config.stream, config.consumer
             ),
             connects: link.connects(),
+            counts: None,
         }
     }
 
@@ -207,9 +212,13 @@ impl<'a> Pulling<'a> {
         if delivery.stream != self.config.stream || delivery.consumer != self.config.consumer {
             return Err(Doubt::Foreign);
         }
+        let counts = self.counts.as_ref();
         Ok(Place {
             at: self.ledger.accept(&delivery, now)?,
             is_last: delivery.pending == 0,
+            on_subject: counts.map_or(OnSubject::ONE, |counts| {
+                counts.of(&message.subject, delivery.sequence)
+            }),
         })
     }
 

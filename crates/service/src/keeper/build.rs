@@ -36,7 +36,7 @@ pub(super) enum Goal {
 }
 
 /// How a run to the goal ended.
-enum Reached {
+pub(super) enum Reached {
     Goal,
     /// The stream is not the one that the file was made from.
     Refused(Refusal),
@@ -50,6 +50,9 @@ impl Keeper {
         goal: &Goal,
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
+        if job.bootstrap.is_some() {
+            self.fill_with_last_states(stop).await?;
+        }
         let model = self.open(job.kind).await?;
         let refusal = match (self.run_to(goal, model, stop).await?, job.kind) {
             // To go back to rows that the stream does not continue is what was asked for.
@@ -68,7 +71,7 @@ impl Keeper {
         }
     }
 
-    async fn open(&self, kind: JobKind) -> Result<ReadModel, JobFault> {
+    pub(super) async fn open(&self, kind: JobKind) -> Result<ReadModel, JobFault> {
         let (place, folder) = (kind.place(), self.folder.clone());
         if kind == JobKind::Rollback && !place.is_there(&folder)? {
             let file = place.file_name();
@@ -146,7 +149,7 @@ impl Keeper {
     }
 
     /// Tells of progress until there is nothing to wait for any more.
-    async fn follow(
+    pub(super) async fn follow(
         &self,
         until: Option<u64>,
         mut progress: watch::Receiver<Progress>,

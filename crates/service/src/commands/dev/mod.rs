@@ -140,6 +140,7 @@ fn service_config(
         verbose_errors: true,
         rebuild: false,
         from_snapshot: None,
+        bootstrap: None,
     })
 }
 
