@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{PATIENCE, ask, exchange_on, rest};
 use crate::http2;
-use crate::running::{Running, Setup};
+use crate::running::{FULL, Running, Setup, ada, set_profile};
+use crate::sync::client::Client;
 
 /// Writes a self-signed certificate and its key.
 fn certify(folder: &Path) {
@@ -89,6 +90,25 @@ async fn http2_is_offered() {
         http2::ask(stream).await,
         (200, r#"{"status":"success","value":null}"#.to_owned())
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_is_told_of_a_commit() {
+    let folder = TempDir::new().unwrap();
+    let mut running = encrypted(folder.path(), Limits::default()).await;
+    // A browser offers HTTP/1.1 alone for a WebSocket.
+    let stream = connect(&running, folder.path(), &["http/1.1"])
+        .await
+        .unwrap();
+    let mut client = Client::open_on(stream).await;
+    let value = client.subscribe(Some("user_1")).await;
+    assert_eq!(value.to_string(), FULL);
+    let mut named = ada();
+    named.display_name = "Grace".into();
+    running.commit(|batch| set_profile(batch, value["userId"].as_str().unwrap(), Some(named)));
+    let told = client.transition().await;
+    assert_eq!(told[0]["value"]["displayName"], "Grace");
     running.stop().await;
 }
 

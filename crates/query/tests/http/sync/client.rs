@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use convex_wire::Timestamp;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -27,8 +28,8 @@ pub(crate) enum Heard {
     Gone,
 }
 
-pub(crate) struct Client {
-    stream: WebSocketStream<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    stream: WebSocketStream<S>,
     version: Value,
     pub(crate) ts: Timestamp,
     query_set: u32,
@@ -42,12 +43,22 @@ pub(crate) fn now_ns() -> u64 {
 impl Client {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        Self::open_on(stream, address).await
+        Self::open_on(stream).await
     }
 
-    pub(crate) async fn open_on(stream: TcpStream, address: SocketAddr) -> Self {
-        let url = format!("ws://{address}/api/1.48.0/sync");
-        let (stream, _) = client_async(url, stream).await.unwrap();
+    /// One that has connected, signed in as `subject` if there is one, and subscribed; it has heard the value.
+    pub(crate) async fn subscribed(address: SocketAddr, subject: Option<&str>) -> (Self, Value) {
+        let mut client = Self::open(address).await;
+        let value = client.subscribe(subject).await;
+        (client, value)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) async fn open_on(stream: S) -> Self {
+        let (stream, _) = client_async("ws://localhost/api/1.48.0/sync", stream)
+            .await
+            .unwrap();
         Self {
             stream,
             version: json!({"querySet": 0, "identity": 0, "ts": "AAAAAAAAAAA="}),
@@ -56,18 +67,15 @@ impl Client {
         }
     }
 
-    /// One that has connected, signed in as `subject` if there is one, and subscribed; it has heard the value.
-    pub(crate) async fn subscribed(address: SocketAddr, subject: Option<&str>) -> (Self, Value) {
-        let mut client = Self::open(address).await;
-        client.say(connect(None)).await;
+    /// Connects, signs in as `subject` if there is one, subscribes, and hears the value.
+    pub(crate) async fn subscribe(&mut self, subject: Option<&str>) -> Value {
+        self.say(connect(None)).await;
         if let Some(subject) = subject {
-            client.authenticate(0, tokens::token_of(subject)).await;
-            assert_eq!(client.transition().await, json!([]));
+            self.authenticate(0, tokens::token_of(subject)).await;
+            assert_eq!(self.transition().await, json!([]));
         }
-        client.add(0).await;
-        let modifications = client.transition().await;
-        let value = modifications[0]["value"].clone();
-        (client, value)
+        self.add(0).await;
+        self.transition().await[0]["value"].clone()
     }
 
     pub(crate) async fn authenticate(&mut self, base: u32, token: String) {

@@ -103,7 +103,7 @@ async fn a_client_that_does_not_read_is_dropped() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = socket.connect(running.address).await.unwrap();
-    let mut slow = Client::open_on(stream, running.address).await;
+    let mut slow = Client::open_on(stream).await;
     slow.say(connect(None)).await;
     slow.authenticate(0, token_of("user_1")).await;
     slow.add_many(0..200).await;

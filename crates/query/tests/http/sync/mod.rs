@@ -1,6 +1,6 @@
 //! The sync protocol over real sockets.
 
-mod client;
+pub(crate) mod client;
 mod conversations;
 mod counting;
 mod following;
