@@ -21,6 +21,7 @@ mod keeper;
 mod log_access;
 pub mod nats;
 pub mod nats_server;
+pub mod open_files;
 pub mod producer;
 mod run;
 mod schema_routes;

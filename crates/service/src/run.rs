@@ -22,7 +22,7 @@ use crate::config::{Config, FromSnapshot, PemPair};
 use crate::keeper::{Desk, Keeper, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
-use crate::{schema_routes, telemetry};
+use crate::{open_files, schema_routes, telemetry};
 
 /// What requests under way are given at the end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(4);
@@ -96,6 +96,8 @@ impl Service {
         let reader = model.reader();
         let (verifier, keys) = Verifier::new(config.auth.clone(), Arc::new(SystemTime::now))?;
         let tls = config.tls.as_ref().map(certificate).transpose()?;
+        let limits = Limits::default();
+        open_files::raise_for(limits.connections + limits.sync.sockets);
         let public = listen("--listen", config.listen).await?;
         let admin = listen("--admin-listen", config.admin_listen).await?;
         let texts = if config.verbose_errors {
@@ -110,13 +112,7 @@ impl Service {
         keeper.rebuild_at_start(&desk, config.rebuild, config.bootstrap)?;
         let commits = handle.commits.subscribe();
         let verifier = Arc::new(verifier);
-        let query = QueryState::new(
-            reader.clone(),
-            verifier,
-            handle.progress,
-            texts,
-            Limits::default(),
-        );
+        let query = QueryState::new(reader.clone(), verifier, handle.progress, texts, limits);
         Ok(Self {
             folder,
             reader,
