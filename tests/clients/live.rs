@@ -222,5 +222,13 @@ async fn crate_convex() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_in_chromium() -> anyhow::Result<()> {
     let screenshot = built_file("clients/page.png")?;
-    play(node("page.mjs").arg(screenshot), Renewal::Asked).await
+    let mut page = node("page.mjs");
+    play(page.arg("convex").arg(screenshot), Renewal::Asked).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_chromium_with_npm_convex_1_28() -> anyhow::Result<()> {
+    let screenshot = built_file("clients/page-1.28.0.png")?;
+    let mut page = node("page.mjs");
+    play(page.arg("convex-1.28.0").arg(screenshot), Renewal::Asked).await
 }

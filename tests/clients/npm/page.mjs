@@ -1,19 +1,20 @@
-// Usage: page.mjs SCREENSHOT URL
+// Usage: page.mjs PACKAGE SCREENSHOT URL
 // Opens a page with `useQuery` in Chromium and shows what stands on it.
 import { build } from "esbuild";
-import { version } from "convex";
 import { createServer } from "node:http";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { orders, say } from "./script.mjs";
 
-const [screenshot, url] = process.argv.slice(2);
+const [convex, screenshot, url] = process.argv.slice(2);
+const { version } = await import(convex);
 const bundle = await build({
   entryPoints: [fileURLToPath(new URL("page.jsx", import.meta.url))],
   bundle: true,
   write: false,
   jsx: "automatic",
+  alias: convex === "convex" ? {} : { convex },
   define: { "process.env.NODE_ENV": '"production"' },
 });
 const html = '<!doctype html><meta charset="utf-8"><title>Profile</title><body><script src="/page.js"></script>';
