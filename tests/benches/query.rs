@@ -11,7 +11,7 @@
     clippy::cast_sign_loss,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
-    reason = "a benchmark prints figures and reads its size from the environment"
+    reason = "a benchmark prints figures"
 )]
 
 use std::net::SocketAddr;
@@ -24,6 +24,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::routing::post;
 use domain::testing::{Form, profile_state, user_state};
 use serde_json::json;
+use tests::bench::{percentile, processor_time, setting};
 use tests::client::RUN;
 use tests::world::World;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,13 +35,6 @@ const CONNECTIONS: usize = 32;
 const TOKENS: usize = 5_000;
 /// Set for the process that is the bare server; holds the body it answers with.
 const BARE: &str = "BENCH_BARE_BODY";
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
 
 fn main() -> anyhow::Result<()> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
@@ -123,7 +117,17 @@ async fn compare() -> anyhow::Result<()> {
         .await?
         .text()
         .await?;
-    let (_bare, bare) = start_bare(&answer)?;
+    let (bare, address) = start_bare(&answer)?;
+    let bare = Server {
+        process: bare.0.id(),
+        address,
+        _held: Some(bare),
+    };
+    let ours = Server {
+        process: service.id()?,
+        address: service.client.public,
+        _held: None,
+    };
     println!(
         "{CONNECTIONS} connections, {} bytes an answer",
         answer.len()
@@ -133,10 +137,10 @@ async fn compare() -> anyhow::Result<()> {
     for (name, requests) in [("one token", one), ("5,000 tokens", many)] {
         let mut ratios = Vec::new();
         for _ in 0..rounds {
-            let floor = load(bare, &requests, length).await?;
-            let ours = load(service.client.public, &requests, length).await?;
-            println!("{name}: bare {floor}; service {ours}");
-            ratios.push(ours.per_second / floor.per_second);
+            let floor = load(&bare, &requests, length).await?;
+            let answered = load(&ours, &requests, length).await?;
+            println!("{name}: bare {floor}; service {answered}");
+            ratios.push(answered.per_second / floor.per_second);
         }
         ratios.sort_by(f64::total_cmp);
         println!("{name}: median ratio {:.2}", ratios[ratios.len() / 2]);
@@ -154,8 +158,17 @@ fn request(token: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Who is asked.
+struct Server {
+    process: u32,
+    address: SocketAddr,
+    _held: Option<Bare>,
+}
+
 struct Load {
     per_second: f64,
+    /// Of the server, for a request.
+    processor: Duration,
     p50: Duration,
     p99: Duration,
 }
@@ -164,33 +177,41 @@ impl std::fmt::Display for Load {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{:.0}/s p50 {:?} p99 {:?}",
-            self.per_second, self.p50, self.p99
+            "{:.0}/s p50 {:?} p99 {:?} processor {:?} a request",
+            self.per_second, self.p50, self.p99, self.processor
         )
     }
 }
 
 /// Asks over all connections for `length`, each the next request as soon as it is answered.
 async fn load(
-    server: SocketAddr,
+    server: &Server,
     requests: &Arc<[Vec<u8>]>,
     length: Duration,
 ) -> anyhow::Result<Load> {
+    let before = processor_time(server.process)?;
     let until = Instant::now() + length;
     let asking: Vec<_> = (0..CONNECTIONS)
-        .map(|first| tokio::spawn(ask(server, Arc::clone(requests), first * 157, until)))
+        .map(|first| {
+            tokio::spawn(ask(
+                server.address,
+                Arc::clone(requests),
+                first * 157,
+                until,
+            ))
+        })
         .collect();
     let mut times = Vec::new();
     for connection in asking {
         times.extend(connection.await??);
     }
-    times.sort_unstable();
-    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
     let per_second = times.len() as f64 / length.as_secs_f64();
+    let processor = processor_time(server.process)?.saturating_sub(before);
     Ok(Load {
+        processor: processor.div_f64(times.len() as f64),
         per_second,
-        p50: at(0.5),
-        p99: at(0.99),
+        p50: percentile(&mut times, 50)?,
+        p99: percentile(&mut times, 99)?,
     })
 }
 

@@ -104,6 +104,11 @@ impl Service {
         Ok(Self { child, client, log })
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> anyhow::Result<u32> {
+        self.child.id().context("it runs")
+    }
+
     /// Ends it as a crash would.
     pub async fn kill(mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
@@ -135,7 +140,7 @@ impl Service {
     }
 
     fn pid(&self) -> anyhow::Result<Pid> {
-        let pid = i32::try_from(self.child.id().context("it runs")?)?;
+        let pid = i32::try_from(self.id()?)?;
         Pid::from_raw(pid).context("a process has a number")
     }
 

@@ -23,7 +23,8 @@ use tests::broker::Broker;
 use tokio::runtime::Builder;
 
 use postgres::Postgres;
-use role::{Figures, Role, setting};
+use role::{Figures, Role};
+use tests::bench::setting;
 
 /// Parts of the state's size that the projector is given as memory.
 const PARTS: [u64; 2] = [2, 8];

@@ -5,18 +5,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
+use tests::bench::setting;
 use tests::broker::Broker;
 
 use crate::{postgres, projector, reader};
 
 /// Set for a process that plays a role.
 const ROLE: &str = "BENCH_ROLE";
-
-/// A value from the environment.
-pub(crate) fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    let text = std::env::var(name).ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// Who takes the stream.
 pub(crate) enum Role {
