@@ -15,6 +15,7 @@ const bundle = await build({
   write: false,
   jsx: "automatic",
   alias: convex === "convex" ? {} : { convex },
+  absWorkingDir: fileURLToPath(new URL(".", import.meta.url)),
   define: { "process.env.NODE_ENV": '"production"' },
 });
 const html = '<!doctype html><meta charset="utf-8"><title>Profile</title><body><script src="/page.js"></script>';
