@@ -49,7 +49,7 @@ pub(super) struct Left {
 const LIMITS: [&str; 5] = [
     "mirrors, sourced streams, backups and snapshots of the stream keep the deleted messages: erase there too, or let them expire",
     "a server that encrypts its storage does not overwrite deleted messages; they go when their block is rewritten",
-    "the file of each read model can hold old bytes in pages that are free until they are used again: run profile-projector rebuild for each, and again, so that the file kept from before goes too; its backups keep theirs",
+    "the file of each read model can hold old bytes in pages that are free until they are used again: run profile-projector rebuild for each, and again, so that the file kept from before goes too; its snapshots and backups keep theirs",
     "events under other people's subjects, or under subjects that name nobody, were not searched",
     "whatever producers, clients and logs outside keep",
 ];
