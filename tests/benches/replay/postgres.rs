@@ -26,7 +26,7 @@ const BATCH: usize = 5_000;
 const TABLES: &str = "
     create table users (id text primary key, version bigint not null, workos_id text unique);
     create table profiles (user_id text primary key, id text, version bigint not null, state json);
-    create table checkpoint (only boolean primary key, sequence bigint not null);
+    create table checkpoint (id boolean primary key, sequence bigint not null);
     insert into checkpoint values (true, 0);";
 const USERS: &str = "
     insert into users select * from unnest($1::text[], $2::bigint[], $3::text[])
