@@ -9,9 +9,9 @@ use futures::TryStreamExt;
 use nkeys::KeyPair;
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use tests::broker::{Broker, Login, eventually};
+use tests::broker::{Broker, Login, eventually, project_file};
 use tests::credentials::Operator;
-use tests::service::Service;
+use tests::service::{Service, command};
 use tests::world::World;
 
 use crate::access::{accounts, configured};
@@ -208,6 +208,64 @@ pub(crate) async fn credentials_expired_before_the_start() -> anyhow::Result<See
     Ok(Seen {
         words: vec!["unauthorized"],
         note: "with its time; then a stranger's, then a good one".into(),
+        ..Seen::default()
+    })
+}
+
+/// One line of printed permissions fewer.
+fn without(printed: &str, subject: &str) -> String {
+    let line = format!("\"{subject}\"");
+    let lines: Vec<&str> = printed.lines().filter(|kept| kept.trim() != line).collect();
+    lines.join("\n")
+}
+
+/// Under exactly the permissions that `doctor` prints for a command, it does its work; what it cannot do
+/// without is named when it is missing.
+pub(crate) async fn exact_permissions_of_commands() -> anyhow::Result<Seen> {
+    let broker = configured("").await?;
+    let folder = tempfile::tempdir()?;
+    let events = folder.path().join("events.ndjson");
+    std::fs::write(&events, project_file("schemas/examples/people.ndjson")?)?;
+    let events = events.to_str().unwrap();
+    let url = format!("nats://someone:right@127.0.0.1:{}", broker.server.port());
+    let mut subjects = 0;
+    for (role, arguments, missing) in [
+        ("publish", &["publish", events][..], "identity.v1.*.profile"),
+        (
+            "quarantine-drop",
+            &["quarantine", "drop", "u1", "1", "--reason", "test"],
+            "identity.v1.*.quarantine",
+        ),
+        (
+            "erase",
+            &["erase", "u1", "--request-id", "r1"],
+            "$JS.API.STREAM.MSG.DELETE.IDENTITY_EVENTS",
+        ),
+    ] {
+        let printed = command(&["doctor", "--permissions", role, "--consumer-name", "svc"]).await?;
+        ensure!(printed.code == Some(0), "{printed:?}");
+        subjects += printed.output.matches("    \"").count();
+        let run = [arguments, &["--nats-url", &url]].concat();
+        let may = |permissions: &str| {
+            let someone = format!("{{user: someone, password: right, {permissions}}}");
+            broker.reload(&accounts(&someone))
+        };
+        let named = format!("for Publish to \"{}", missing.split('*').next().unwrap());
+        may(&without(&printed.output, missing))?;
+        eventually(&named, TOLD_WITHIN, async || {
+            let ended = command(&run).await.ok()?;
+            (ended.code == Some(1) && ended.said.contains(&named)).then_some(())
+        })
+        .await?;
+        may(&printed.output)?;
+        eventually(role, TOLD_WITHIN, async || {
+            let ended = command(&run).await.ok()?;
+            (ended.code == Some(0) && ended.said.is_empty()).then_some(())
+        })
+        .await?;
+    }
+    Ok(Seen {
+        note: format!("{subjects} subjects of publish, quarantine drop and erase"),
         ..Seen::default()
     })
 }

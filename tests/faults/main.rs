@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         row!(logins::password_wrong_or_none),
         row!(logins::nkey_rotated_under_the_running_service),
         row!(logins::credentials_expired_before_the_start),
+        row!(logins::exact_permissions_of_commands),
         row!(load::largest_messages_and_bursts),
         row!(disk::full),
         row!(disk::full_at_the_start),

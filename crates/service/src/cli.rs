@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::doctor::permissions::Role;
 use crate::keeper::Bootstrap;
 use crate::snapshot::SnapshotAt;
 
@@ -285,9 +286,11 @@ pub(crate) struct DoctorArgs {
     /// The server's monitoring address, to see how often it syncs to disk
     #[arg(long, env = "PROFILE_PROJECTOR_MONITOR", value_name = "URL")]
     pub(crate) monitor: Option<String>,
-    /// Print the NATS permissions that `serve` needs, no more and no fewer, and look at nothing
-    #[arg(long, env = "PROFILE_PROJECTOR_PERMISSIONS")]
-    pub(crate) permissions: bool,
+    /// Print the NATS permissions that `serve` or another role needs, no more and no fewer, and look
+    /// at nothing
+    #[arg(long, env = "PROFILE_PROJECTOR_PERMISSIONS", value_name = "ROLE")]
+    #[arg(num_args = 0..=1, default_missing_value = "serve")]
+    pub(crate) permissions: Option<Role>,
     /// Print findings and summary as JSON, one object a line
     #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
     pub(crate) json: bool,

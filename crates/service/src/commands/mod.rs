@@ -3,7 +3,7 @@
 mod as_of;
 mod check;
 mod dev;
-mod doctor;
+pub(crate) mod doctor;
 mod erase;
 mod import;
 mod job;

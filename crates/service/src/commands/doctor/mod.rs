@@ -3,6 +3,7 @@
 
 mod broker;
 mod finding;
+pub(crate) mod permissions;
 mod settings;
 
 use std::io::{self, Write};
@@ -28,9 +29,12 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         .map(|consumer| Permissions::of(&stream, consumer))
         .collect();
     let mut out = io::stdout().lock();
-    if args.permissions {
-        return Ok(write_permissions(&stream, &needed, args.json, &mut out)
-            .context("the permissions cannot be printed")?);
+    if let Some(role) = args.permissions {
+        let needed = permissions::of(role, &stream, &needed);
+        return Ok(
+            permissions::write(role, &stream, &needed, args.json, &mut out)
+                .context("the permissions cannot be printed")?,
+        );
     }
     let mut findings = Vec::new();
     super::block_on(async {
@@ -46,39 +50,6 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         return Err(Failure::Told);
     }
     Ok(())
-}
-
-/// As the `permissions` of a user in a server's configuration, or as JSON.
-fn write_permissions(
-    stream: &str,
-    needed: &[Permissions],
-    json: bool,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let mut publish: Vec<&str> = Vec::new();
-    for subject in needed.iter().flat_map(|needed| &needed.publish) {
-        if !publish.contains(&subject.as_str()) {
-            publish.push(subject);
-        }
-    }
-    let subscribe: Vec<&String> = needed.iter().flat_map(|needed| &needed.subscribe).collect();
-    if json {
-        let permissions = json!({"publish": {"allow": publish}, "subscribe": {"allow": subscribe}});
-        return writeln!(out, "{permissions}");
-    }
-    writeln!(
-        out,
-        "# What `profile-projector serve` needs to read stream {stream}, and no more."
-    )?;
-    writeln!(out, "permissions: {{\n  publish: {{ allow: [")?;
-    for subject in publish {
-        writeln!(out, "    \"{subject}\"")?;
-    }
-    writeln!(out, "  ] }}\n  subscribe: {{ allow: [")?;
-    for subject in subscribe {
-        writeln!(out, "    \"{subject}\"")?;
-    }
-    writeln!(out, "  ] }}\n}}")
 }
 
 fn write_findings(findings: &[Finding], json: bool, out: &mut impl Write) -> io::Result<()> {
@@ -120,6 +91,7 @@ fn write_findings(findings: &[Finding], json: bool, out: &mut impl Write) -> io:
 mod tests {
     use async_nats::jetstream::stream;
 
+    use super::permissions::Role;
     use super::*;
     use crate::nats_server::{NatsServer, Setup, locate};
 
@@ -134,7 +106,8 @@ mod tests {
     #[test]
     fn the_permissions_in_the_deploy_folder_are_the_printed_ones() {
         let mut printed = Vec::new();
-        write_permissions(STREAM, &needed(), false, &mut printed).unwrap();
+        let service = permissions::of(Role::Serve, STREAM, &needed());
+        permissions::write(Role::Serve, STREAM, &service, false, &mut printed).unwrap();
         let file = include_str!("../../../../../deploy/nats/permissions.conf");
         assert_eq!(String::from_utf8(printed).unwrap(), file);
     }
