@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use domain::{Connection, Phase, Refusal};
+use domain::{Connection, ParkReason, Phase, Refusal};
 use tests::broker::project_file;
+use tests::service::command;
 
 /// What a crate may name among its dependencies, of those that have one owner.
 const OWNED: [(&str, &[&str]); 5] = [
@@ -118,17 +119,85 @@ fn every_file_opens_with_its_page() {
     }
 }
 
+/// The runbook's entries: their words and texts.
+fn entries(runbook: &str) -> Vec<(&str, &str)> {
+    let sections = runbook.split("\n### `").skip(1);
+    let entry = sections.filter_map(|section| section.split_once("`\n\n"));
+    entry
+        .map(|(word, text)| (word, text.split("\n#").next().unwrap().trim()))
+        .collect()
+}
+
 #[test]
-fn the_runbook_has_an_entry_for_every_word() {
+fn the_runbook_has_an_entry_for_every_word_and_for_no_other() {
     let runbook = project_file("deploy/RUNBOOK.md").unwrap();
-    let connections = Connection::ALL.map(Connection::word);
-    let words = Phase::WORDS.into_iter().chain(Refusal::WORDS);
-    for word in words.chain(connections) {
-        let entry = format!("\n### `{word}`\n\n");
-        let (_, text) = runbook
-            .split_once(&entry)
-            .unwrap_or_else(|| panic!("no entry {word}"));
-        let text = text.split("\n#").next().unwrap();
-        assert!(text.len() > 5, "the entry {word} says nothing");
+    let entries = entries(&runbook);
+    let words: Vec<&str> = Phase::WORDS
+        .into_iter()
+        .chain(Refusal::WORDS)
+        .chain(Connection::ALL.map(Connection::word))
+        .chain(ParkReason::ALL.map(ParkReason::as_str))
+        .collect();
+    for word in &words {
+        let texts: Vec<&str> = entries
+            .iter()
+            .filter_map(|(found, text)| (found == word).then_some(*text))
+            .collect();
+        assert_eq!(texts.len(), 1, "entries for {word}: {texts:?}");
+        assert!(texts[0].len() > 5, "the entry {word} says nothing");
+    }
+    let doubts = project_file("crates/projector/src/source/ledger.rs").unwrap();
+    for (word, _text) in entries {
+        let is_doubt = doubts.contains(&format!(" => \"{word}\""));
+        assert!(words.contains(&word) || is_doubt, "there is no {word}");
+    }
+}
+
+#[test]
+fn the_runbook_names_metrics_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files = Vec::new();
+    sources(&root.join("crates"), &mut files);
+    let code: String = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let runbook = project_file("deploy/RUNBOOK.md").unwrap();
+    let is_other = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let metrics: Vec<&str> = runbook
+        .split(is_other)
+        .filter(|word| word.starts_with("profile_projector_") || word.starts_with("query_"))
+        .collect();
+    assert!(metrics.len() > 10);
+    for metric in metrics {
+        assert!(
+            code.contains(&format!("\"{metric}\"")),
+            "there is no {metric}"
+        );
+    }
+}
+
+/// Commands and flags that the operators' pages name are those of `--help`.
+#[tokio::test]
+async fn the_operators_pages_name_commands_that_exist() {
+    for page in ["deploy/RUNBOOK.md", "deploy/README.md", "README.md"] {
+        let text = project_file(page).unwrap();
+        let named: Vec<&str> = text
+            .split('`')
+            .filter_map(|quoted| quoted.strip_prefix("profile-projector "))
+            .collect();
+        assert!(!named.is_empty(), "{page} names no command");
+        for line in named {
+            let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase());
+            let mut words: Vec<&str> = line.split_whitespace().take_while(is_word).collect();
+            words.truncate(2);
+            let help = command(&[&words[..], &["--help"]].concat()).await.unwrap();
+            assert_eq!(help.code, Some(0), "{page}: {line}: {}", help.said);
+            let is_end = |c: char| !c.is_ascii_lowercase() && c != '-';
+            let flags = line.split(is_end).filter(|word| word.starts_with("--"));
+            for flag in flags.filter(|flag| *flag != "--help") {
+                assert!(help.output.contains(flag), "{page}: {line}: no {flag}");
+            }
+        }
     }
 }
