@@ -188,7 +188,8 @@ async fn the_operators_pages_name_commands_that_exist() {
             .collect();
         assert!(!named.is_empty(), "{page} names no command");
         for line in named {
-            let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase());
+            let is_letter = |b: u8| b.is_ascii_lowercase() || b == b'-';
+            let is_word = |word: &&str| !word.starts_with('-') && word.bytes().all(is_letter);
             let mut words: Vec<&str> = line.split_whitespace().take_while(is_word).collect();
             words.truncate(2);
             let help = command(&[&words[..], &["--help"]].concat()).await.unwrap();
