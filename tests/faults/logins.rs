@@ -105,14 +105,14 @@ const SUBJECTS: [&str; 5] = [
 
 pub(crate) async fn each_permission_taken_and_given_back() -> anyhow::Result<Seen> {
     let broker = configured("{user: service, password: right}").await?;
-    let reading = Reading::start(broker, "service:right@", &[]).await?;
+    let reading = Reading::start(broker, "service:right@", &["--consumer-name", "svc"]).await?;
     let publish = |subject: &&str| {
         let named = format!("Publish to \"{}", subject.trim_end_matches('>'));
         (format!("publish: {{deny: \"{subject}\"}}"), named)
     };
     let inbox = (
-        "subscribe: {deny: \"_INBOX.>\"}".to_owned(),
-        "Subscription to \"_INBOX.".to_owned(),
+        "subscribe: {deny: \"_INBOX_svc.>\"}".to_owned(),
+        "Subscription to \"_INBOX_svc.".to_owned(),
     );
     let denials = SUBJECTS.iter().map(publish).chain([inbox]);
     for (round, (denied, named)) in (0..).zip(denials) {
