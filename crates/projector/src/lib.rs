@@ -26,7 +26,10 @@ mod gathering;
 mod metrics;
 mod permissions;
 mod projector;
+#[cfg(test)]
+mod simulation;
 mod source;
+mod supervision;
 mod teller;
 mod writer;
 

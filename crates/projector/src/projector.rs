@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::announcer::Announcer;
 use crate::config::Config;
-use crate::source::Source;
+use crate::source::{Nats, Source};
 use crate::teller::Teller;
 use crate::writer::{Reach, WriteError, Writer};
 
@@ -81,7 +81,7 @@ pub struct Handle {
 
 /// Folds one stream into one read model.
 pub struct Projector {
-    source: Source,
+    source: Source<Nats>,
     writer: Writer,
 }
 
@@ -174,14 +174,15 @@ impl Projector {
         let limits = config.limits;
         let position = model.reader().checkpoint();
         let (setback, setbacks) = mpsc::channel(1);
-        let source = Source::new(
+        let source = Source {
+            connector: Nats,
             config,
             position,
             feed,
             setbacks,
-            teller.clone(),
-            reach.last_states,
-        );
+            teller: teller.clone(),
+            last_states: reach.last_states,
+        };
         let writer = Writer {
             model,
             setback,

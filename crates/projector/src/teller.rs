@@ -7,6 +7,7 @@ use metrics::gauge;
 use tokio::sync::watch;
 
 use crate::metrics::{APPLIED, LAG, PHASE, TAIL};
+use crate::supervision;
 
 /// Changes the progress that everybody watches.
 #[derive(Clone)]
@@ -60,36 +61,17 @@ impl Teller {
 
     /// The stream is verified and its tail was `tail`.
     pub(crate) fn attached(&self, applied: u64, tail: u64, is_at_end: bool) {
-        self.change(|progress| {
-            progress.connection = Connection::Connected;
-            progress.tail = Some(tail);
-            match &progress.phase {
-                // Told until a batch was kept: before that nobody knows that there is room again.
-                Phase::Blocked(full @ Refusal::DiskLow { .. }) if applied < tail && !is_at_end => {
-                    progress.detail = Some(full.to_string());
-                }
-                Phase::Starting | Phase::CatchingUp { .. } | Phase::Live | Phase::Blocked(_) => {
-                    go_on(progress, applied < tail && !is_at_end, tail);
-                }
-            }
-        });
+        self.change(|progress| supervision::attached(progress, applied, tail, is_at_end));
     }
 
-    /// The stream cannot be read now. The phase stays.
+    /// The stream cannot be read now.
     pub(crate) fn lost(&self, connection: Connection, detail: &str) {
-        self.change(|progress| {
-            progress.connection = connection;
-            progress.detail = Some(detail.to_owned());
-        });
+        self.change(|progress| supervision::lost(progress, connection, detail));
     }
 
-    /// The stream must not be applied.
+    /// The stream must not be applied, or cannot be kept.
     pub(crate) fn refused(&self, refusal: Refusal) {
-        self.change(|progress| {
-            progress.connection = Connection::Connected;
-            progress.detail = Some(refusal.to_string());
-            progress.phase = Phase::Blocked(refusal);
-        });
+        self.change(|progress| supervision::refused(progress, refusal));
     }
 
     /// The stream's tail was seen at `tail`.
@@ -97,20 +79,9 @@ impl Teller {
         self.change(|progress| progress.tail = progress.tail.max(Some(tail)));
     }
 
-    /// Rows up to this checkpoint are durable; nothing is behind it if `is_at_end`. The tail's own
-    /// message may have been deleted.
+    /// Rows up to this checkpoint are durable; nothing is behind it if `is_at_end`.
     pub(crate) fn committed(&self, checkpoint: Checkpoint, is_at_end: bool) {
-        self.change(|progress| {
-            let applied = checkpoint.sequence();
-            progress.tail = progress.tail.max(Some(applied));
-            progress.checkpoint = Some(checkpoint);
-            let target = match progress.phase {
-                Phase::CatchingUp { target } => target,
-                Phase::Blocked(Refusal::DiskLow { .. }) => progress.tail.unwrap_or(applied),
-                Phase::Starting | Phase::Live | Phase::Blocked(_) => return,
-            };
-            go_on(progress, applied < target && !is_at_end, target);
-        });
+        self.change(|progress| supervision::committed(progress, checkpoint, is_at_end));
     }
 
     /// What is durable.
@@ -129,17 +100,6 @@ impl Teller {
     pub(crate) fn is_live(&self) -> bool {
         self.progress.borrow().phase == Phase::Live
     }
-}
-
-/// Applying goes on: towards `target`, or live when nothing is left before it.
-fn go_on(progress: &mut Progress, is_behind: bool, target: u64) {
-    progress.detail = None;
-    progress.phase = if is_behind {
-        Phase::CatchingUp { target }
-    } else {
-        progress.was_live = true;
-        Phase::Live
-    };
 }
 
 /// Sequences are far below 2^53, where doubles are exact.

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
 
-use super::client::{Link, RequestFault};
 use super::counts::Counts;
+use super::link::{Link, RequestFault};
 use super::{End, Trouble};
 use crate::config::Config;
 
@@ -44,7 +44,7 @@ struct Created {
 }
 
 pub(crate) async fn attach(
-    link: &Link,
+    link: &impl Link,
     config: &Config,
     position: Option<&Checkpoint>,
 ) -> Result<Attached, End> {
@@ -70,7 +70,7 @@ pub(crate) async fn attach(
 
 /// Attaches to the last record of each subject, in the order of the stream. Those that come behind the
 /// tail follow them.
-pub(crate) async fn attach_to_last(link: &Link, config: &Config) -> Result<Attached, End> {
+pub(crate) async fn attach_to_last(link: &impl Link, config: &Config) -> Result<Attached, End> {
     link.begin_attaching().await;
     let (_, before) = verify(link, config, None).await?;
     let counts = Counts::ask(link, config, before.last).await?;
@@ -87,7 +87,7 @@ pub(crate) async fn attach_to_last(link: &Link, config: &Config) -> Result<Attac
 
 /// Asks the stream whether it goes on from `position`.
 pub(crate) async fn verify(
-    link: &Link,
+    link: &impl Link,
     config: &Config,
     position: Option<&Checkpoint>,
 ) -> Result<(stream::Info, LogBounds), End> {
@@ -101,13 +101,13 @@ pub(crate) async fn verify(
 }
 
 /// Gives the consumer back. Best effort: the server removes it by itself in the end.
-pub(crate) async fn leave(link: &Link, config: &Config) {
+pub(crate) async fn leave(link: &impl Link, config: &Config) {
     let subject = format!("CONSUMER.DELETE.{}.{}", config.stream, config.consumer);
     let _ = link.request::<Anything>(subject, &json!({})).await;
 }
 
 /// What the broker holds now.
-pub(super) async fn stream_info(link: &Link, config: &Config) -> Result<stream::Info, End> {
+pub(super) async fn stream_info(link: &impl Link, config: &Config) -> Result<stream::Info, End> {
     let subject = format!("STREAM.INFO.{}", config.stream);
     link.request(subject, &json!({}))
         .await
@@ -131,7 +131,7 @@ pub(super) fn bounds(info: &stream::Info) -> Result<LogBounds, End> {
 
 /// Another consumer of our name can only be one that we left behind.
 async fn create_consumer(
-    link: &Link,
+    link: &impl Link,
     config: &Config,
     deliver_policy: DeliverPolicy,
 ) -> Result<Created, End> {
@@ -168,7 +168,7 @@ async fn create_consumer(
 
 /// Compares the latest message of the stream that we know by its time. A message that was deleted
 /// says nothing, so earlier ones stand in for it.
-async fn recognise(link: &Link, config: &Config, position: &Checkpoint) -> Result<(), End> {
+async fn recognise(link: &impl Link, config: &Config, position: &Checkpoint) -> Result<(), End> {
     for held in position.fingerprints() {
         if let Some(found_ns) = message_time(link, config, held).await? {
             return Ok(Checkpoint::recognise(held, found_ns)?);
@@ -184,7 +184,11 @@ async fn recognise(link: &Link, config: &Config, position: &Checkpoint) -> Resul
 }
 
 /// `None` when the message was deleted.
-async fn message_time(link: &Link, config: &Config, at: Fingerprint) -> Result<Option<i64>, End> {
+async fn message_time(
+    link: &impl Link,
+    config: &Config,
+    at: Fingerprint,
+) -> Result<Option<i64>, End> {
     #[derive(Deserialize)]
     struct Found {
         message: stream::RawMessage,
@@ -207,7 +211,7 @@ async fn message_time(link: &Link, config: &Config, at: Fingerprint) -> Result<O
     }
 }
 
-pub(super) fn unreadable(link: &Link, config: &Config, fault: RequestFault) -> End {
+pub(super) fn unreadable(link: &impl Link, config: &Config, fault: RequestFault) -> End {
     End::Trouble(match fault {
         RequestFault::Refused(error) => link.refused(&config.stream, &error),
         RequestFault::Unanswered(trouble) => trouble,

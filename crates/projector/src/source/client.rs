@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_nats::jetstream::context::{RequestError, RequestErrorKind};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, Event, ServerError};
+use async_nats::{Client, Event, ServerError, Subscriber};
+use bytes::Bytes;
 use domain::Connection;
 use rand::RngExt;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::Trouble;
+use super::link::{Connect, Link, RequestFault};
 use crate::config::{Config, Login};
 use crate::permissions::inbox_prefix;
 
@@ -22,6 +24,8 @@ use crate::permissions::inbox_prefix;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Every request is bounded here too: the client's own limit does not cover its queue.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+/// Bound on giving something to the client, whose queue may be full.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
 /// How soon a dead peer is noticed: after two that are not answered.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect again.
@@ -38,8 +42,8 @@ struct Said {
 }
 
 /// A connection to the servers, which connects again by itself.
-pub(crate) struct Link {
-    pub(crate) client: Client,
+pub(crate) struct NatsLink {
+    client: Client,
     jetstream: jetstream::Context,
     servers: String,
     login: Arc<dyn Login>,
@@ -48,16 +52,23 @@ pub(crate) struct Link {
     lost: Arc<Notify>,
 }
 
-/// Why a request has no good answer.
-pub(crate) enum RequestFault {
-    /// `JetStream` answered with an error.
-    Refused(jetstream::Error),
-    /// Nobody answered.
-    Unanswered(Trouble),
+/// Connects to NATS.
+pub(crate) struct Nats;
+
+impl Connect for Nats {
+    type Link = NatsLink;
+
+    async fn connect(&self, config: &Config) -> Result<NatsLink, Trouble> {
+        NatsLink::connect(config).await
+    }
+
+    fn chance(&mut self) -> f64 {
+        rand::rng().random()
+    }
 }
 
-impl Link {
-    pub(crate) async fn connect(config: &Config) -> Result<Self, Trouble> {
+impl NatsLink {
+    async fn connect(config: &Config) -> Result<Self, Trouble> {
         let servers: Vec<String> = config
             .servers
             .iter()
@@ -109,9 +120,31 @@ impl Link {
         })
     }
 
-    /// Forgets what was denied before. A subscription that was denied is only tried again by a new
-    /// connection.
-    pub(crate) async fn begin_attaching(&self) {
+    async fn bad_news(&self) {
+        // We hold the sender, so it ends with bad news only.
+        let _ = self.said.subscribe().wait_for(Said::is_bad).await;
+    }
+
+    fn unanswered(&self, error: &RequestError) -> Trouble {
+        match error.kind() {
+            RequestErrorKind::NoResponders => jetstream_disabled(&self.servers),
+            RequestErrorKind::TimedOut
+            | RequestErrorKind::InvalidSubject
+            | RequestErrorKind::Other => self.trouble(&error.to_string()),
+        }
+    }
+
+    /// What the connection's events say of a request that was not answered.
+    fn trouble(&self, otherwise: &str) -> Trouble {
+        self.told_trouble()
+            .unwrap_or_else(|| unreachable(&self.servers, otherwise))
+    }
+}
+
+impl Link for NatsLink {
+    type Messages = Subscriber;
+
+    async fn begin_attaching(&self) {
         let mut denied = None;
         self.said.send_modify(|said| denied = said.denied.take());
         if denied.is_some_and(|text| text.contains("Subscription")) {
@@ -119,26 +152,7 @@ impl Link {
         }
     }
 
-    /// Gives the connection up for another one, and waits for that.
-    pub(crate) async fn reconnect(&self) {
-        // It connects again either way; this only makes it sooner.
-        let connecting = async {
-            self.client.force_reconnect().await.ok()?;
-            self.client.flush().await.ok()
-        };
-        let _ = timeout(REQUEST_WITHIN, connecting).await;
-    }
-
-    /// How often the connection was made. Changes with every new one, exactly.
-    pub(crate) fn connects(&self) -> u64 {
-        self.client
-            .statistics()
-            .connects
-            .load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Asks the `JetStream` API.
-    pub(crate) async fn request<T: DeserializeOwned>(
+    async fn request<T: DeserializeOwned>(
         &self,
         subject: String,
         payload: &impl Serialize,
@@ -163,28 +177,47 @@ impl Link {
         }
     }
 
-    async fn bad_news(&self) {
-        // We hold the sender, so it ends with bad news only.
-        let _ = self.said.subscribe().wait_for(Said::is_bad).await;
-    }
-
-    fn unanswered(&self, error: &RequestError) -> Trouble {
-        match error.kind() {
-            RequestErrorKind::NoResponders => jetstream_disabled(&self.servers),
-            RequestErrorKind::TimedOut
-            | RequestErrorKind::InvalidSubject
-            | RequestErrorKind::Other => self.trouble(&error.to_string()),
+    async fn subscribe(&self, subject: String) -> Result<Subscriber, Trouble> {
+        match timeout(ASK_WITHIN, self.client.subscribe(subject)).await {
+            Ok(Ok(messages)) => Ok(messages),
+            Ok(Err(_)) | Err(_) => Err(self.trouble("the subscription was not taken")),
         }
     }
 
-    /// What the connection's events say of a request that was not answered.
-    pub(crate) fn trouble(&self, otherwise: &str) -> Trouble {
-        self.told_trouble()
-            .unwrap_or_else(|| unreachable(&self.servers, otherwise))
+    async fn publish(&self, subject: String, reply: String, payload: Bytes) -> Result<(), Trouble> {
+        let publishing = self.client.publish_with_reply(subject, reply, payload);
+        match timeout(ASK_WITHIN, publishing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.trouble(&error.to_string())),
+            Err(_elapsed) => Err(self.trouble("the client's queue is full")),
+        }
     }
 
-    /// What the connection's events told since attaching began, if it is bad.
-    pub(crate) fn told_trouble(&self) -> Option<Trouble> {
+    async fn reconnect(&self) {
+        // It connects again either way; this only makes it sooner.
+        let connecting = async {
+            self.client.force_reconnect().await.ok()?;
+            self.client.flush().await.ok()
+        };
+        let _ = timeout(REQUEST_WITHIN, connecting).await;
+    }
+
+    fn connects(&self) -> u64 {
+        self.client
+            .statistics()
+            .connects
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    fn new_inbox(&self) -> String {
+        self.client.new_inbox()
+    }
+
+    fn told_trouble(&self) -> Option<Trouble> {
         let said = self.said.borrow();
         if let Some(denied) = &said.denied {
             return Some(Trouble {
@@ -198,8 +231,7 @@ impl Link {
             .then(|| unauthorized(&self.servers, self.login.as_ref()))
     }
 
-    /// What an error of the `JetStream` API means for reading `stream`.
-    pub(crate) fn refused(&self, stream: &str, error: &jetstream::Error) -> Trouble {
+    fn refused(&self, stream: &str, error: &jetstream::Error) -> Trouble {
         match error.error_code() {
             ErrorCode::STREAM_NOT_FOUND => Trouble {
                 connection: Connection::StreamMissing,

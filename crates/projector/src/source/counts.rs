@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::End;
 use super::attach::{EVERYTHING, unreadable};
-use super::client::Link;
+use super::link::Link;
 use crate::chunk::OnSubject;
 use crate::config::Config;
 
@@ -36,7 +36,7 @@ struct State {
 
 impl Counts {
     /// Asks the stream, whose tail was at `tail` by now, page by page.
-    pub(super) async fn ask(link: &Link, config: &Config, tail: u64) -> Result<Self, End> {
+    pub(super) async fn ask(link: &impl Link, config: &Config, tail: u64) -> Result<Self, End> {
         let subject = format!("STREAM.INFO.{}", config.stream);
         let (mut by_hash, mut offset) = (HashMap::new(), 0_u64);
         loop {

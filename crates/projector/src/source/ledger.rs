@@ -173,6 +173,11 @@ impl Ledger {
         self.pulls.retain(|pull| Some(pull.id) != id);
     }
 
+    /// The sequence of the next record, if none was deleted before it.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.position.saturating_add(1)
+    }
+
     /// Whether some of the `records` that a request asked for have come.
     pub(crate) fn is_used(&self, id: u64, records: u64) -> bool {
         let mut pulls = self.pulls.iter();

@@ -7,33 +7,24 @@ mod attach;
 mod client;
 mod counts;
 mod ledger;
+pub(crate) mod link;
 mod pull;
-
-use std::time::Duration;
 
 use domain::{Checkpoint, Connection, Refusal};
 use metrics::counter;
-use rand::RngExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::metrics::ATTACHED;
-use crate::source::client::Link;
-use crate::source::ledger::Doubt;
+use crate::source::link::{Connect, Link};
+use crate::supervision::{Attempt, Supervisor};
 use crate::teller::Teller;
 use crate::writer::Feed;
 
-/// Between attempts: from the first to the second, doubled, with jitter.
-const RETRY_MIN: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(5);
-/// An attachment that lasted this long was a good one.
-const GOOD_AFTER: Duration = Duration::from_secs(5);
-/// How often a refused stream is looked at again.
-const REFUSED_RETRY: Duration = Duration::from_secs(5);
-/// Silences in a row after which the connection itself is doubted.
-const SILENCES_MAX: u32 = 3;
+pub(crate) use client::Nats;
+pub(crate) use ledger::Doubt;
 
 /// Why the stream cannot be read now, for people and for `/status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +63,7 @@ pub enum LogError {
 /// Asks the stream whether it goes on from `held`, as every attachment does.
 pub async fn check_log(config: &Config, held: &Checkpoint) -> Result<(), LogError> {
     let asked = async {
-        let link = Link::connect(config).await.map_err(End::Trouble)?;
+        let link = Nats.connect(config).await.map_err(End::Trouble)?;
         attach::verify(&link, config, Some(held)).await
     };
     match asked.await {
@@ -83,103 +74,57 @@ pub async fn check_log(config: &Config, held: &Checkpoint) -> Result<(), LogErro
 }
 
 /// Reads the stream for the writer.
-pub(crate) struct Source {
-    config: Config,
+pub(crate) struct Source<C> {
+    pub(crate) connector: C,
+    pub(crate) config: Config,
     /// Behind the last record that was handed over; `None` before the stream was ever seen.
-    position: Option<Checkpoint>,
-    feed: mpsc::Sender<Feed>,
+    pub(crate) position: Option<Checkpoint>,
+    pub(crate) feed: mpsc::Sender<Feed>,
     /// What the writer could not keep, and why.
-    setbacks: mpsc::Receiver<Refusal>,
-    teller: Teller,
+    pub(crate) setbacks: mpsc::Receiver<Refusal>,
+    pub(crate) teller: Teller,
     /// The last record of each subject alone is read, in one attachment: another one would be of
     /// another state.
-    last_states: bool,
+    pub(crate) last_states: bool,
 }
 
-impl Source {
-    pub(crate) fn new(
-        config: Config,
-        position: Option<Checkpoint>,
-        feed: mpsc::Sender<Feed>,
-        setbacks: mpsc::Receiver<Refusal>,
-        teller: Teller,
-        last_states: bool,
-    ) -> Self {
-        Self {
-            config,
-            position,
-            feed,
-            setbacks,
-            teller,
-            last_states,
-        }
-    }
-
+impl<C: Connect> Source<C> {
     /// Runs until it is stopped or the writer is gone.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut link = None;
-        let mut pause = Pause::default();
-        let mut silences = 0;
-        let mut told = None;
+        let mut supervisor = Supervisor::default();
         let feed = self.feed.clone();
         loop {
             let started = Instant::now();
             let from = self.position.clone();
             let end = tokio::select! {
+                biased;
                 () = stop.cancelled() => End::Stopped,
                 () = feed.closed() => End::Stopped,
                 end = self.attachment(&mut link) => end,
             };
-            if started.elapsed() >= GOOD_AFTER || from != self.position {
-                pause = Pause::default();
-                silences = 0;
-            }
-            let wait = match end {
-                End::Stopped => break,
-                End::Doubt(doubt) => {
-                    counter!(ATTACHED, "after" => doubt.word()).increment(1);
-                    tracing::info!(
-                        doubt = doubt.word(),
-                        "attaching to the stream again: {doubt}"
-                    );
-                    silences = if let Doubt::Silence { .. } = doubt {
-                        silences + 1
-                    } else {
-                        0
-                    };
-                    told = None;
-                    pause.next()
-                }
-                End::Trouble(trouble) => {
-                    counter!(ATTACHED, "after" => trouble.connection.word()).increment(1);
-                    self.tell_trouble(&trouble, &mut told);
-                    pause.next()
-                }
-                End::Refused(refusal) => {
-                    counter!(ATTACHED, "after" => refusal.word()).increment(1);
-                    self.tell_refusal(refusal, &mut told);
-                    REFUSED_RETRY
-                }
-                End::SetBack(refusal) => {
-                    counter!(ATTACHED, "after" => refusal.word()).increment(1);
-                    self.position = self.teller.checkpoint();
-                    self.tell_refusal(refusal, &mut told);
-                    REFUSED_RETRY
-                }
+            let attempt = Attempt {
+                lasted: started.elapsed(),
+                has_moved: from != self.position,
+                chance: self.connector.chance(),
             };
+            let Some(verdict) = supervisor.ended(&end, attempt) else {
+                break;
+            };
+            self.tell(end, verdict.say);
             if self.last_states && self.position.is_some() {
                 break;
             }
-            if silences >= SILENCES_MAX
+            if verdict.reconnect
                 && let Some(link) = &link
             {
-                silences = 0;
-                Link::reconnect(link).await;
+                link.reconnect().await;
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = feed.closed() => break,
-                () = sleep(wait) => {}
+                () = sleep(verdict.wait) => {}
             }
         }
         if let Some(link) = link {
@@ -188,16 +133,16 @@ impl Source {
     }
 
     /// One attachment, from connecting to whatever ends it.
-    async fn attachment(&mut self, link: &mut Option<Link>) -> End {
+    async fn attachment(&mut self, link: &mut Option<C::Link>) -> End {
         match self.try_attachment(link).await {
             Ok(end) | Err(end) => end,
         }
     }
 
-    async fn try_attachment(&mut self, link: &mut Option<Link>) -> Result<End, End> {
+    async fn try_attachment(&mut self, link: &mut Option<C::Link>) -> Result<End, End> {
         let link = match link {
             Some(link) => link,
-            None => link.insert(Link::connect(&self.config).await.map_err(End::Trouble)?),
+            None => link.insert(self.connect().await?),
         };
         let attached = if self.last_states {
             attach::attach_to_last(link, &self.config).await?
@@ -226,42 +171,46 @@ impl Source {
         Ok(self.pull(link, attached).await)
     }
 
-    /// A trouble is logged when it is another than the one before.
-    fn tell_trouble(&self, trouble: &Trouble, told: &mut Option<String>) {
-        self.teller.lost(trouble.connection, &trouble.detail);
-        if told.as_ref() != Some(&trouble.detail) {
-            let connection = trouble.connection.word();
-            tracing::error!(connection, "the stream cannot be read: {}", trouble.detail);
-            *told = Some(trouble.detail.clone());
+    async fn connect(&self) -> Result<C::Link, End> {
+        let connecting = self.connector.connect(&self.config);
+        connecting.await.map_err(End::Trouble)
+    }
+
+    /// Counts an end, logs it if it is news, and tells those who watch.
+    fn tell(&mut self, end: End, is_news: bool) {
+        let word = match &end {
+            End::Stopped => return,
+            End::Doubt(doubt) => doubt.word(),
+            End::Trouble(trouble) => trouble.connection.word(),
+            End::Refused(refusal) | End::SetBack(refusal) => refusal.word(),
+        };
+        counter!(ATTACHED, "after" => word).increment(1);
+        match end {
+            End::Stopped => {}
+            End::Doubt(doubt) => {
+                tracing::info!(doubt = word, "attaching to the stream again: {doubt}");
+            }
+            End::Trouble(Trouble { connection, detail }) => {
+                self.teller.lost(connection, &detail);
+                if is_news {
+                    tracing::error!(connection = word, "the stream cannot be read: {detail}");
+                }
+            }
+            End::Refused(refusal) => self.tell_refusal(refusal, is_news),
+            End::SetBack(refusal) => {
+                self.position = self.teller.checkpoint();
+                self.tell_refusal(refusal, is_news);
+            }
         }
     }
 
-    fn tell_refusal(&self, refusal: Refusal, told: &mut Option<String>) {
-        let text = refusal.to_string();
-        if told.as_ref() != Some(&text) {
+    fn tell_refusal(&self, refusal: Refusal, is_news: bool) {
+        if is_news {
             tracing::error!(
                 reason = refusal.word(),
-                "nothing more is applied, the rows so far are served: {text}"
+                "nothing more is applied, the rows so far are served: {refusal}"
             );
-            *told = Some(text);
         }
         self.teller.refused(refusal);
-    }
-}
-
-/// The wait between attempts: doubled each time, up to a bound, with jitter.
-struct Pause(Duration);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(RETRY_MIN)
-    }
-}
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let wait = self.0.mul_f64(rand::rng().random_range(0.5..1.0));
-        self.0 = (self.0 * 2).min(RETRY_MAX);
-        wait
     }
 }

@@ -1,6 +1,8 @@
 //! Pulling: asking for records, accounting for what comes, handing it over in chunks.
 
+use std::iter::Peekable;
 use std::time::Duration;
+use std::vec;
 
 use async_nats::{Message, StatusCode};
 use bytes::Bytes;
@@ -8,12 +10,12 @@ use domain::Checkpoint;
 use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::attach::{Attached, bounds, stream_info};
-use super::client::Link;
 use super::counts::Counts;
 use super::ledger::{Delivery, Doubt, Ledger};
+use super::link::{Connect, Link};
 use super::{End, Source};
 use crate::chunk::{Chunk, OnSubject, Place};
 use crate::config::Config;
@@ -42,12 +44,10 @@ const READY_MAX: usize = 1_024;
 /// Records, or bytes of them, that are worth a hand-over of their own.
 const CHUNK_RECORDS: usize = 512;
 const CHUNK_BYTES: usize = 1024 * 1024;
-/// Bound on giving a request to the client, whose queue may be full.
-const ASK_WITHIN: Duration = Duration::from_secs(2);
 
 /// One attachment's reading.
-struct Pulling<'a> {
-    link: &'a Link,
+struct Pulling<'a, L> {
+    link: &'a L,
     config: &'a Config,
     ledger: Ledger,
     inbox: String,
@@ -58,9 +58,9 @@ struct Pulling<'a> {
     counts: Option<Counts>,
 }
 
-impl Source {
+impl<C: Connect> Source<C> {
     /// Reads until something ends the attachment.
-    pub(super) async fn pull(&mut self, link: &Link, attached: Attached) -> End {
+    pub(super) async fn pull(&mut self, link: &C::Link, attached: Attached) -> End {
         let mut waiting = Chunk::default();
         let end = match self.try_pull(link, attached, &mut waiting).await {
             Ok(end) | Err(end) => end,
@@ -74,16 +74,14 @@ impl Source {
 
     async fn try_pull(
         &mut self,
-        link: &Link,
+        link: &C::Link,
         attached: Attached,
         waiting: &mut Chunk,
     ) -> Result<End, End> {
         let mut position = attached.position;
-        let inbox = link.client.new_inbox();
-        let subscribing = link.client.subscribe(format!("{inbox}.*"));
-        let Ok(Ok(subscriber)) = timeout(ASK_WITHIN, subscribing).await else {
-            return Err(End::Trouble(link.trouble("the subscription was not taken")));
-        };
+        let inbox = link.new_inbox();
+        let subscribing = link.subscribe(format!("{inbox}.*"));
+        let subscriber = subscribing.await.map_err(End::Trouble)?;
         let mut messages = subscriber.ready_chunks(READY_MAX);
         let mut pulling = Pulling::new(link, &self.config, inbox, position.sequence());
         pulling.counts = attached.counts;
@@ -96,16 +94,8 @@ impl Source {
                 pulling.ask().await?;
             }
             tokio::select! {
-                messages = messages.next() => {
-                    let messages = messages.ok_or(Doubt::SubscriptionEnded)?;
-                    let taken = pulling.take(messages, waiting, &mut position);
-                    self.position = Some(position.clone());
-                    taken?;
-                }
-                room = room(&self.feed, is_full(waiting)), if !waiting.is_empty() => {
-                    let Some(room) = room else { return Ok(End::Stopped) };
-                    room.send(Feed::Records(waiting.take()));
-                }
+                // In order, so that a simulation runs alike each time; the rare ones first.
+                biased;
                 Some(refusal) = self.setbacks.recv() => return Ok(End::SetBack(refusal)),
                 _ = checks.tick() => {
                     pulling.check()?;
@@ -114,12 +104,38 @@ impl Source {
                         self.look(link, &position).await?;
                     }
                 }
+                room = room(&self.feed, is_full(waiting)), if !waiting.is_empty() => {
+                    let Some(room) = room else { return Ok(End::Stopped) };
+                    room.send(Feed::Records(waiting.take()));
+                }
+                messages = messages.next() => {
+                    let messages = messages.ok_or(Doubt::SubscriptionEnded)?;
+                    let mut messages = messages.into_iter().peekable();
+                    let mut may_jump = position.applied.is_none() || pulling.counts.is_some();
+                    while messages.peek().is_some() {
+                        let taken = pulling.take(&mut messages, may_jump, waiting, &mut position);
+                        self.position = Some(position.clone());
+                        taken?;
+                        if messages.peek().is_some() {
+                            self.check_hole(link, &position).await?;
+                            may_jump = true;
+                        }
+                    }
+                }
             }
         }
     }
 
+    /// A hole in the sequences is where messages were deleted, and legal; but if everything before its
+    /// end is gone, they were removed before they were read. The first message only moves forward, so
+    /// what holds now held when the records behind the hole were sent.
+    async fn check_hole(&self, link: &C::Link, position: &Checkpoint) -> Result<(), End> {
+        position.resume(&bounds(&stream_info(link, &self.config).await?)?)?;
+        Ok(())
+    }
+
     /// Looks at the stream itself: its tail, and whether it is still the one that was verified.
-    async fn look(&self, link: &Link, position: &Checkpoint) -> Result<(), End> {
+    async fn look(&self, link: &C::Link, position: &Checkpoint) -> Result<(), End> {
         let bounds = bounds(&stream_info(link, &self.config).await?)?;
         if bounds.stream != position.stream || bounds.last < position.sequence() {
             return Err(Doubt::StreamChanged.into());
@@ -129,9 +145,9 @@ impl Source {
     }
 }
 
-impl<'a> Pulling<'a> {
-    fn new(link: &'a Link, config: &'a Config, inbox: String, position: u64) -> Self {
-        let largest = u64::try_from(link.client.max_payload()).unwrap_or(u64::MAX);
+impl<'a, L: Link> Pulling<'a, L> {
+    fn new(link: &'a L, config: &'a Config, inbox: String, position: u64) -> Self {
+        let largest = u64::try_from(link.max_payload()).unwrap_or(u64::MAX);
         let bytes = PULL_BYTES_MIN.max(largest.saturating_add(PULL_BYTES_SLACK));
         let request = json!({
             "batch": PULL_RECORDS,
@@ -158,44 +174,41 @@ impl<'a> Pulling<'a> {
     async fn ask(&mut self) -> Result<(), End> {
         let id = self.ledger.asked(PULL_RECORDS, Instant::now());
         let reply = format!("{}.{id}", self.inbox);
-        let asking =
-            self.link
-                .client
-                .publish_with_reply(self.subject.clone(), reply, self.request.clone());
-        match timeout(ASK_WITHIN, asking).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(End::Trouble(self.link.trouble(&error.to_string()))),
-            Err(_elapsed) => Err(End::Trouble(
-                self.link.trouble("the client's queue is full"),
-            )),
-        }
+        let asking = self
+            .link
+            .publish(self.subject.clone(), reply, self.request.clone());
+        asking.await.map_err(End::Trouble)
     }
 
-    /// Accounts for messages; records go to `waiting`, and the position goes behind them.
+    /// Accounts for messages; records go to `waiting`, and the position goes behind them. Leaves those
+    /// from the first one that jumps over a sequence, if it may not.
     fn take(
         &mut self,
-        messages: Vec<Message>,
+        messages: &mut Peekable<vec::IntoIter<Message>>,
+        may_jump: bool,
         waiting: &mut Chunk,
         position: &mut Checkpoint,
     ) -> Result<(), End> {
         let now = Instant::now();
         let mut last = None;
         let mut end = Ok(());
-        for message in messages {
+        while let Some(message) = messages.peek() {
             if let Some(status) = message.status {
-                end = self.status(status, &message, now);
+                end = self.status(status, message, now);
             } else {
-                match self.account(&message, now) {
-                    Ok(place) => {
+                match self.account(message, may_jump, now) {
+                    Ok(Some(place)) => {
                         last = Some(place.at);
-                        waiting.push(place, &message);
+                        waiting.push(place, message);
                     }
+                    Ok(None) => break,
                     Err(doubt) => end = Err(doubt.into()),
                 }
             }
             if end.is_err() {
                 break;
             }
+            messages.next();
         }
         if let Some(last) = last {
             *position = position.advanced(last);
@@ -203,7 +216,13 @@ impl<'a> Pulling<'a> {
         end
     }
 
-    fn account(&mut self, message: &Message, now: Instant) -> Result<Place, Doubt> {
+    /// `None` for one that jumps over a sequence and may not.
+    fn account(
+        &mut self,
+        message: &Message,
+        may_jump: bool,
+        now: Instant,
+    ) -> Result<Option<Place>, Doubt> {
         let delivery = message
             .reply
             .as_ref()
@@ -212,14 +231,17 @@ impl<'a> Pulling<'a> {
         if delivery.stream != self.config.stream || delivery.consumer != self.config.consumer {
             return Err(Doubt::Foreign);
         }
+        if !may_jump && self.ledger.next_sequence() < delivery.sequence {
+            return Ok(None);
+        }
         let counts = self.counts.as_ref();
-        Ok(Place {
+        Ok(Some(Place {
             at: self.ledger.accept(&delivery, now)?,
             is_last: delivery.pending == 0,
             on_subject: counts.map_or(OnSubject::ONE, |counts| {
                 counts.of(&message.subject, delivery.sequence)
             }),
-        })
+        }))
     }
 
     fn status(&mut self, status: StatusCode, message: &Message, now: Instant) -> Result<(), End> {

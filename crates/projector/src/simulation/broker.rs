@@ -1,0 +1,457 @@
+//! A broker in memory: one stream, one consumer, and whatever may happen to them and to the connection.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::{HeaderMap, Message, StatusCode};
+use bytes::Bytes;
+use domain::Connection;
+use domain::testing::Message as Event;
+use futures::channel::mpsc;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::config::Config;
+use crate::source::Trouble;
+use crate::source::link::{Connect, Link, RequestFault};
+
+/// How long a request waits that nobody answers.
+const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const EPOCH_NS: i64 = 1_790_000_000_000_000_000;
+
+/// What is stored of an event, and when the broker's clock says that it was.
+#[derive(Clone)]
+pub(super) struct Stored {
+    pub(super) event: Event,
+    pub(super) time_ns: i64,
+}
+
+/// A stream, whole: what it holds, what it ever held.
+#[derive(Clone)]
+pub(super) struct Log {
+    created_ns: i64,
+    first: u64,
+    pub(super) last: u64,
+    held: BTreeMap<u64, Stored>,
+    /// Everything that was ever published to it, purged or not.
+    pub(super) ever: BTreeMap<u64, Stored>,
+}
+
+struct Pull {
+    reply: String,
+    left: u64,
+    until: Instant,
+}
+
+struct Consumer {
+    next: u64,
+    delivered: u64,
+    pulls: VecDeque<Pull>,
+    heartbeat: Instant,
+}
+
+/// The broker and its connection.
+pub(super) struct State {
+    pub(super) log: Option<Log>,
+    consumer: Option<Consumer>,
+    inbox: Option<mpsc::UnboundedSender<Message>>,
+    connects: u64,
+    pub(super) is_up: bool,
+    /// What is written to the connection vanishes.
+    pub(super) is_deaf: bool,
+    pub(super) is_denied: bool,
+    clock_ns: i64,
+    pub(super) trace: Vec<String>,
+    chance: SmallRng,
+}
+
+/// Clones are the same broker.
+#[derive(Clone)]
+pub(super) struct Broker(pub(super) Rc<RefCell<State>>);
+
+impl Broker {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Rc::new(RefCell::new(State {
+            log: Some(Log::created(EPOCH_NS)),
+            consumer: None,
+            inbox: None,
+            connects: 0,
+            is_up: true,
+            is_deaf: false,
+            is_denied: false,
+            clock_ns: EPOCH_NS,
+            trace: Vec::new(),
+            chance: SmallRng::seed_from_u64(seed),
+        })))
+    }
+
+    pub(super) fn note(&self, what: String) {
+        self.0.borrow_mut().trace.push(what);
+    }
+
+    pub(super) fn publish(&self, event: Event) {
+        let mut state = self.0.borrow_mut();
+        // The clock that stores may jump, back too, but never stands still.
+        let step = state
+            .chance
+            .random_range(-5_000_000_000..20_000_000_000_i64)
+            | 1;
+        state.clock_ns += step;
+        let time_ns = state.clock_ns;
+        if let Some(log) = &mut state.log {
+            log.last += 1;
+            let stored = Stored { event, time_ns };
+            log.held.insert(log.last, stored.clone());
+            log.ever.insert(log.last, stored);
+        }
+        state.deliver();
+    }
+
+    /// Its memory goes, its store stays; every connection is new.
+    pub(super) fn restart(&self) {
+        let mut state = self.0.borrow_mut();
+        state.consumer = None;
+        state.connect_anew();
+    }
+
+    /// What was on its way is lost, and counts as delivered.
+    pub(super) fn cut(&self) {
+        self.0.borrow_mut().connect_anew();
+    }
+
+    pub(super) fn delete_consumer(&self) {
+        let mut state = self.0.borrow_mut();
+        let reply = state
+            .consumer
+            .take()
+            .and_then(|mut held| held.pulls.pop_front());
+        if let Some(pull) = reply {
+            state.send(status(&pull.reply, 409, "Consumer Deleted", None));
+        }
+    }
+
+    pub(super) fn make_anew(&self) {
+        let mut state = self.0.borrow_mut();
+        state.clock_ns += 1_000_000_007;
+        state.log = Some(Log::created(state.clock_ns));
+        state.consumer = None;
+    }
+
+    pub(super) fn restore(&self, copy: Log) {
+        self.0.borrow_mut().log = Some(copy);
+        self.restart();
+    }
+
+    pub(super) fn purge_below(&self, first: u64) {
+        let mut state = self.0.borrow_mut();
+        if let Some(log) = &mut state.log {
+            log.first = log.first.max(first.min(log.last + 1));
+            log.held = log.held.split_off(&log.first);
+        }
+    }
+
+    pub(super) fn delete(&self, sequence: u64) {
+        let mut state = self.0.borrow_mut();
+        if let Some(log) = &mut state.log {
+            log.held.remove(&sequence);
+            // As a server does: the first sequence moves to the first message that is left.
+            log.first = log.held.keys().next().copied().unwrap_or(log.last + 1);
+        }
+    }
+
+    /// A server's own work: heartbeats, ends of requests.
+    pub(super) fn tick(&self) {
+        let mut state = self.0.borrow_mut();
+        state.deliver();
+        state.beat();
+    }
+}
+
+impl Log {
+    fn created(created_ns: i64) -> Self {
+        Self {
+            created_ns,
+            first: 1,
+            last: 0,
+            held: BTreeMap::new(),
+            ever: BTreeMap::new(),
+        }
+    }
+
+    fn info(&self) -> Value {
+        json!({
+            "type": "io.nats.jetstream.api.v1.stream_info_response",
+            "config": {"name": "S", "subjects": ["identity.v1.>"], "retention": "limits",
+                "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "discard": "new", "max_age": 0,
+                "max_msgs_per_subject": -1, "max_msg_size": -1, "storage": "file", "num_replicas": 1,
+                "duplicate_window": 0, "deny_purge": true},
+            "created": rfc3339(self.created_ns),
+            "state": {"messages": self.held.len(), "bytes": 0, "first_seq": self.first,
+                "first_ts": "0001-01-01T00:00:00Z", "last_seq": self.last,
+                "last_ts": "0001-01-01T00:00:00Z", "consumer_count": 1},
+            "ts": "2026-01-01T00:00:00Z",
+        })
+    }
+}
+
+impl State {
+    fn connect_anew(&mut self) {
+        self.connects += 1;
+        // What was subscribed goes on over the new connection.
+    }
+
+    fn send(&mut self, message: Message) {
+        if self.is_up
+            && !self.is_deaf
+            && let Some(inbox) = &self.inbox
+        {
+            // A subscription that was dropped takes nothing.
+            let _ = inbox.unbounded_send(message);
+        }
+    }
+
+    fn deliver(&mut self) {
+        while self.is_up
+            && let (Some(log), Some(consumer)) = (&self.log, &mut self.consumer)
+            && let Some((&sequence, stored)) = log.held.range(consumer.next..).next()
+            && let Some(pull) = consumer.pulls.front_mut()
+        {
+            pull.left -= 1;
+            consumer.next = sequence + 1;
+            consumer.delivered += 1;
+            let pending = log.held.range(consumer.next..).count();
+            let reply = format!(
+                "$JS.ACK.S.c.1.{sequence}.{}.{}.{pending}",
+                consumer.delivered, stored.time_ns
+            );
+            let message = record(&stored.event, reply);
+            if pull.left == 0 {
+                consumer.pulls.pop_front();
+            }
+            self.send(message);
+        }
+    }
+
+    fn beat(&mut self) {
+        let now = Instant::now();
+        let mut said = Vec::new();
+        if let Some(consumer) = &mut self.consumer {
+            while let Some(pull) = consumer.pulls.pop_front_if(|pull| pull.until <= now) {
+                said.push(status(&pull.reply, 408, "Request Timeout", None));
+            }
+            if let Some(pull) = consumer.pulls.front()
+                && HEARTBEAT <= now.duration_since(consumer.heartbeat)
+            {
+                consumer.heartbeat = now;
+                said.push(status(
+                    &pull.reply,
+                    100,
+                    "Idle Heartbeat",
+                    Some(consumer.delivered),
+                ));
+            }
+        }
+        for message in said {
+            self.send(message);
+        }
+    }
+
+    fn answer(&mut self, subject: &str, request: &Value) -> Value {
+        let not_found =
+            json!({"error": {"code": 404, "err_code": 10059, "description": "stream not found"}});
+        let Some(log) = &self.log else {
+            return not_found;
+        };
+        if subject.starts_with("STREAM.INFO") {
+            return log.info();
+        }
+        if subject.starts_with("STREAM.MSG.GET") {
+            let sequence = request["seq"].as_u64().unwrap_or(0);
+            return match log.held.get(&sequence) {
+                None => {
+                    json!({"error": {"code": 404, "err_code": 10037, "description": "no message found"}})
+                }
+                Some(stored) => {
+                    json!({"message": {"subject": stored.event.subject, "seq": sequence,
+                    "data": "", "time": rfc3339(stored.time_ns)}})
+                }
+            };
+        }
+        if subject.starts_with("CONSUMER.DELETE") {
+            self.consumer = None;
+            return json!({"success": true});
+        }
+        let next = request["config"]["opt_start_seq"].as_u64().unwrap_or(1);
+        let pending = log.held.range(next..).count();
+        self.consumer = Some(Consumer {
+            next,
+            delivered: 0,
+            pulls: VecDeque::new(),
+            heartbeat: Instant::now(),
+        });
+        json!({"num_pending": pending})
+    }
+}
+
+/// Connections to a broker in memory.
+pub(super) struct Connector {
+    pub(super) broker: Broker,
+    pub(super) chance: SmallRng,
+}
+
+impl Connect for Connector {
+    type Link = Broker;
+
+    async fn connect(&self, _config: &Config) -> Result<Broker, Trouble> {
+        if !self.broker.0.borrow().is_up {
+            return Err(trouble(Connection::Disconnected, "nobody is there"));
+        }
+        self.broker.0.borrow_mut().connect_anew();
+        Ok(self.broker.clone())
+    }
+
+    fn chance(&mut self) -> f64 {
+        self.chance.random()
+    }
+}
+
+impl Link for Broker {
+    type Messages = mpsc::UnboundedReceiver<Message>;
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        subject: String,
+        payload: &impl Serialize,
+    ) -> Result<T, RequestFault> {
+        sleep(Duration::from_millis(1)).await;
+        let (is_heard, is_denied) = {
+            let state = self.0.borrow();
+            (state.is_up && !state.is_deaf, state.is_denied)
+        };
+        if is_denied {
+            let denied = trouble(Connection::PermissionDenied, "not permitted");
+            return Err(RequestFault::Unanswered(denied));
+        }
+        if !is_heard {
+            sleep(REQUEST_WITHIN).await;
+            return Err(RequestFault::Unanswered(trouble(
+                Connection::Disconnected,
+                "no answer",
+            )));
+        }
+        let request = serde_json::to_value(payload).unwrap();
+        let answer = self.0.borrow_mut().answer(&subject, &request);
+        match answer.get("error") {
+            Some(error) => {
+                let error: jetstream::Error = serde_json::from_value(error.clone()).unwrap();
+                Err(RequestFault::Refused(error))
+            }
+            None => Ok(serde_json::from_value(answer).unwrap()),
+        }
+    }
+
+    async fn subscribe(&self, _subject: String) -> Result<Self::Messages, Trouble> {
+        let (sender, receiver) = mpsc::unbounded();
+        self.0.borrow_mut().inbox = Some(sender);
+        Ok(receiver)
+    }
+
+    async fn publish(
+        &self,
+        _subject: String,
+        reply: String,
+        payload: Bytes,
+    ) -> Result<(), Trouble> {
+        let mut state = self.0.borrow_mut();
+        if !state.is_up || state.is_deaf {
+            return Ok(());
+        }
+        let request: Value = serde_json::from_slice(&payload).unwrap();
+        let until = Instant::now() + Duration::from_nanos(request["expires"].as_u64().unwrap());
+        match &mut state.consumer {
+            None => state.send(status(&reply, 503, "No Responders", None)),
+            Some(consumer) => consumer.pulls.push_back(Pull {
+                reply,
+                left: request["batch"].as_u64().unwrap(),
+                until,
+            }),
+        }
+        state.deliver();
+        Ok(())
+    }
+
+    async fn reconnect(&self) {
+        self.0.borrow_mut().connect_anew();
+    }
+
+    fn connects(&self) -> u64 {
+        self.0.borrow().connects
+    }
+
+    fn max_payload(&self) -> usize {
+        1024 * 1024
+    }
+
+    fn new_inbox(&self) -> String {
+        "_INBOX_c".to_owned()
+    }
+
+    fn refused(&self, _stream: &str, error: &jetstream::Error) -> Trouble {
+        trouble(Connection::StreamMissing, &error.to_string())
+    }
+}
+
+fn trouble(connection: Connection, detail: &str) -> Trouble {
+    Trouble {
+        connection,
+        detail: detail.to_owned(),
+    }
+}
+
+fn record(event: &Event, reply: String) -> Message {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &event.headers {
+        headers.append(name.as_str(), value.as_str());
+    }
+    Message {
+        subject: event.subject.as_str().into(),
+        reply: Some(reply.into()),
+        payload: event.payload.clone().into(),
+        headers: Some(headers),
+        status: None,
+        description: None,
+        length: event.payload.len(),
+    }
+}
+
+fn status(reply: &str, code: u16, said: &str, delivered: Option<u64>) -> Message {
+    let headers = delivered.map(|delivered| {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Last-Consumer", delivered.to_string().as_str());
+        headers
+    });
+    Message {
+        subject: reply.into(),
+        reply: None,
+        payload: Bytes::new(),
+        headers,
+        status: Some(StatusCode::from_u16(code).unwrap()),
+        description: Some(said.to_owned()),
+        length: 0,
+    }
+}
+
+/// Exact to the nanosecond, as servers write it.
+fn rfc3339(at_ns: i64) -> String {
+    let at = time::OffsetDateTime::from_unix_timestamp_nanos(at_ns.into()).unwrap();
+    at.format(&time::format_description::well_known::Rfc3339)
+        .unwrap()
+}

@@ -1,0 +1,404 @@
+//! Simulated histories: the real source, supervision and writer over a broker and a disk in memory, with
+//! faults by chance and time that passes by itself. A seed is a history; a failure prints its own.
+
+mod broker;
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use domain::testing::{Form, Message as Event, named, profile_state, user_state};
+use domain::{Checkpoint, Phase, Progress, Sequence, apply};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use read_model::testing::{Fault, ForgetfulDisk};
+use read_model::{Digest, ReadModel};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::broker::{Broker, Connector, Log};
+use crate::announcer::Announcer;
+use crate::config::{BatchLimits, Config};
+use crate::source::Source;
+use crate::teller::Teller;
+use crate::writer::{WriteError, Writer};
+
+/// Histories in one run of the tests.
+const HISTORIES: u64 = 1_000;
+/// Things that happen in one history.
+const STEPS: usize = 14;
+const PEOPLE: u64 = 4;
+/// Longest time, of the simulated kind, until all is well again.
+const WELL_WITHIN: Duration = Duration::from_mins(2);
+
+/// One process: the projector's two halves.
+struct Process {
+    stop: CancellationToken,
+    source: JoinHandle<()>,
+    writer: JoinHandle<Result<ReadModel, WriteError>>,
+    progress: watch::Receiver<Progress>,
+}
+
+/// A history under way.
+struct World {
+    chance: SmallRng,
+    broker: Broker,
+    disk: ForgetfulDisk,
+    process: Process,
+    /// An older copy of the stream.
+    copy: Option<Log>,
+    /// Every stream that the rows may have come from.
+    lineages: Vec<Log>,
+    rounds: u64,
+}
+
+/// What a history came to: for comparing two runs, and for counting.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    trace: Vec<String>,
+    digest: Digest,
+    word: &'static str,
+}
+
+fn config() -> Config {
+    Config {
+        servers: Vec::new(),
+        options: Box::new(|| Err("nothing is connected to".to_owned())),
+        stream: "S".to_owned(),
+        consumer: "c".to_owned(),
+        limits: BatchLimits {
+            live_records_max: 7,
+            ..BatchLimits::default()
+        },
+    }
+}
+
+fn start(broker: &Broker, disk: &ForgetfulDisk, seed: u64) -> Process {
+    let model = ReadModel::on_storage(disk.clone()).unwrap();
+    let reader = model.reader();
+    let (teller, progress) = Teller::new(
+        Progress {
+            checkpoint: reader.checkpoint(),
+            ..Progress::default()
+        },
+        false,
+    );
+    let (feed, records) = mpsc::channel(4);
+    let (setback, setbacks) = mpsc::channel(1);
+    let (commits, _) = broadcast::channel(4);
+    let connector = Connector {
+        broker: broker.clone(),
+        chance: SmallRng::seed_from_u64(seed),
+    };
+    let config = config();
+    let limits = config.limits;
+    let source = Source {
+        connector,
+        config,
+        position: reader.checkpoint(),
+        feed,
+        setbacks,
+        teller: teller.clone(),
+        last_states: false,
+    };
+    let writer = Writer {
+        model,
+        setback,
+        refusal: None,
+        feed: records,
+        announcer: Announcer { teller, commits },
+        limits,
+        reach: Reach::default(),
+    };
+    let stop = CancellationToken::new();
+    Process {
+        source: tokio::task::spawn_local(source.run(stop.clone())),
+        writer: tokio::task::spawn_local(writer.run()),
+        stop,
+        progress,
+    }
+}
+
+/// What the rows are by an independent fold: of this stream, up to the checkpoint.
+fn digest_of(log: &Log, upto: u64) -> Digest {
+    let mut model = ReadModel::on_storage(ForgetfulDisk::default()).unwrap();
+    let stream = domain::StreamId {
+        name: "S".into(),
+        created_ns: 0,
+    };
+    let mut batch = model.begin();
+    let mut to = Checkpoint::start_of(stream);
+    for (&sequence, stored) in log.ever.range(..=upto) {
+        let sequence = Sequence::new(sequence).unwrap();
+        let record = stored.event.at(sequence);
+        record.with_ref(|record| apply(&mut batch, record)).unwrap();
+        to = to.advanced(domain::Fingerprint {
+            sequence,
+            time_ns: 0,
+        });
+    }
+    if to.applied.is_some() {
+        batch.commit(to).unwrap();
+    }
+    model.reader().totals().digest
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let broker = Broker::new(seed);
+        let disk = ForgetfulDisk::default();
+        let process = start(&broker, &disk, seed);
+        Self {
+            chance: SmallRng::seed_from_u64(seed),
+            broker,
+            disk,
+            process,
+            copy: None,
+            lineages: Vec::new(),
+            rounds: 0,
+        }
+    }
+
+    fn event(&mut self) -> Event {
+        let person = self.chance.random_range(0..PEOPLE);
+        self.rounds += 1;
+        let (user, round) = (format!("u{person}"), self.rounds);
+        if round % 3 == 0 {
+            user_state(&user, round, &format!("user_{person}")).message(Form::Binary)
+        } else {
+            let members = named(&format!("Round {round}"));
+            profile_state(&user, &format!("p{person}"), round, &members).message(Form::Binary)
+        }
+    }
+
+    fn publish(&mut self, events: u64) {
+        for _ in 0..events {
+            let event = self.event();
+            self.broker.publish(event);
+        }
+    }
+
+    fn log(&self) -> Option<Log> {
+        self.broker.0.borrow().log.clone()
+    }
+
+    /// The rows may have come from the stream as it is now.
+    fn keep_lineage(&mut self) {
+        self.lineages.extend(self.log());
+    }
+
+    fn applied(&self) -> u64 {
+        self.process.progress.borrow().applied()
+    }
+
+    /// Ends the process, well or not, and starts another on what the disk holds then.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a process that is killed finishes nothing"
+    )]
+    async fn restart(&mut self, how: u32) {
+        if how == 0 {
+            self.process.stop.cancel();
+            // Both end when they are told to; an error of the disk is an end too.
+            let _ = (&mut self.process.source).await;
+            let _ = (&mut self.process.writer).await;
+        } else {
+            self.process.source.abort();
+            self.process.writer.abort();
+        }
+        let told = self.applied();
+        self.disk.set_fault(None);
+        self.disk = match how {
+            0 | 1 => self.disk.after_kill(),
+            2 => self.disk.after_power_cut(),
+            _ => self.disk.after_torn_power_cut(self.chance.random()),
+        };
+        let seed = self.chance.random();
+        self.process = start(&self.broker, &self.disk, seed);
+        assert!(
+            told <= self.applied(),
+            "{told} was told, {} is kept",
+            self.applied()
+        );
+    }
+
+    /// Something happens.
+    async fn step(&mut self) {
+        let what = self.chance.random_range(0..20_u32);
+        self.broker.note(format!("{what} at {}", self.applied()));
+        match what {
+            0..=5 => {
+                let events = self.chance.random_range(1..12);
+                self.publish(events);
+            }
+            6 => self.broker.restart(),
+            7 => self.broker.cut(),
+            8 => self.broker.delete_consumer(),
+            9 => {
+                self.broker.0.borrow_mut().is_deaf = true;
+                self.publish(3);
+                sleep(Duration::from_millis(self.chance.random_range(1..9_000))).await;
+                self.broker.0.borrow_mut().is_deaf = false;
+                self.broker.cut();
+            }
+            10 => {
+                self.broker.0.borrow_mut().is_up = false;
+                sleep(Duration::from_millis(self.chance.random_range(1..20_000))).await;
+                self.broker.0.borrow_mut().is_up = true;
+                self.broker.restart();
+            }
+            11 => {
+                self.broker.0.borrow_mut().is_denied = true;
+                self.broker.cut();
+                sleep(Duration::from_secs(7)).await;
+                self.broker.0.borrow_mut().is_denied = false;
+            }
+            12 => {
+                let blocks = self.chance.random_range(0..4);
+                self.disk.set_fault(Some(Fault::Full { blocks }));
+                self.publish(20);
+                sleep(Duration::from_millis(self.chance.random_range(1..9_000))).await;
+                self.disk.set_fault(None);
+            }
+            13 => {
+                let kind = std::io::ErrorKind::Other;
+                let at = self.chance.random_range(0..12);
+                self.disk.set_fault(Some(Fault::Error { at, kind }));
+                self.publish(4);
+            }
+            14..=17 => self.restart(what - 14).await,
+            _ => self.rewrite(),
+        }
+        let pause = self.chance.random_range(0..3_000);
+        sleep(Duration::from_millis(pause)).await;
+        if self.process.writer.is_finished() {
+            // A disk that failed ends the process, and whoever runs it starts it again.
+            self.restart(1).await;
+        }
+    }
+
+    /// Something happens to the stream itself.
+    fn rewrite(&mut self) {
+        let applied = self.applied();
+        match self.chance.random_range(0..8_u32) {
+            0 => {
+                self.keep_lineage();
+                self.broker.make_anew();
+                self.publish(9);
+            }
+            1 => self.copy = self.log(),
+            2 => {
+                if let Some(copy) = self.copy.take() {
+                    self.keep_lineage();
+                    self.broker.restore(copy);
+                    self.publish(5);
+                }
+            }
+            3 => self.broker.purge_below(applied + 1),
+            // Before the first message was applied, any beginning is taken.
+            4 if applied != 0 => {
+                self.publish(6);
+                self.broker.purge_below(applied + 4);
+            }
+            5..=6 => self.broker.delete(applied.saturating_sub(1)),
+            _ => self.broker.delete(applied),
+        }
+    }
+
+    /// Everything is mended; waits until the projector is as far as it can be.
+    async fn settle(&mut self) -> &'static str {
+        let deadline = Instant::now() + WELL_WITHIN;
+        self.publish(1);
+        loop {
+            sleep(Duration::from_millis(500)).await;
+            if self.process.writer.is_finished() {
+                self.restart(1).await;
+            }
+            let progress = self.process.progress.borrow().clone();
+            let last = self.log().map_or(0, |log| log.last);
+            match &progress.phase {
+                Phase::Live if progress.applied() == last => return "live",
+                Phase::Blocked(refusal) if refusal.word() != "disk_low" => return refusal.word(),
+                Phase::Live | Phase::Starting | Phase::CatchingUp { .. } | Phase::Blocked(_) => {}
+            }
+            assert!(
+                Instant::now() < deadline,
+                "it does not get well: {progress:?}, tail {last}"
+            );
+        }
+    }
+
+    /// Rows are the fold of one stream up to the checkpoint: of the one that is there, when it is live.
+    fn check(&mut self, word: &'static str) -> Digest {
+        let model_digest = {
+            let copy = ReadModel::on_storage(self.disk.after_kill()).unwrap();
+            assert_eq!(
+                copy.reader().checkpoint(),
+                self.process.progress.borrow().checkpoint
+            );
+            copy.reader().totals().digest
+        };
+        let applied = self.applied();
+        let of_now = digest_of(&self.log().unwrap(), applied);
+        if word == "live" {
+            assert_eq!(model_digest, of_now, "live, and not the stream's fold");
+        } else {
+            self.keep_lineage();
+            let mut folds = self.lineages.iter().map(|log| digest_of(log, applied));
+            assert!(
+                folds.any(|fold| fold == model_digest),
+                "{word}, and no stream's fold"
+            );
+        }
+        model_digest
+    }
+}
+
+fn simulate(seed: u64) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let mut history = World::new(seed);
+        let broker = history.broker.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                sleep(Duration::from_millis(100)).await;
+                broker.tick();
+            }
+        });
+        for _ in 0..STEPS {
+            history.step().await;
+        }
+        history.disk.set_fault(None);
+        let word = history.settle().await;
+        let digest = history.check(word);
+        let trace = std::mem::take(&mut history.broker.0.borrow_mut().trace);
+        Outcome {
+            trace,
+            digest,
+            word,
+        }
+    })
+}
+
+#[test]
+fn rows_are_the_fold_whatever_happens() {
+    let mut words = std::collections::BTreeMap::new();
+    for seed in 0..HISTORIES {
+        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| simulate(seed)));
+        let outcome = ended.unwrap_or_else(|panic| {
+            println!("seed {seed} fails");
+            std::panic::resume_unwind(panic)
+        });
+        *words.entry(outcome.word).or_insert(0) += 1;
+        if seed % 20 == 0 {
+            assert_eq!(simulate(seed), outcome, "seed {seed} runs in two ways");
+        }
+    }
+    println!("{HISTORIES} histories ended {words:?}");
+    assert!(words.len() >= 5, "{words:?}");
+}
