@@ -14,7 +14,7 @@ use tests::broker::{eventually, project_file};
 use tests::service::Service;
 
 /// Rows at a time: they mostly wait.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 const ROW_WITHIN: Duration = Duration::from_mins(4);
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 

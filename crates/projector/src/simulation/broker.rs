@@ -59,6 +59,7 @@ struct Consumer {
 }
 
 /// The broker and its connection.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub(super) struct State {
     pub(super) log: Option<Log>,
     consumer: Option<Consumer>,
@@ -68,6 +69,8 @@ pub(super) struct State {
     /// What is written to the connection vanishes.
     pub(super) is_deaf: bool,
     pub(super) is_denied: bool,
+    /// Nothing is delivered yet, whatever was asked for.
+    pub(super) is_slow: bool,
     clock_ns: i64,
     pub(super) trace: Vec<String>,
     chance: SmallRng,
@@ -87,6 +90,7 @@ impl Broker {
             is_up: true,
             is_deaf: false,
             is_denied: false,
+            is_slow: false,
             clock_ns: EPOCH_NS,
             trace: Vec::new(),
             chance: SmallRng::seed_from_u64(seed),
@@ -220,6 +224,7 @@ impl State {
 
     fn deliver(&mut self) {
         while self.is_up
+            && !self.is_slow
             && let (Some(log), Some(consumer)) = (&self.log, &mut self.consumer)
             && let Some((&sequence, stored)) = log.held.range(consumer.next..).next()
             && let Some(pull) = consumer.pulls.front_mut()
