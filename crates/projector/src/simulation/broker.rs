@@ -331,6 +331,12 @@ impl Connect for Connector {
 impl Link for Broker {
     type Messages = mpsc::UnboundedReceiver<Message>;
 
+    async fn begin_attaching(&self) {}
+
+    fn told_trouble(&self) -> Option<Trouble> {
+        None
+    }
+
     async fn request<T: DeserializeOwned>(
         &self,
         subject: String,

@@ -5,6 +5,7 @@ mod broker;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::testing::{Form, Message as Event, named, profile_state, user_state};
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::broker::{Broker, Connector, Log};
 use crate::announcer::Announcer;
-use crate::config::{BatchLimits, Config};
+use crate::config::{BatchLimits, Config, NoLogin};
 use crate::source::Source;
 use crate::teller::Teller;
 use crate::writer::{Reach, WriteError, Writer};
@@ -65,7 +66,7 @@ struct Outcome {
 fn config() -> Config {
     Config {
         servers: Vec::new(),
-        options: Box::new(|| Err("nothing is connected to".to_owned())),
+        login: Arc::new(NoLogin),
         stream: "S".to_owned(),
         consumer: "c".to_owned(),
         limits: BatchLimits {
