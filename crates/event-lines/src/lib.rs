@@ -8,7 +8,7 @@
 //!   This is how an event in binary mode, a message that no producer should have sent, or a whole
 //!   stream is written down, byte for byte.
 //!
-//! [`Lines`] reads a file of any size in bounded memory, [`Line::message`] says what a line stands
+//! [`Lines`] reads a file of any size in bounded memory, [`Message::of_line`] says what a line stands
 //! for, [`Message::to_line`] writes one. Whether an event is right is not judged here.
 
 mod lines;
