@@ -157,13 +157,14 @@ pub(super) struct Times {
     pub(super) iat: Option<u64>,
 }
 
-/// Compares a token's times with the clock, both in seconds since 1970.
-pub(super) fn check_time(times: Times, now: u64) -> Result<(), AuthError> {
+/// Compares a token's times with the clock: what it shows `now`, and the `latest` it has shown. All in
+/// seconds since 1970.
+pub(super) fn check_time(times: Times, now: u64, latest: u64) -> Result<(), AuthError> {
     if let Some(exp) = times.exp
-        && exp.saturating_add(LEEWAY) < now
+        && exp.saturating_add(LEEWAY) < latest
     {
         return Err(AuthError::Expired {
-            seconds_ago: now.saturating_sub(exp),
+            seconds_ago: latest.saturating_sub(exp),
         });
     }
     for begins in [times.nbf, times.iat].into_iter().flatten() {

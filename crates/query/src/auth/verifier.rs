@@ -1,6 +1,7 @@
 //! From a token to an identity, or to the one reason why not.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,7 @@ use super::claims::Claims;
 use super::keys::{KeySource, KeysStatus, Timing};
 use super::known::{Fingerprint, KnownToken};
 use super::loader::{ClientError, KeyLoader};
-use super::policy::{Issuer, Mismatch, check_time};
+use super::policy::{Issuer, Mismatch, Times, check_time};
 use super::token::{Parts, Signed, TOKEN_BYTES_MAX};
 use super::{AuthConfig, AuthError, metrics};
 
@@ -42,6 +43,9 @@ pub struct Verifier {
     listed: Arc<str>,
     pub(super) sources: Vec<Arc<KeySource>>,
     clock: WallClock,
+    /// The latest time the clock has shown, in seconds since 1970: a token that has expired once stays
+    /// expired when the clock steps back.
+    latest: AtomicU64,
     /// Registered with the recorder that is installed when the first good token comes.
     accepted: OnceLock<Counter>,
 }
@@ -74,6 +78,7 @@ impl Verifier {
             issuers,
             sources,
             clock,
+            latest: AtomicU64::new(0),
             accepted: OnceLock::new(),
         };
         Ok((verifier, loader))
@@ -127,7 +132,7 @@ impl Verifier {
             let set = source.usable()?;
             let known = set.known.get(&fingerprint)?;
             let known = known.as_ref()?;
-            let in_time = self.now().and_then(|now| check_time(known.times, now));
+            let in_time = self.check_time(known.times);
             Some(in_time.map(|()| known.identity.clone()))
         })
     }
@@ -171,7 +176,7 @@ impl Verifier {
             return Err(refused("signature").into());
         }
         let times = token.claims.times();
-        check_time(times, self.now()?)?;
+        self.check_time(times)?;
         let (sub, expires_at) = token.issuer.check(&token.claims)?;
         let subject = WorkosUserId::parse(sub).ok();
         let subject = subject.ok_or(AuthError::Claims {
@@ -187,6 +192,12 @@ impl Verifier {
             identity: identity.clone(),
         });
         Ok(identity)
+    }
+
+    fn check_time(&self, times: Times) -> Result<(), AuthError> {
+        let now = self.now()?;
+        let latest = self.latest.fetch_max(now, Ordering::Relaxed).max(now);
+        check_time(times, now, latest)
     }
 
     fn now(&self) -> Result<u64, AuthError> {

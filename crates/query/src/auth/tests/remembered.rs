@@ -21,9 +21,25 @@ fn its_time_runs_out() {
     clock.set(NOW + 306);
     let expired = AuthError::Expired { seconds_ago: 6 };
     assert_eq!(verifier.verify(&token), Err(expired));
+    let clock = Clock::at(NOW);
+    let verifier = with_document(contract_config(), &clock, &key_set(&[K1.entry("k1")]));
+    assert!(verifier.verify(&token).is_ok());
     clock.set(NOW - 66);
     let early = verifier.verify(&token).unwrap_err();
     assert!(matches!(early, AuthError::Early { .. }), "{early:?}");
+}
+
+#[test]
+fn expired_it_stays_when_the_clock_steps_back() {
+    let clock = Clock::at(NOW);
+    let verifier = with_document(contract_config(), &clock, &key_set(&[K1.entry("k1")]));
+    let token = Token::good().signed();
+    assert!(verifier.verify(&token).is_ok());
+    clock.set(NOW + 306);
+    let expired = Err(AuthError::Expired { seconds_ago: 6 });
+    assert_eq!(verifier.verify(&token), expired);
+    clock.set(NOW - 20);
+    assert_eq!(verifier.verify(&token), expired);
 }
 
 #[test]
