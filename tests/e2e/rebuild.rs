@@ -201,6 +201,9 @@ async fn what_the_stream_no_longer_holds_is_not_given_up_unasked() -> anyhow::Re
     Ok(())
 }
 
+/// How often the service is killed while it rebuilds, each time a little later.
+const KILLS: u64 = 50;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
     let world = World::new().await?;
@@ -210,7 +213,7 @@ async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
     let token = world.token("user_7")?;
     let mut service = Some(service);
     let mut interrupted = 0;
-    for kill in 0..12_u64 {
+    for kill in 0..KILLS {
         let running = service.take().unwrap();
         let jobs = running.client.status().await?["job"]["number"].clone();
         if jobs == json!(0) {
@@ -218,7 +221,7 @@ async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
             let admin = format!("http://{}", running.client.admin);
             tokio::spawn(async move { run_to_end(&["rebuild", "--admin", &admin]).await });
         }
-        let wait = std::time::Duration::from_millis(kill * 40);
+        let wait = std::time::Duration::from_millis(kill * 10);
         tokio::time::sleep(wait).await;
         running.kill().await?;
         let again = world.serve("model").await?;
@@ -232,7 +235,7 @@ async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
         interrupted += u64::from(status["job"]["number"] == json!(1));
         service = Some(again);
     }
-    println!("{interrupted} of 12 kills were in the midst of a rebuild");
+    println!("{interrupted} of {KILLS} kills were in the midst of a rebuild");
     let service = service.unwrap();
     let ended = |status: &Value| status["job"]["state"] != "running";
     service.status_when("the end", ended).await?;

@@ -12,7 +12,7 @@ use crate::matrix::Seen;
 use crate::people::{changes, registrations, sound};
 
 /// So often it is killed, unless this variable says how often.
-const KILLS: u64 = 60;
+const KILLS: u64 = 200;
 const KILLS_VARIABLE: &str = "FAULTS_KILLS";
 
 /// Numbers that look random and are the same in each run.
