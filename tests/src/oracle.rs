@@ -45,6 +45,9 @@ impl Oracle {
         let config = pull::Config {
             ack_policy: AckPolicy::None,
             memory_storage: true,
+            // By default the server gives a consumer up after 5 s without a pull, which a busy machine
+            // can take between two.
+            inactive_threshold: READ_WITHIN,
             ..pull::Config::default()
         };
         let consumer = stream.create_consumer(config).await?;
