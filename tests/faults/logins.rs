@@ -118,11 +118,13 @@ pub(crate) async fn each_permission_taken_and_given_back() -> anyhow::Result<See
     for (round, (denied, named)) in (0..).zip(denials) {
         reading.applies(round).await?;
         let broker = &reading.world.broker;
-        broker.reload(&user(&format!(", permissions: {{{denied}}}")))?;
+        broker
+            .reload(&user(&format!(", permissions: {{{denied}}}")))
+            .await?;
         // What attaching alone takes is missed at the next attaching.
         reading.loses_its_consumer().await?;
         reading.told("permission_denied", &named).await?;
-        broker.reload(&user(""))?;
+        broker.reload(&user("")).await?;
     }
     reading.applies(9).await?;
     sound(&reading.world, &reading.service).await?;
@@ -142,7 +144,7 @@ pub(crate) async fn password_wrong_or_none() -> anyhow::Result<Seen> {
         let why = format!("{REFUSED}check --nats-creds, --nats-nkey or the user in --nats-url");
         reading.told("unauthorized", &why).await?;
         if !given.is_empty() {
-            reading.world.broker.reload(&user(""))?;
+            reading.world.broker.reload(&user("")).await?;
             reading.applies(0).await?;
         }
     }
@@ -160,7 +162,11 @@ pub(crate) async fn nkey_rotated_under_the_running_service() -> anyhow::Result<S
     let broker = configured(&only(&first)).await?;
     let reading = Reading::with_file(broker, "--nats-nkey", &seed).await?;
     reading.applies(0).await?;
-    reading.world.broker.reload(&accounts(&only(&second)))?;
+    reading
+        .world
+        .broker
+        .reload(&accounts(&only(&second)))
+        .await?;
     let path = seed.path().display();
     let (key, path) = (first.public_key(), path.to_string());
     let why = format!("{REFUSED}it has no user with the public key {key} of {path}");
@@ -171,7 +177,11 @@ pub(crate) async fn nkey_rotated_under_the_running_service() -> anyhow::Result<S
     replace(seed.path(), &second.seed()?)?;
     reading.applies(1).await?;
     replace(seed.path(), &first.seed()?)?;
-    reading.world.broker.reload(&accounts(&only(&first)))?;
+    reading
+        .world
+        .broker
+        .reload(&accounts(&only(&first)))
+        .await?;
     reading.applies(2).await?;
     sound(&reading.world, &reading.service).await?;
     let log = std::fs::read_to_string(&reading.service.log)?;
@@ -246,18 +256,18 @@ pub(crate) async fn exact_permissions_of_commands() -> anyhow::Result<Seen> {
         ensure!(printed.code == Some(0), "{printed:?}");
         subjects += printed.output.matches("    \"").count();
         let run = [arguments, &["--nats-url", &url]].concat();
-        let may = |permissions: &str| {
+        let may = async |permissions: &str| {
             let someone = format!("{{user: someone, password: right, {permissions}}}");
-            broker.reload(&accounts(&someone))
+            broker.reload(&accounts(&someone)).await
         };
         let named = format!("for Publish to \"{}", missing.split('*').next().unwrap());
-        may(&without(&printed.output, missing))?;
+        may(&without(&printed.output, missing)).await?;
         eventually(&named, TOLD_WITHIN, async || {
             let ended = command(&run).await.ok()?;
             (ended.code == Some(1) && ended.said.contains(&named)).then_some(())
         })
         .await?;
-        may(&printed.output)?;
+        may(&printed.output).await?;
         eventually(role, TOLD_WITHIN, async || {
             let ended = command(&run).await.ok()?;
             (ended.code == Some(0) && ended.said.is_empty()).then_some(())

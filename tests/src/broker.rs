@@ -21,6 +21,9 @@ const CONFIG_FILE: &str = "nats-server.conf";
 /// Publishes whose acknowledgement is waited for at a time.
 const IN_FLIGHT_MAX: usize = 2_000;
 
+/// Longest wait until a server has read its configuration again.
+const RELOAD_WITHIN: Duration = Duration::from_secs(20);
+
 /// A server on a free port with a folder of its own.
 #[derive(Debug)]
 pub struct Broker {
@@ -101,11 +104,20 @@ impl Broker {
         Ok(self.server.restart().await?)
     }
 
-    /// Replaces the configuration file and has the running server read it.
-    pub fn reload(&self, config: &str) -> anyhow::Result<()> {
+    /// Replaces the configuration file and has the running server read it; until it has, it may refuse
+    /// anybody.
+    pub async fn reload(&self, config: &str) -> anyhow::Result<()> {
+        let reloaded = || {
+            let log = std::fs::read_to_string(self.server.log_file()).unwrap_or_default();
+            log.matches("Reloaded server configuration").count()
+        };
+        let before = reloaded();
         std::fs::write(self.folder.path().join(CONFIG_FILE), config)?;
         self.server.reload();
-        Ok(())
+        eventually("the server's reload", RELOAD_WITHIN, async || {
+            (before < reloaded()).then_some(())
+        })
+        .await
     }
 
     /// Copies what a stopped server stored.
