@@ -229,9 +229,11 @@ fn odd(what: &str) -> End {
 /// Names the settings of the stream that can lose events. They are the operator's to change.
 fn warn_of_settings(info: &stream::Info, applied: u64) {
     let config = &info.config;
+    // With discard new a full stream refuses what comes, and loses nothing.
+    let discards_old = config.discard == stream::DiscardPolicy::Old;
     let limits = [
-        (config.max_messages > 0, "max_msgs"),
-        (config.max_bytes > 0, "max_bytes"),
+        (discards_old && config.max_messages > 0, "max_msgs"),
+        (discards_old && config.max_bytes > 0, "max_bytes"),
         (!config.max_age.is_zero(), "max_age"),
         (config.max_messages_per_subject > 0, "max_msgs_per_subject"),
         (!config.deny_purge, "deny_purge is off"),
@@ -244,7 +246,7 @@ fn warn_of_settings(info: &stream::Info, applied: u64) {
         let settings = risky.join(", ");
         tracing::warn!(
             settings,
-            "the stream's settings allow events to be lost: {settings}"
+            "the stream's settings allow events to be lost: {settings} (`doctor` says more)"
         );
     }
     let first = info.state.first_sequence;
