@@ -19,6 +19,7 @@ test:
 lint:
     bash .ci/run format lint docs
 
-# The benchmarks of the README, against a bare reader and a bare handler
+# The benchmarks of the README, against a bare reader, a bare handler and PostgreSQL
 bench:
+    cargo bench -p read-model --bench fold
     cargo bench -p tests

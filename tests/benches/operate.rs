@@ -9,9 +9,8 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    clippy::disallowed_methods,
     clippy::indexing_slicing,
-    reason = "a benchmark prints figures and reads its size from the environment"
+    reason = "a benchmark prints figures"
 )]
 
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use domain::testing::workload;
+use tests::bench::setting;
 use tests::client::Client;
 use tests::service::{Service, run_to_end};
 use tests::world::World;
@@ -31,10 +31,8 @@ const PUBLISHES: u64 = 1_000;
 const KILLS: usize = 5;
 
 fn main() -> anyhow::Result<()> {
-    let users = std::env::var("BENCH_USERS").ok();
-    let users = users.and_then(|text| text.parse().ok());
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(operate(users.unwrap_or(1_000_000)))
+    runtime.block_on(operate(setting("BENCH_USERS", 1_000_000)))
 }
 
 async fn operate(users: u64) -> anyhow::Result<()> {
