@@ -5,10 +5,12 @@ use std::fmt::Write;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use serde_json::Value;
 use tests::broker::{eventually, project_file};
 use tests::service::Service;
@@ -81,18 +83,29 @@ pub(crate) fn run(rows: &[Row]) -> ExitCode {
     let word = std::env::args().skip(1).find(|word| !word.starts_with('-'));
     let wanted = |row: &&Row| word.as_ref().is_none_or(|word| row.name.contains(word));
     let rows: Vec<&Row> = rows.iter().filter(wanted).collect();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let runs = rows.iter().map(|row| async {
-        let (took, result) = timed(row.run).await;
-        let ended = if result.is_ok() { "ok" } else { "FAILED" };
-        println!("{} ... {ended}", row.name);
-        (took, result)
+    let next = AtomicUsize::new(0);
+    let take_rows = || {
+        let rest = std::iter::from_fn(|| {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            Some((at, rows.get(at)?))
+        });
+        let done = rest.map(|(at, row)| {
+            let (took, result) = timed(row.run);
+            let ended = if result.is_ok() { "ok" } else { "FAILED" };
+            println!("{} ... {ended}", row.name);
+            (at, took, result)
+        });
+        done.collect::<Vec<_>>()
+    };
+    let mut results: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(take_rows)).collect();
+        let done = workers.into_iter().map(|worker| worker.join().unwrap());
+        done.flatten().collect()
     });
-    let results = futures::stream::iter(runs).buffered(AT_ONCE);
-    let results: Vec<_> = runtime.block_on(results.collect());
+    results.sort_by_key(|(at, ..)| *at);
     let mut table = format!("\n{:<52} {:>6}  told; back\n", "situation", "s");
     let mut failed = 0;
-    for (row, (took, result)) in rows.iter().zip(results) {
+    for (row, (_, took, result)) in rows.iter().zip(results) {
         let seen = match result {
             Ok(seen) => seen.to_string(),
             Err(problem) => {
@@ -112,10 +125,15 @@ pub(crate) fn run(rows: &[Row]) -> ExitCode {
     ExitCode::from(u8::from(failed != 0))
 }
 
-async fn timed(run: fn() -> Running) -> (Duration, anyhow::Result<Seen>) {
+/// Runs a row on a runtime of its own: one that is busy must not keep the others from their deadlines.
+fn timed(run: fn() -> Running) -> (Duration, anyhow::Result<Seen>) {
     let started = Instant::now();
-    let guarded = AssertUnwindSafe(run()).catch_unwind();
-    let result = match tokio::time::timeout(ROW_WITHIN, guarded).await {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ended = runtime.block_on(async {
+        let guarded = AssertUnwindSafe(run()).catch_unwind();
+        tokio::time::timeout(ROW_WITHIN, guarded).await
+    });
+    let result = match ended {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(anyhow::anyhow!(text_of(panic.as_ref()))),
         Err(_elapsed) => Err(anyhow::anyhow!("it did not end within {ROW_WITHIN:?}")),
