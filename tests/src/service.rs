@@ -242,7 +242,14 @@ pub async fn run_as(
     let folder = tempfile::tempdir()?;
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
     let copy = folder.path().join("service");
-    std::fs::copy(binary()?, &copy)?;
+    // Not by this process: a child that another test forks meanwhile would hold the copy open for
+    // writing, and what is open for writing cannot be run.
+    let copied = Command::new("cp")
+        .arg(binary()?)
+        .arg(&copy)
+        .status()
+        .await?;
+    ensure!(copied.success(), "the binary cannot be copied");
     let mut words: Vec<OsString> = before.iter().map(Into::into).collect();
     words.push(copy.into());
     words.extend_from_slice(arguments);
