@@ -86,6 +86,10 @@ fn key(lane: Option<&Lane>, sequence: Sequence) -> (Option<(UserId, Family)>, Se
     (lane.map(|lane| (lane.user.clone(), lane.family)), sequence)
 }
 
+fn behind(sequence: u64) -> Option<Sequence> {
+    Sequence::new(sequence.checked_add(1)?)
+}
+
 impl State for MemoryState {
     type Error = Infallible;
 
@@ -121,19 +125,27 @@ impl State for MemoryState {
         Ok(())
     }
 
-    fn parked(&mut self, lane: &Lane) -> Result<Vec<Parked>, Infallible> {
-        let lane = Some((lane.user.clone(), lane.family));
-        let first = (lane.clone(), Sequence::FIRST);
-        let of_lane = self.parked.range(first..).map_while(|((of, _), parked)| {
-            let is_of_it = *of == lane;
-            is_of_it.then(|| parked.clone())
-        });
-        Ok(of_lane.collect())
+    fn next_parked(&mut self, lane: &Lane, after: u64) -> Result<Option<Parked>, Infallible> {
+        let Some(first) = behind(after) else {
+            return Ok(None);
+        };
+        let first = key(Some(lane), first);
+        let lane = first.0.clone();
+        let mut rest = self.parked.range(first..);
+        let next = rest.next().filter(|((of, _), _)| *of == lane);
+        Ok(next.map(|(_, parked)| parked.clone()))
     }
 
-    fn awaiting(&mut self, workos_id: &WorkosUserId) -> Result<Vec<UserId>, Infallible> {
-        let waiting = self.awaiting.get(workos_id).into_iter().flatten();
-        Ok(waiting.map(|(_, user)| user.clone()).collect())
+    fn next_awaiting(
+        &mut self,
+        workos_id: &WorkosUserId,
+        after: u64,
+    ) -> Result<Option<(Sequence, UserId)>, Infallible> {
+        let (Some(first), Some(waiting)) = (behind(after), self.awaiting.get(workos_id)) else {
+            return Ok(None);
+        };
+        let next = waiting.range(first..).next();
+        Ok(next.map(|(sequence, user)| (*sequence, user.clone())))
     }
 
     fn park(&mut self, parked: Parked) -> Result<(), Infallible> {

@@ -204,10 +204,15 @@ pub trait State {
         owner: Option<&UserId>,
     ) -> Result<(), Self::Error>;
 
-    /// The records parked in a lane, in sequence order.
-    fn parked(&mut self, lane: &Lane) -> Result<Vec<Parked>, Self::Error>;
-    /// The users with a record that awaits an identity, in the order of those records.
-    fn awaiting(&mut self, workos_id: &WorkosUserId) -> Result<Vec<UserId>, Self::Error>;
+    /// The first record parked in a lane behind this sequence, if there is one. One at a time: a lane
+    /// may hold more than memory does.
+    fn next_parked(&mut self, lane: &Lane, after: u64) -> Result<Option<Parked>, Self::Error>;
+    /// The first record behind this sequence that awaits an identity, and its user.
+    fn next_awaiting(
+        &mut self,
+        workos_id: &WorkosUserId,
+        after: u64,
+    ) -> Result<Option<(Sequence, UserId)>, Self::Error>;
     /// Parks a record, or replaces the one of that lane and sequence.
     fn park(&mut self, parked: Parked) -> Result<(), Self::Error>;
     /// Removes a parked record.

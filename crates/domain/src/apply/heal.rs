@@ -1,19 +1,21 @@
 //! What follows a change of a lane, in the same batch: superseding, trying again what is parked in
 //! the lane, and trying again who waits for an identity that became free.
+//!
+//! However much is parked, one record at a time is in memory, and what cannot heal costs nothing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Change, Step, Unfit, try_event, unpark};
 use crate::decode::decode;
 use crate::{
-    Decoded, Family, Lane, Outcome, Parked, ParkedDocument, ParkedSummary, State, UserId,
-    WorkosUserId,
+    Decoded, Family, Lane, Outcome, Parked, ParkedDocument, ParkedSummary, Sequence, State, UserId,
+    Version, WorkosUserId,
 };
 
 /// What is left to try after a change, beyond its own lane.
 enum Todo {
-    /// An identity became free: whoever waits for it.
-    Offer(WorkosUserId),
+    /// An identity became free: whoever waits for it, behind this sequence.
+    Offer(WorkosUserId, u64),
     /// The `user` lane of somebody who waits.
     Retry(UserId),
 }
@@ -27,12 +29,15 @@ pub(super) fn after<S: State>(state: &mut S, change: Change) -> Result<(), S::Er
     // Ends: only a record that leaves its lane can free another identity.
     while let Some(next) = todo.pop() {
         match next {
-            Todo::Offer(workos_id) => {
-                let mut waiting = state.awaiting(&workos_id)?;
-                // A lane is tried as a whole, however many of its records wait.
-                let mut seen = BTreeSet::new();
-                waiting.retain(|user| seen.insert(user.clone()));
-                todo.extend(waiting.into_iter().rev().map(Todo::Retry));
+            Todo::Offer(workos_id, after) => {
+                // Whoever has it by now leaves the others waiting, and there may be many.
+                if state.owner(&workos_id)?.is_some() {
+                    continue;
+                }
+                if let Some((at, user)) = state.next_awaiting(&workos_id, after)? {
+                    todo.push(Todo::Offer(workos_id, at.get()));
+                    todo.push(Todo::Retry(user));
+                }
             }
             Todo::Retry(user) => {
                 let lane = Lane {
@@ -52,21 +57,90 @@ pub(super) fn after<S: State>(state: &mut S, change: Change) -> Result<(), S::Er
     Ok(())
 }
 
+/// Goes through a lane in sequence order, and once more over what did not fit when it is told to.
+#[derive(Default)]
+struct Walk {
+    /// The last that was read for the first time.
+    after: u64,
+    unfit: Vec<Sequence>,
+    again: VecDeque<Sequence>,
+}
+
+impl Walk {
+    fn next<S: State>(&mut self, state: &mut S, lane: &Lane) -> Result<Option<Parked>, S::Error> {
+        if let Some(again) = self.again.pop_front() {
+            return state.next_parked(lane, again.get().saturating_sub(1));
+        }
+        let next = state.next_parked(lane, self.after)?;
+        if let Some(parked) = &next {
+            self.after = parked.sequence().get();
+        }
+        Ok(next)
+    }
+
+    fn start_over(&mut self) {
+        for unfit in self.unfit.drain(..).rev() {
+            self.again.push_front(unfit);
+        }
+    }
+}
+
+/// What the changes of a lane made pointless so far.
+#[derive(Default)]
+struct Pointless {
+    /// Up to which version, by document, and whether that is not counted.
+    documents: BTreeMap<Box<str>, (Version, bool)>,
+    /// Records that could not be decoded; whether that is not counted.
+    undecodable: Option<bool>,
+}
+
+impl Pointless {
+    fn add(&mut self, document: ParkedDocument, erases: bool) {
+        self.undecodable.get_or_insert(erases);
+        let known = self.documents.entry(document.id);
+        let (version, _) = known.or_insert((document.version, erases));
+        *version = document.version.max(*version);
+    }
+
+    /// `None` for a record that is none; otherwise whether it goes without being counted.
+    fn is_erased(&self, parked: &Parked) -> Option<bool> {
+        let Some(document) = &parked.document else {
+            return self.undecodable;
+        };
+        let (version, erases) = self.documents.get(&document.id)?;
+        (document.version <= *version).then_some(*erases)
+    }
+}
+
 /// Tries what is parked in a lane in sequence order. Each record that fits is a change of its own,
-/// after which those before it are tried again. The lane is read once, however many fit.
+/// after which those before it are tried again.
 fn retry_lane<S: State>(
     state: &mut S,
     change: Change,
     todo: &mut Vec<Todo>,
 ) -> Result<(), S::Error> {
-    let mut rest = VecDeque::from(state.parked(&change.lane)?);
-    let mut unfit = Vec::new();
+    let Change {
+        lane,
+        supersedes,
+        erases,
+        freed,
+    } = change;
+    let mut walk = Walk::default();
+    let mut pointless = Pointless::default();
     let mut earlier = ParkedSummary::default();
-    todo.extend(change.freed.map(Todo::Offer));
-    if let Some(document) = &change.supersedes {
-        supersede(state, &mut rest, document, change.erases)?;
+    let mut offer = |freed| todo.extend(Option::map(freed, |freed| Todo::Offer(freed, 0)));
+    offer(freed);
+    if let Some(document) = supersedes {
+        pointless.add(document, erases);
     }
-    while let Some(parked) = rest.pop_front() {
+    while let Some(parked) = walk.next(state, &lane)? {
+        if let Some(erases) = pointless.is_erased(&parked) {
+            unpark(state, &parked)?;
+            if !erases {
+                state.count(Outcome::Superseded);
+            }
+            continue;
+        }
         let step = match parked.record.with_ref(decode) {
             Decoded::Event(event) if parked.document.is_some() => {
                 try_event(state, event, Some(&earlier))?
@@ -74,7 +148,7 @@ fn retry_lane<S: State>(
             // What this release could not decode stays until a rebuild by one that can.
             Decoded::Event(_) | Decoded::UnknownType(_) | Decoded::Invalid { .. } => {
                 earlier.add(None);
-                unfit.push(parked);
+                walk.unfit.push(parked.sequence());
                 continue;
             }
         };
@@ -82,59 +156,31 @@ fn retry_lane<S: State>(
             Step::Done(outcome, change) => (outcome, change),
             Step::Unfit(now) => {
                 earlier.add(parked.document.as_ref());
-                unfit.push(waiting_for(state, parked, now)?);
+                walk.unfit.push(parked.sequence());
+                wait_for(state, parked, now)?;
                 continue;
             }
         };
         unpark(state, &parked)?;
         state.count(outcome);
         let Some(change) = change else { continue };
-        todo.extend(change.freed.map(Todo::Offer));
-        // A patch fits only where nothing of its document stands before it: it helps none of those.
-        if let Some(document) = &change.supersedes {
-            unfit
-                .drain(..)
-                .rev()
-                .for_each(|parked| rest.push_front(parked));
+        offer(change.freed);
+        if let Some(document) = change.supersedes {
+            pointless.add(document, change.erases);
+            walk.start_over();
             earlier = ParkedSummary::default();
-            supersede(state, &mut rest, document, change.erases)?;
         }
     }
     Ok(())
 }
 
-/// Removes the records that a change made pointless, from the state and from those still to try.
-fn supersede<S: State>(
-    state: &mut S,
-    waiting: &mut VecDeque<Parked>,
-    document: &ParkedDocument,
-    erases: bool,
-) -> Result<(), S::Error> {
-    let is_pointless = |parked: &Parked| {
-        let named = parked.document.as_ref();
-        named.is_none_or(|named| named.id == document.id && named.version <= document.version)
-    };
-    for parked in waiting.iter().filter(|parked| is_pointless(parked)) {
-        unpark(state, parked)?;
-        if !erases {
-            state.count(Outcome::Superseded);
-        }
-    }
-    waiting.retain(|parked| !is_pointless(parked));
-    Ok(())
-}
-
-/// The record with the reason it has to wait for now.
-fn waiting_for<S: State>(
-    state: &mut S,
-    mut parked: Parked,
-    now: Unfit,
-) -> Result<Parked, S::Error> {
+/// Keeps the record with the reason it has to wait for now.
+fn wait_for<S: State>(state: &mut S, mut parked: Parked, now: Unfit) -> Result<(), S::Error> {
     // What a record awaits follows from its reason.
     if now.reason != parked.reason {
         state.unpark(&parked)?;
         (parked.reason, parked.awaits) = (now.reason, now.awaits);
-        state.park(parked.clone())?;
+        state.park(parked)?;
     }
-    Ok(parked)
+    Ok(())
 }

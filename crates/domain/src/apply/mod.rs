@@ -169,9 +169,9 @@ fn drop_parked<S: State>(
             user: user.clone(),
             family,
         };
-        let parked = state.parked(&lane)?;
-        if let Some(named) = parked.iter().find(|parked| parked.sequence() == sequence) {
-            unpark(state, named)?;
+        let next = state.next_parked(&lane, sequence.get().saturating_sub(1))?;
+        if let Some(named) = next.filter(|parked| parked.sequence() == sequence) {
+            unpark(state, &named)?;
             heal::after(
                 state,
                 Change {

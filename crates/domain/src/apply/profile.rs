@@ -56,21 +56,25 @@ impl Document {
         row.live.as_ref().filter(|live| live.id == self.id)
     }
 
-    /// Replaces what is held of the document by a tombstone.
-    fn bury(&self, row: &mut ProfileRow, gone: Gone) {
-        row.live.take_if(|live| live.id == self.id);
+    /// Replaces what is held of the document by a tombstone. Whether it was the live one, in whose place
+    /// another may come now.
+    fn bury(&self, row: &mut ProfileRow, gone: Gone) -> bool {
+        let was_live = row.live.take_if(|live| live.id == self.id).is_some();
         row.gone.retain(|(id, _)| *id != self.id);
         let at = row.gone.partition_point(|(id, _)| *id < self.id);
         row.gone.insert(at, (self.id.clone(), gone));
+        was_live
     }
 
-    /// What may follow a change of this document. Patches supersede nothing.
-    fn follow(self, supersedes: Option<Version>, parked: &ParkedSummary) -> Option<Change> {
-        if parked.is_empty() {
+    /// What may follow a change up to a version: for parked records of this document and undecodable
+    /// ones, and for those of other documents only where it was in their place.
+    fn follow(self, version: Version, parked: &ParkedSummary, makes_room: bool) -> Option<Change> {
+        let helps = parked.holds_back(self.id.as_str()) || makes_room && !parked.is_empty();
+        if !helps {
             return None;
         }
         let id = self.id.as_str().into();
-        let supersedes = supersedes.map(|version| ParkedDocument { id, version });
+        let supersedes = Some(ParkedDocument { id, version });
         let lane = Lane {
             user: self.user,
             family: Family::Profile,
@@ -135,7 +139,7 @@ fn replace<S: State>(
     });
     Ok(Step::Done(
         next_or_gap(held, version),
-        document.follow(Some(version), &row.parked),
+        document.follow(version, &row.parked, false),
     ))
 }
 
@@ -171,14 +175,12 @@ fn apply_patch<S: State>(
     };
     let row = state.profiles_mut(&document.user)?;
     row.live = Some(LiveProfile {
-        id: document.id.clone(),
+        id: document.id,
         version,
         profile,
     });
-    Ok(Step::Done(
-        Outcome::Applied,
-        document.follow(None, &row.parked),
-    ))
+    // It fits only where nothing of its document is parked, and helps no other.
+    Ok(settled(Outcome::Applied))
 }
 
 fn delete<S: State>(
@@ -200,17 +202,18 @@ fn delete<S: State>(
             document.unfit(version, conflict)
         });
     }
-    document.bury(row, Gone::Deleted(version));
+    let makes_room = document.bury(row, Gone::Deleted(version));
     Ok(Step::Done(
         Outcome::Deleted,
-        document.follow(Some(version), &row.parked),
+        document.follow(version, &row.parked, makes_room),
     ))
 }
 
 fn erase<S: State>(state: &mut S, document: Document) -> Result<Step, S::Error> {
     let row = state.profiles_mut(&document.user)?;
-    document.bury(row, Gone::Erased);
-    let change = document.follow(Version::new(Version::MAX), &row.parked);
+    let makes_room = document.bury(row, Gone::Erased);
+    let all = Version::new(Version::MAX);
+    let change = all.and_then(|all| document.follow(all, &row.parked, makes_room));
     Ok(Step::Done(
         Outcome::Erased,
         change.map(|change| Change {

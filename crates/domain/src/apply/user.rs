@@ -109,10 +109,13 @@ fn erase<S: State>(state: &mut S, user: UserId) -> Result<Step, S::Error> {
         state.set_owner(freed, None)?;
     }
     for family in [Family::User, Family::Profile, Family::Quarantine] {
-        for parked in state.parked(&Lane {
+        let lane = Lane {
             user: user.clone(),
             family,
-        })? {
+        };
+        let mut after = 0;
+        while let Some(parked) = state.next_parked(&lane, after)? {
+            after = parked.sequence().get();
             state.unpark(&parked)?;
         }
     }

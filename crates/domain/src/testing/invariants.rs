@@ -50,8 +50,14 @@ fn waiting_agree(state: &mut MemoryState, parked: &[Parked]) -> bool {
     waiting.into_iter().all(|(identity, mut expected)| {
         expected.sort();
         let Ok(owner) = state.owner(identity);
-        let Ok(found) = state.awaiting(identity);
-        found.iter().eq(expected.iter().map(|(_, user)| *user))
+        let mut after = 0;
+        let found = std::iter::from_fn(|| {
+            let Ok(next) = state.next_awaiting(identity, after);
+            after = next.as_ref()?.0.get();
+            next
+        });
+        let expected_too = expected.iter().map(|(at, user)| (*at, (*user).clone()));
+        found.eq(expected_too)
             && owner.is_some_and(|owner| expected.iter().all(|(_, user)| owner != **user))
     })
 }

@@ -31,8 +31,8 @@ fn remedies_of(state: &mut MemoryState, parked: &Parked) -> Vec<Remedy> {
         .awaits
         .as_ref()
         .map_or(Ok(None), |identity| state.owner(identity));
-    let Ok(lane) = state.parked(lane);
-    let before = lane.iter().find(|other| waits_behind(parked, other));
+    let mut in_lane = state.all_parked();
+    let before = in_lane.find(|other| other.lane == parked.lane && waits_behind(parked, other));
     let around = Surroundings {
         user: &user,
         profiles: &profiles,
