@@ -76,8 +76,9 @@ impl State for Counting {
 }
 
 /// How many looks at parked records folding these takes, and what it ends in.
-fn looks_of(drafts: Vec<Draft>) -> (u64, MemoryState) {
-    let messages: Vec<Message> = drafts.iter().map(|one| one.message(Form::Bare)).collect();
+fn looks_of(drafts: impl IntoIterator<Item = Draft>) -> (u64, MemoryState) {
+    let drafts = drafts.into_iter();
+    let messages: Vec<Message> = drafts.map(|one| one.message(Form::Bare)).collect();
     let mut counting = Counting::default();
     for record in &records(&messages) {
         let Ok(_) = record.with_ref(|record| apply(&mut counting, record));
@@ -91,7 +92,7 @@ fn many_who_wait_for_one_identity_are_asked_one_at_a_time() {
     let user = |n: u64| format!("u{n}");
     let first = (0..users).map(|n| user_state(&user(n), 1, "everybody"));
     let mended = (0..users).map(|n| user_state(&user(n), 2, &user(n)));
-    let (looks, state) = looks_of(first.chain(mended).collect());
+    let (looks, state) = looks_of(first.chain(mended));
     assert_eq!(state.all_parked().count(), 0);
     assert_eq!(state.owners().count(), 200);
     assert!(looks < users * 8, "{looks} looks");
@@ -103,11 +104,11 @@ fn records_of_a_profile_beside_the_live_one_are_left_alone_until_it_goes() {
     let both = (1..=versions).flat_map(|version| {
         ["live", "other"].map(|id| profile_state("u", id, version, &named("a")))
     });
-    let (looks, state) = looks_of(both.clone().collect());
+    let (looks, state) = looks_of(both.clone());
     assert_eq!(looks, 0);
     assert_eq!(state.all_parked().count(), 200);
     let gone = profile_deleted("u", "live", versions + 1);
-    let (looks, state) = looks_of(both.chain([gone]).collect());
+    let (looks, state) = looks_of(both.chain([gone]));
     assert_eq!(state.all_parked().count(), 0);
     assert!(looks < versions * 2, "{looks} looks");
 }

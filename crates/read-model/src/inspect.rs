@@ -106,14 +106,14 @@ impl Inspection {
         &self,
         lane: &Lane,
     ) -> Result<impl Iterator<Item = Result<Arrived, StorageError>>, StorageError> {
-        let (first, last) = rows::sequences_of(&parked::lane_prefix(Some(lane)));
+        let (first, last) = rows::sequences_of(&parked::lane_prefix(Some(lane)), 0);
         let range = first.as_slice()..=last.as_slice();
         let rows = ReadableTable::range(&self.0.parked, range);
         let rows = rows.map_err(StorageError::engine("read"))?;
         Ok(rows.map(|row| {
             let (key, row) = row.map_err(StorageError::engine("read"))?;
             let parked = parked::read(row.value()).map_err(row_of(PARKED))?;
-            let sequence = parked::sequence_of(key.value()).map_err(row_of(PARKED))?;
+            let sequence = rows::sequence_of(key.value()).map_err(row_of(PARKED))?;
             let key = arrival::key(sequence);
             let arrival = get(&self.0.arrivals, ARRIVALS, &key, arrival::read)?;
             let time_ns = arrival.and_then(|arrival| arrival.time_ns);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use domain::{Checkpoint, Lane, Parked, Profile, ProfileRow, UserId, UserRow, WorkosUserId};
+use domain::{Checkpoint, Profile, ProfileRow, UserId, UserRow, WorkosUserId};
 use redb::{
     AccessGuard, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
 };
@@ -12,7 +12,7 @@ use crate::StorageError;
 use crate::codec::Problem;
 use crate::inspect::Inspection;
 use crate::meta::{self, Totals};
-use crate::rows::{self, awaiting, parked, person, profile};
+use crate::rows::{self, person, profile};
 use crate::runs::{self, Kind, Run, Written};
 use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
 
@@ -281,48 +281,4 @@ impl Snapshot {
         let row = person::read(&self.person(id)?).map_err(row_of(PROFILES))?;
         Ok(row.1)
     }
-
-    /// The records parked in a lane, each with its key.
-    pub(crate) fn parked_in(&self, lane: &Lane) -> Result<Vec<(Vec<u8>, Parked)>, StorageError> {
-        with_prefix(
-            &self.parked,
-            PARKED,
-            &parked::lane_prefix(Some(lane)),
-            parked::read,
-        )
-    }
-
-    /// Who waits for an identity, each with the key.
-    pub(crate) fn awaiting(
-        &self,
-        workos_id: &WorkosUserId,
-    ) -> Result<Vec<(Vec<u8>, UserId)>, StorageError> {
-        with_prefix(
-            &self.awaiting,
-            AWAITING,
-            &awaiting::prefix(workos_id),
-            rows::user_id,
-        )
-    }
-}
-
-/// The rows whose keys are a prefix and a sequence.
-fn with_prefix<T>(
-    from: &Table,
-    table: Bytes,
-    prefix: &[u8],
-    read: impl Fn(&[u8]) -> Result<T, Problem>,
-) -> Result<Vec<(Vec<u8>, T)>, StorageError> {
-    let bounds = rows::sequences_of(prefix);
-    let range = (bounds.0.as_slice(), bounds.1.as_slice());
-    let rows =
-        ReadableTable::range(from, range.0..=range.1).map_err(StorageError::engine("read"))?;
-    rows.map(|row| {
-        let (key, value) = row.map_err(StorageError::engine("read"))?;
-        Ok((
-            key.value().to_vec(),
-            read(value.value()).map_err(row_of(table))?,
-        ))
-    })
-    .collect()
 }

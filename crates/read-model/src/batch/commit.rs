@@ -6,7 +6,7 @@ use redb::{Table, WriteTransaction};
 use super::overlay::{Changed, Sorted};
 use super::{Batch, bad_row};
 use crate::meta::{self, Totals};
-use crate::rows::{arrival, parked, person};
+use crate::rows::{self, arrival, parked, person};
 use crate::runs::{self, Kind, Merge, RUNS_MAX, RunId, RunWriter, Source, Written};
 use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
 use crate::{Digest, StorageError};
@@ -154,24 +154,19 @@ impl Batch<'_> {
     ) -> Result<(), StorageError> {
         let mut table = open(transaction, PARKED)?;
         let mut arrivals = open(transaction, ARRIVALS)?;
-        let mut bytes = Vec::new();
-        for (key, row) in &self.parked {
-            bytes.clear();
+        for (key, row) in self.parked.iter() {
             let mut was_there = false;
-            let written = row.as_ref().map(|row| {
-                parked::write(row, &mut bytes);
-                bytes.as_slice()
-            });
-            put(&mut table, key, written, |old| {
+            put(&mut table, key, row, |old| {
                 was_there = true;
                 let reason = parked::read_reason(old).map_err(bad_row("parked"))?;
                 totals.count_parked(reason, |count| count.saturating_sub(1));
                 totals.digest.remove("parked", key, old);
                 Ok(())
             })?;
-            if let (Some(written), Some(row)) = (written, row) {
-                totals.count_parked(row.reason, |count| count.saturating_add(1));
-                totals.digest.add("parked", key, written);
+            if let Some(row) = row {
+                let reason = parked::read_reason(row).map_err(bad_row("parked"))?;
+                totals.count_parked(reason, |count| count.saturating_add(1));
+                totals.digest.add("parked", key, row);
             }
             self.note_arrival(&mut arrivals, key, was_there, row.is_some())?;
         }
@@ -189,7 +184,7 @@ impl Batch<'_> {
         if was_there == is_there {
             return Ok(());
         }
-        let sequence = parked::sequence_of(key).map_err(bad_row("parked"))?;
+        let sequence = rows::sequence_of(key).map_err(bad_row("parked"))?;
         let row = is_there.then(|| arrival::write(key, self.arrived.get(&sequence).copied()));
         put(
             arrivals,
@@ -201,9 +196,8 @@ impl Batch<'_> {
 
     fn write_awaiting(&self, transaction: &WriteTransaction) -> Result<(), StorageError> {
         let mut table = open(transaction, AWAITING)?;
-        for (key, user) in &self.awaiting {
-            let written = user.as_ref().map(|user| user.as_str().as_bytes());
-            put(&mut table, key, written, |_| Ok(()))?;
+        for (key, user) in self.awaiting.iter() {
+            put(&mut table, key, user, |_| Ok(()))?;
         }
         Ok(())
     }

@@ -21,13 +21,18 @@ use crate::rows::{self, awaiting, parked, person};
 use crate::{CommitError, StorageError};
 use overlay::Rows;
 use person_row::PersonRow;
+use waiting::Waiting;
 
 mod commit;
 mod overlay;
 mod person_row;
+mod waiting;
 
 /// Commits of more rows than this do not list them: everything may have changed.
 const CHANGES_MAX: usize = 20_000;
+
+/// What the time of a parked record takes, in bytes (about).
+const ARRIVED_BYTES: usize = 48;
 
 /// An owner's row has one part.
 const OWNER: u8 = 1;
@@ -42,15 +47,12 @@ pub struct Batch<'m> {
     person: Option<Box<PersonRow>>,
     people: Rows,
     owners: Rows,
-    /// By key; `None` is a removal.
-    parked: BTreeMap<Vec<u8>, Option<Parked>>,
-    /// By key; `None` is a removal.
-    awaiting: BTreeMap<Vec<u8>, Option<UserId>>,
+    parked: Waiting,
+    awaiting: Waiting,
     /// The record that is applied now, where somebody told.
     current: Option<Fingerprint>,
     /// When those were stored that were parked in this batch.
     arrived: BTreeMap<Sequence, i64>,
-    parked_bytes: usize,
     /// For rows that are written out.
     scratch: Vec<u8>,
     /// Documents come without their earlier versions, which is no gap.
@@ -97,11 +99,10 @@ impl<'m> Batch<'m> {
             person: None,
             people: Rows::default(),
             owners: Rows::default(),
-            parked: BTreeMap::new(),
-            awaiting: BTreeMap::new(),
+            parked: Waiting::default(),
+            awaiting: Waiting::default(),
             current: None,
             arrived: BTreeMap::new(),
-            parked_bytes: 0,
             scratch: Vec::new(),
             last_states: false,
         }
@@ -126,9 +127,9 @@ impl<'m> Batch<'m> {
 
     /// About how much memory the overlay takes, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.parked_bytes
-            .saturating_add(self.people.memory_bytes())
-            .saturating_add(self.owners.memory_bytes())
+        let waiting = self.parked.memory_bytes() + self.awaiting.memory_bytes();
+        let arrived = self.arrived.len().saturating_mul(ARRIVED_BYTES);
+        self.people.memory_bytes() + self.owners.memory_bytes() + waiting + arrived
     }
 
     /// Writes the changed rows and the checkpoint in one transaction (R1), durable when it returns,
@@ -161,10 +162,8 @@ impl<'m> Batch<'m> {
         self.model.publish(Some(written))?;
         self.base = self.model.current.load_full();
         self.totals = self.base.totals;
-        self.parked.clear();
-        self.awaiting.clear();
+        (self.parked, self.awaiting) = (Waiting::default(), Waiting::default());
         self.arrived.clear();
-        self.parked_bytes = 0;
         if keep_bytes < self.memory_bytes() {
             (self.people, self.owners) = (Rows::default(), Rows::default());
         } else {
@@ -322,18 +321,25 @@ impl State for Batch<'_> {
         Ok(())
     }
 
-    fn parked(&mut self, lane: &Lane) -> Result<Vec<Parked>, StorageError> {
-        let (first, last) = rows::sequences_of(&parked::lane_prefix(Some(lane)));
-        let mut there: BTreeMap<_, _> = self.base.parked_in(lane)?.into_iter().collect();
-        lay_over(&mut there, self.parked.range(first..=last));
-        Ok(there.into_values().collect())
+    fn next_parked(&mut self, lane: &Lane, after: u64) -> Result<Option<Parked>, StorageError> {
+        let prefix = parked::lane_prefix(Some(lane));
+        let read = |_: &[u8], row: &[u8]| parked::read(row).map_err(bad_row("parked"));
+        self.parked.next(&self.base.parked, &prefix, after, read)
     }
 
-    fn awaiting(&mut self, workos_id: &WorkosUserId) -> Result<Vec<UserId>, StorageError> {
-        let (first, last) = rows::sequences_of(&awaiting::prefix(workos_id));
-        let mut there: BTreeMap<_, _> = self.base.awaiting(workos_id)?.into_iter().collect();
-        lay_over(&mut there, self.awaiting.range(first..=last));
-        Ok(there.into_values().collect())
+    fn next_awaiting(
+        &mut self,
+        workos_id: &WorkosUserId,
+        after: u64,
+    ) -> Result<Option<(Sequence, UserId)>, StorageError> {
+        let prefix = awaiting::prefix(workos_id);
+        let read = |key: &[u8], user: &[u8]| {
+            let sequence = rows::sequence_of(key).map_err(bad_row("awaiting"))?;
+            let user = rows::user_id(user).map_err(bad_row("awaiting"))?;
+            Ok((sequence, user))
+        };
+        self.awaiting
+            .next(&self.base.awaiting, &prefix, after, read)
     }
 
     fn park(&mut self, parked: Parked) -> Result<(), StorageError> {
@@ -343,26 +349,36 @@ impl State for Batch<'_> {
         }
         if let (Some(awaits), Some(lane)) = (&parked.awaits, &parked.lane) {
             let key = awaiting::key(awaits, parked.sequence());
-            self.awaiting.insert(key, Some(lane.user.clone()));
+            self.awaiting.put(key, Some(lane.user.as_str().as_bytes()));
         }
-        self.parked_bytes = self
-            .parked_bytes
-            .saturating_add(parked.record.payload.len())
-            .saturating_add(1024);
-        self.parked.insert(
-            parked::key(parked.lane.as_ref(), parked.sequence()),
-            Some(parked),
-        );
+        self.scratch.clear();
+        parked::write(&parked, &mut self.scratch);
+        let key = parked::key(parked.lane.as_ref(), parked.sequence());
+        self.parked.put(key, Some(&self.scratch));
         Ok(())
     }
 
     fn unpark(&mut self, parked: &Parked) -> Result<(), StorageError> {
+        // What was parked behind the last commit is not in the tables.
+        let held = self
+            .base
+            .checkpoint
+            .as_ref()
+            .map_or(0, Checkpoint::sequence);
+        let is_new = held < parked.sequence().get();
+        let remove = |from: &mut Waiting, key: Vec<u8>| {
+            if is_new {
+                from.forget(&key);
+            } else {
+                from.put(key, None);
+            }
+        };
         if let Some(awaits) = &parked.awaits {
-            self.awaiting
-                .insert(awaiting::key(awaits, parked.sequence()), None);
+            let key = awaiting::key(awaits, parked.sequence());
+            remove(&mut self.awaiting, key);
         }
-        self.parked
-            .insert(parked::key(parked.lane.as_ref(), parked.sequence()), None);
+        let key = parked::key(parked.lane.as_ref(), parked.sequence());
+        remove(&mut self.parked, key);
         Ok(())
     }
 
@@ -370,18 +386,5 @@ impl State for Batch<'_> {
         let is_first = self.last_states && outcome == Outcome::VersionGap;
         let counted = if is_first { Outcome::Applied } else { outcome };
         self.totals.outcomes.count(counted);
-    }
-}
-
-/// Applies an overlay's changes to rows that were read.
-fn lay_over<'o, T: Clone + 'o>(
-    there: &mut BTreeMap<Vec<u8>, T>,
-    changes: impl Iterator<Item = (&'o Vec<u8>, &'o Option<T>)>,
-) {
-    for (key, change) in changes {
-        match change {
-            Some(row) => there.insert(key.clone(), row.clone()),
-            None => there.remove(key),
-        };
     }
 }

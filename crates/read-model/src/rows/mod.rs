@@ -7,7 +7,7 @@ pub(crate) mod person;
 pub(crate) mod profile;
 pub(crate) mod user;
 
-use domain::{ParkedSummary, ProfileId, UserId, Version, WorkosUserId};
+use domain::{ParkedSummary, ProfileId, Sequence, UserId, Version, WorkosUserId};
 
 use crate::codec::{Cursor, Problem, Writer};
 
@@ -58,8 +58,16 @@ fn read_workos_id(from: &mut Cursor<'_>) -> Result<WorkosUserId, Problem> {
     WorkosUserId::parse(from.text()?).or(Err("an identity is not valid"))
 }
 
-/// The first and the last key that are `prefix` and a sequence.
-pub(crate) fn sequences_of(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
+/// The first and the last key that are `prefix` and a sequence, which is not below `from`.
+pub(crate) fn sequences_of(prefix: &[u8], from: u64) -> (Vec<u8>, Vec<u8>) {
     let with = |sequence: u64| [prefix, &sequence.to_be_bytes()].concat();
-    (with(0), with(u64::MAX))
+    (with(from), with(u64::MAX))
+}
+
+/// The sequence that a key ends with.
+pub(crate) fn sequence_of(key: &[u8]) -> Result<Sequence, Problem> {
+    let sequence = key.last_chunk().copied().map(u64::from_be_bytes);
+    sequence
+        .and_then(Sequence::new)
+        .ok_or("a key holds no sequence")
 }

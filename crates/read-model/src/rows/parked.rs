@@ -56,14 +56,6 @@ pub(crate) fn key(lane: Option<&Lane>, sequence: Sequence) -> Vec<u8> {
     key
 }
 
-/// The sequence that a key ends with.
-pub(crate) fn sequence_of(key: &[u8]) -> Result<Sequence, Problem> {
-    let sequence = key.last_chunk().copied().map(u64::from_be_bytes);
-    sequence
-        .and_then(Sequence::new)
-        .ok_or("a key holds no sequence")
-}
-
 /// The reason alone.
 pub(crate) fn read_reason(bytes: &[u8]) -> Result<ParkReason, Problem> {
     value(&REASONS, Cursor(bytes).byte()?)
