@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,8 @@ pub struct ReadModel {
     database: Option<Database>,
     open: OpenStorage,
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
+    /// Whether a commit is under way.
+    writing: Arc<AtomicBool>,
 }
 
 impl ReadModel {
@@ -113,6 +116,7 @@ impl ReadModel {
             database: Some(database),
             open,
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
+            writing: Arc::default(),
         })
     }
 
@@ -124,6 +128,7 @@ impl ReadModel {
     pub fn succeed(&mut self, old: Self) {
         let replaced = old.current.swap(self.current.load_full());
         self.current = Arc::clone(&old.current);
+        self.writing = Arc::clone(&old.writing);
         // A read fails when its file is closed under it.
         let until = Instant::now() + READERS_MAX;
         while 1 < Arc::strong_count(&replaced) && Instant::now() < until {
@@ -159,6 +164,7 @@ impl ReadModel {
     pub fn reader(&self) -> Reader {
         Reader {
             current: Arc::clone(&self.current),
+            writing: Arc::clone(&self.writing),
         }
     }
 
@@ -191,12 +197,48 @@ impl ReadModel {
         self.publish(None)
     }
 
+    /// Gives the room that no row takes back to the file system, and closes the file; for one that nobody
+    /// reads. Spilled runs leave more of it than the rows take.
+    ///
+    /// A crash on the way loses nothing, but the next to open the file has to walk it.
+    pub fn compact(mut self) -> Result<(), StorageError> {
+        let database = self.database.take();
+        // The engine compacts only where no reader is open.
+        drop(self);
+        let mut database = database.ok_or(StorageError::Closed)?;
+        database
+            .compact()
+            .map_err(StorageError::engine("compact"))?;
+        Ok(())
+    }
+
+    /// Tells readers that a commit is under way, until what it gives is dropped.
+    pub(crate) fn writing(&self) -> impl Drop + use<> {
+        Writing::begin(Arc::clone(&self.writing))
+    }
+
     /// Lets readers see the latest commit, which may have written a run.
     pub(crate) fn publish(&self, written: Option<Written>) -> Result<(), StorageError> {
         let known = self.current.load_full();
         let snapshot = Snapshot::take(self.database()?, &known.runs, written)?;
         self.current.store(Arc::new(snapshot));
         Ok(())
+    }
+}
+
+/// A commit that is under way.
+struct Writing(Arc<AtomicBool>);
+
+impl Writing {
+    fn begin(flag: Arc<AtomicBool>) -> Self {
+        flag.store(true, Ordering::Relaxed);
+        Self(flag)
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

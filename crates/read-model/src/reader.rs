@@ -1,6 +1,7 @@
 //! Readers: one committed state each, and no lock on the way to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use domain::{Checkpoint, Profile, ProfileRow, UserId, UserRow, WorkosUserId};
@@ -101,6 +102,7 @@ impl Answer {
 #[derive(Clone)]
 pub struct Reader {
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
+    pub(crate) writing: Arc<AtomicBool>,
 }
 
 impl Reader {
@@ -115,7 +117,13 @@ impl Reader {
     pub fn pinned(&self) -> Self {
         Self {
             current: Arc::new(ArcSwap::new(self.current.load_full())),
+            writing: Arc::clone(&self.writing),
         }
+    }
+
+    /// Whether a commit is under way. One that merges what was spilled may take minutes.
+    pub fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Relaxed)
     }
 
     /// Up to where the rows hold the stream; `None` before the stream was ever seen.

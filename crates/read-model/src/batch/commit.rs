@@ -39,6 +39,7 @@ fn remember(digest: &mut Digest, key: &[u8], changed: u8, (user, profiles): Rows
 impl Batch<'_> {
     /// One transaction, durable when it returns. Gives the totals that it wrote.
     pub(super) fn write(&self, to: &Checkpoint) -> Result<Totals, StorageError> {
+        let _writing = self.model.writing();
         let transaction = self.begin_write()?;
         let changed = self.changed()?;
         let totals = changed.totals;
@@ -55,6 +56,7 @@ impl Batch<'_> {
 
     /// The same, but that rows go into a run.
     pub(super) fn write_run(&self, to: &Checkpoint) -> Result<Written, StorageError> {
+        let _writing = self.model.writing();
         let transaction = self.begin_write()?;
         let Changes {
             totals,

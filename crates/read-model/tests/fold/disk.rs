@@ -236,3 +236,41 @@ fn a_full_disk_leaves_what_was_there_to_read_and_takes_more_when_it_can() {
     println!("the disk was full at {full} sizes");
     assert!(full > 3);
 }
+
+#[test]
+fn r1_a_crash_at_any_call_while_room_is_given_back_loses_nothing() {
+    let undisturbed = Undisturbed::new(Keep::Spilled);
+    let disk = undisturbed.fresh.after_power_cut();
+    let mut model = on_disk(disk.clone());
+    run(&mut model, &undisturbed.history, Keep::Spilled).unwrap();
+    drop(model);
+    let length = |disk: &ForgetfulDisk| redb::StorageBackend::len(disk).unwrap();
+    let spilled = length(&disk);
+    let compact = |disk: &ForgetfulDisk, at| {
+        let disk = disk.after_power_cut();
+        let model = on_disk(disk.clone());
+        disk.set_fault(at);
+        (model.compact(), disk)
+    };
+    let (compacted, whole) = compact(&disk, None);
+    compacted.unwrap();
+    assert!(
+        length(&whole) * 2 < spilled,
+        "{} of {spilled}",
+        length(&whole)
+    );
+    let calls = whole.calls();
+    let told = u64::try_from(undisturbed.history.len()).unwrap();
+    undisturbed.assert_sound(whole, told, "undisturbed");
+    let mut failed = 0;
+    for at in 0..calls {
+        let (compacted, disk) = compact(&disk, Some(Fault::PowerCut { at }));
+        failed += u32::from(compacted.is_err());
+        let what = format!("call {at}");
+        undisturbed.assert_sound(disk.after_power_cut(), told, &what);
+        undisturbed.assert_sound(disk.after_torn_power_cut(at), told, &what);
+        undisturbed.assert_sound(disk.after_kill(), told, &what);
+    }
+    println!("{} crash points of {calls} calls", calls * 3);
+    assert!(failed > 20);
+}

@@ -9,15 +9,18 @@
 
 mod disk;
 
+use std::sync::{Arc, Mutex, OnceLock};
+use std::{fmt, io};
+
 use domain::testing::{Form, history, named, profile_state, records, user_state};
 use domain::{
     Checkpoint, Fingerprint, MemoryState, Parked, Record, Sequence, StreamId, UserId, WorkosUserId,
     apply,
 };
 use proptest::prelude::*;
-use read_model::testing::ForgetfulDisk;
+use read_model::testing::{Fault, ForgetfulDisk};
 use read_model::{
-    Batch, CommitError, Digest, OpenError, Place, ReadModel, StorageError, differences,
+    Batch, CommitError, Digest, OpenError, Place, ReadModel, Reader, StorageError, differences,
 };
 
 fn stream() -> StreamId {
@@ -447,4 +450,76 @@ fn r4_another_layout_is_refused() {
     );
     Place::Live.discard(folder.path()).unwrap();
     assert!(open().is_ok());
+}
+
+/// A disk that notes whether a reader says, at each sync, that a commit is under way.
+#[derive(Debug, Clone, Default)]
+struct Watched {
+    disk: ForgetfulDisk,
+    said: Arc<Mutex<Vec<bool>>>,
+    reader: Arc<OnceLock<Seen>>,
+}
+
+struct Seen(Reader);
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reader")
+    }
+}
+
+impl redb::StorageBackend for Watched {
+    fn len(&self) -> io::Result<u64> {
+        self.disk.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.disk.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if let Some(Seen(reader)) = self.reader.get() {
+            self.said.lock().unwrap().push(reader.is_writing());
+        }
+        self.disk.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.disk.write(offset, data)
+    }
+}
+
+#[test]
+fn a_reader_knows_that_a_commit_is_under_way() {
+    let history = sample();
+    let disk = Watched::default();
+    let mut model = ReadModel::on_storage(disk.clone()).unwrap();
+    disk.reader.set(Seen(model.reader())).unwrap();
+    let check = || {
+        let said = std::mem::take(&mut *disk.said.lock().unwrap());
+        assert!(
+            !said.is_empty() && said.iter().all(|said| *said),
+            "{said:?}"
+        );
+        let Seen(reader) = disk.reader.get().unwrap();
+        assert!(!reader.is_writing());
+    };
+    commit(&mut model, &history[..10]).unwrap();
+    check();
+    let mut batch = model.begin();
+    take(&mut batch, &history[10..20]).unwrap();
+    let to = checkpoint_of(&batch, &history[19]);
+    batch.spill(to, 0).unwrap();
+    check();
+    batch.settle().unwrap();
+    check();
+    // One that fails is over, too.
+    disk.disk.set_fault(Some(Fault::PowerCut { at: 0 }));
+    commit(&mut model, &history[20..]).unwrap_err();
+    let Seen(reader) = disk.reader.get().unwrap();
+    assert!(!reader.is_writing());
 }

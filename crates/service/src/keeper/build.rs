@@ -50,6 +50,19 @@ impl Keeper {
         goal: &Goal,
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
+        let model = self.fold(job, goal, stop).await?;
+        match job.kind {
+            JobKind::Rebuild => self.compact(job.kind, model, stop).await,
+            JobKind::Rollback | JobKind::Verify => Ok(model),
+        }
+    }
+
+    async fn fold(
+        &self,
+        job: Job,
+        goal: &Goal,
+        stop: &CancellationToken,
+    ) -> Result<ReadModel, JobFault> {
         if job.bootstrap.is_some() {
             self.fill_with_last_states(stop).await?;
         }
@@ -69,6 +82,25 @@ impl Keeper {
             (model, Reached::Goal) => Ok(model),
             (_, Reached::Refused(refusal)) => Err(JobFault::Refused(refusal.to_string())),
         }
+    }
+
+    /// The same rows in a file that is no larger than they are.
+    async fn compact(
+        &self,
+        kind: JobKind,
+        model: ReadModel,
+        stop: &CancellationToken,
+    ) -> Result<ReadModel, JobFault> {
+        let compacting = tokio::task::spawn_blocking(move || model.compact());
+        let compacted = stop.run_until_cancelled(compacting).await;
+        if let Err(error) = compacted.ok_or(JobFault::Stopped)?? {
+            let why = crate::exit::in_one_line(&error);
+            tracing::warn!(
+                why,
+                "the file that was built stays larger than its rows: {why}"
+            );
+        }
+        self.open(kind).await
     }
 
     pub(super) async fn open(&self, kind: JobKind) -> Result<ReadModel, JobFault> {
@@ -176,7 +208,9 @@ impl Keeper {
                 Phase::Starting
                 | Phase::CatchingUp { .. }
                 | Phase::Live
-                | Phase::Blocked(Refusal::DiskLow { .. }) => watchdog.look(&now)?,
+                | Phase::Blocked(Refusal::DiskLow { .. }) => {
+                    watchdog.look(&now, reader.is_writing())?;
+                }
                 Phase::Blocked(refusal) => return Ok(Reached::Refused(refusal.clone())),
             }
             let _ = timeout(LOOK_EVERY, progress.changed()).await;
@@ -200,8 +234,9 @@ impl Default for Watchdog {
 }
 
 impl Watchdog {
-    fn look(&mut self, now: &Progress) -> Result<(), JobFault> {
-        if now.applied() != self.applied {
+    /// While a commit is under way nothing more can be applied, and the job could not end either.
+    fn look(&mut self, now: &Progress, is_writing: bool) -> Result<(), JobFault> {
+        if now.applied() != self.applied || is_writing {
             self.applied = now.applied();
             self.moved = Instant::now();
         }
@@ -233,10 +268,23 @@ mod tests {
             ..Progress::default()
         };
         tokio::time::advance(NO_PROGRESS_MAX / 2).await;
-        assert!(watchdog.look(&now).is_ok());
+        assert!(watchdog.look(&now, false).is_ok());
         tokio::time::advance(NO_PROGRESS_MAX / 2).await;
-        let said = watchdog.look(&now).unwrap_err().to_string();
+        let said = watchdog.look(&now, false).unwrap_err().to_string();
         let expected = "no progress for 60 s at sequence 0 of 9: NATS cannot be reached";
         assert_eq!(said, expected);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_lets_a_commit_take_its_time() {
+        let mut watchdog = Watchdog::default();
+        let now = Progress::default();
+        for _ in 0..5 {
+            tokio::time::advance(NO_PROGRESS_MAX).await;
+            assert!(watchdog.look(&now, true).is_ok());
+        }
+        tokio::time::advance(NO_PROGRESS_MAX / 2).await;
+        assert!(watchdog.look(&now, false).is_ok());
+        tokio::time::advance(NO_PROGRESS_MAX / 2).await;
+        assert!(watchdog.look(&now, false).is_err());
     }
 }

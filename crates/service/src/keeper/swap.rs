@@ -30,10 +30,10 @@ impl Keeper {
         let trusted = self.wait_for_live(&built).await;
         let old = live.stop().await?;
         let (model, result) = match self.ready(job, built, &old, trusted, stop).await {
-            Ok((built, comparison)) => match self.swap(job.kind, built, old).await? {
-                Ok(model) => (model, Ok(comparison)),
-                Err((old, fault)) => (old, Err(fault)),
-            },
+            Ok((built, comparison)) => {
+                let (model, swapped) = self.swap(job.kind, built, old).await?;
+                (model, swapped.map(|()| comparison))
+            }
             Err(fault) => (old, Err(fault)),
         };
         let config = self.log.projector_config("");
@@ -92,20 +92,21 @@ impl Keeper {
         Ok((built, comparison))
     }
 
-    /// On disk first, then for readers: killed in between, it starts with the new file.
+    /// On disk first, then for readers: killed in between, it starts with the new file. Gives the rows
+    /// that are served then.
     async fn swap(
         &self,
         kind: JobKind,
         mut built: ReadModel,
         old: ReadModel,
-    ) -> anyhow::Result<Result<ReadModel, (ReadModel, JobFault)>> {
+    ) -> anyhow::Result<(ReadModel, Result<(), JobFault>)> {
         let folder = self.folder.clone();
         let swapped = tokio::task::spawn_blocking(move || match kind.place().put_live(&folder) {
             Ok(()) => {
                 built.succeed(old);
-                Ok(built)
+                (built, Ok(()))
             }
-            Err(error) => Err((old, JobFault::File(error))),
+            Err(error) => (old, Err(JobFault::File(error))),
         });
         Ok(swapped.await?)
     }
