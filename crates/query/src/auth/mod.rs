@@ -18,6 +18,7 @@ mod error;
 mod fetch;
 mod keys;
 mod known;
+mod latest;
 mod loader;
 mod metrics;
 mod policy;

@@ -157,8 +157,8 @@ pub(super) struct Times {
     pub(super) iat: Option<u64>,
 }
 
-/// Compares a token's times with the clock: what it shows `now`, and the `latest` it has shown. All in
-/// seconds since 1970.
+/// Compares a token's times with the clock: what it shows `now`, and the `latest` time that counts for this
+/// token. All in seconds since 1970.
 pub(super) fn check_time(times: Times, now: u64, latest: u64) -> Result<(), AuthError> {
     if let Some(exp) = times.exp
         && exp.saturating_add(LEEWAY) < latest

@@ -1,7 +1,6 @@
 //! From a token to an identity, or to the one reason why not.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +10,7 @@ use domain::WorkosUserId;
 use super::claims::Claims;
 use super::keys::{KeySource, KeysStatus, Timing};
 use super::known::{Fingerprint, KnownToken};
+use super::latest::Latest;
 use super::loader::{ClientError, KeyLoader};
 use super::policy::{Issuer, Mismatch, Times, check_time};
 use super::token::{Parts, Signed, TOKEN_BYTES_MAX};
@@ -43,9 +43,7 @@ pub struct Verifier {
     listed: Arc<str>,
     pub(super) sources: Vec<Arc<KeySource>>,
     clock: WallClock,
-    /// The latest time the clock has shown, in seconds since 1970: a token that has expired once stays
-    /// expired when the clock steps back.
-    latest: AtomicU64,
+    latest: Latest,
     /// Registered with the recorder that is installed when the first good token comes.
     accepted: OnceLock<Counter>,
 }
@@ -78,7 +76,7 @@ impl Verifier {
             issuers,
             sources,
             clock,
-            latest: AtomicU64::new(0),
+            latest: Latest::default(),
             accepted: OnceLock::new(),
         };
         Ok((verifier, loader))
@@ -196,8 +194,7 @@ impl Verifier {
 
     fn check_time(&self, times: Times) -> Result<(), AuthError> {
         let now = self.now()?;
-        let latest = self.latest.fetch_max(now, Ordering::Relaxed).max(now);
-        check_time(times, now, latest)
+        check_time(times, now, self.latest.for_token(times.iat, now))
     }
 
     fn now(&self) -> Result<u64, AuthError> {

@@ -234,8 +234,8 @@ impl Conversation<'_> {
     async fn verify(&mut self, token: &Token, base_version: u32) -> Result<(), End> {
         match self.state.verifier.authenticate(token.as_str()).await {
             Ok(identity) => {
-                self.session
-                    .authenticated(base_version, identity.expires_at)?;
+                let expires_at = self.state.told_at(identity.expires_at);
+                self.session.authenticated(base_version, expires_at)?;
                 self.follower.follow(Some(identity.subject));
                 Ok(())
             }

@@ -43,6 +43,25 @@ fn expired_it_stays_when_the_clock_steps_back() {
 }
 
 #[test]
+fn a_newer_one_is_good_when_the_clock_is_set_right() {
+    let clock = Clock::at(NOW);
+    let verifier = with_document(contract_config(), &clock, &key_set(&[K1.entry("k1")]));
+    let issued_at = |time: u64| {
+        let token = Token::good().claim("iat", &time.to_string());
+        token.claim("exp", &(time + 300).to_string()).signed()
+    };
+    let (before, after) = (issued_at(NOW), issued_at(NOW + 10));
+    assert!(verifier.verify(&before).is_ok());
+    clock.set(NOW + 5 * 3600);
+    assert!(verifier.verify(&before).is_err());
+    clock.set(NOW + 10);
+    for _ in 0..2 {
+        assert!(verifier.verify(&after).is_ok());
+        assert!(verifier.verify(&before).is_err(), "it has expired once");
+    }
+}
+
+#[test]
 fn its_key_goes() {
     let clock = Clock::at(NOW);
     let verifier = with_document(contract_config(), &clock, &key_set(&[K1.entry("k1")]));
