@@ -57,6 +57,22 @@ pub enum ProjectorError {
     CutOff(#[source] JoinError),
 }
 
+impl ProjectorError {
+    /// Whether the disk, quota or file size limit is what failed: space, not the file.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Commit(error) => error.is_disk_full(),
+            Self::Reopen(error) => error.is_disk_full(),
+            Self::Elsewhere { .. }
+            | Self::NotWhole(_)
+            | Self::Interrupted
+            | Self::Thread(_)
+            | Self::Panicked(_)
+            | Self::CutOff(_) => false,
+        }
+    }
+}
+
 impl From<WriteError> for ProjectorError {
     fn from(error: WriteError) -> Self {
         match error {

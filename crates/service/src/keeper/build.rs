@@ -204,12 +204,12 @@ impl Keeper {
             });
             match &now.phase {
                 Phase::Live if until.is_none() => return Ok(Reached::Goal),
-                // A full disk: it goes on by itself when there is room, or that is the watchdog's reason.
-                Phase::Starting
-                | Phase::CatchingUp { .. }
-                | Phase::Live
-                | Phase::Blocked(Refusal::DiskLow { .. }) => {
+                Phase::Starting | Phase::CatchingUp { .. } | Phase::Live => {
                     watchdog.look(&now, reader.is_writing())?;
+                }
+                // To wait for room would keep it from the live read model.
+                Phase::Blocked(full @ Refusal::DiskLow { .. }) => {
+                    return Err(JobFault::DiskLow(full.clone()));
                 }
                 Phase::Blocked(refusal) => return Ok(Reached::Refused(refusal.clone())),
             }

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use domain::Refusal;
 use projector::{Handle, Projector, ProjectorError};
 use read_model::{OpenError, Place, ReadModel, Reader};
 use tokio::sync::{mpsc, watch};
@@ -45,10 +46,23 @@ pub(crate) enum JobFault {
     },
     #[error("{}", crate::exit::in_one_line(.0))]
     File(#[from] OpenError),
+    #[error("there is no room for a second file: {0}")]
+    DiskLow(Refusal),
     #[error("{}", crate::exit::in_one_line(.0))]
     Projector(#[from] ProjectorError),
     #[error("the job panicked")]
     Panicked(#[from] JoinError),
+}
+
+impl JobFault {
+    fn is_disk_full(&self) -> bool {
+        match self {
+            Self::DiskLow(_) => true,
+            Self::File(error) => error.is_disk_full(),
+            Self::Projector(error) => error.is_disk_full(),
+            Self::Stopped | Self::Refused(_) | Self::NoProgress { .. } | Self::Panicked(_) => false,
+        }
+    }
 }
 
 /// Runs the projector, and jobs beside it.
@@ -218,8 +232,22 @@ impl Keeper {
             Ok(Beside::Compared(comparison)) => (live, Ok(comparison)),
             Err(fault) => (live, Err(fault)),
         };
+        if result.as_ref().is_err_and(JobFault::is_disk_full) {
+            self.give_room(job.kind);
+        }
         self.conclude(job, result);
         Ok(live)
+    }
+
+    /// Removes what a job has made, so that the live read model has the room. What was live before stays.
+    fn give_room(&self, kind: JobKind) {
+        let place = kind.place();
+        if place != Place::Previous
+            && let Err(error) = place.discard(&self.folder)
+        {
+            let error = crate::exit::in_one_line(&error);
+            tracing::warn!(error, "the unfinished file could not be removed");
+        }
     }
 
     /// Whether the first job filled the live rows; there is nothing to serve otherwise.
