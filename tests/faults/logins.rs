@@ -1,18 +1,21 @@
 //! What exactly is refused: the reason is told in `/status` and log, and it is over when the server reads
 //! its configuration again or a file is replaced, without a restart of either.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::ensure;
 use futures::TryStreamExt;
 use nkeys::KeyPair;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tests::broker::{Broker, Login, eventually, project_file};
 use tests::credentials::Operator;
 use tests::service::{Service, command};
 use tests::world::World;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use crate::access::{accounts, configured};
 use crate::matrix::Seen;
@@ -229,6 +232,22 @@ fn without(printed: &str, subject: &str) -> String {
     lines.join("\n")
 }
 
+/// An export of one user and one profile.
+fn export(path: &Path) -> anyhow::Result<PathBuf> {
+    let mut zip = ZipWriter::new(std::fs::File::create(path)?);
+    let user = json!({"_id": "imported", "workosUserId": "user_imported", "email": "i@example.com",
+        "isActive": true, "createdAt": 1.0, "updatedAt": 1.0});
+    let profile = json!({"_id": "pimported", "userId": "imported", "displayName": "Imported",
+        "languages": ["English"], "createdAt": 1.0, "updatedAt": 1.0});
+    for (table, row) in [("users", user), ("profiles", profile)] {
+        let file = format!("{table}/documents.jsonl");
+        zip.start_file(file, SimpleFileOptions::default())?;
+        writeln!(zip, "{row}")?;
+    }
+    zip.finish()?;
+    Ok(path.to_owned())
+}
+
 /// Under exactly the permissions that `doctor` prints for a command, it does its work; what it cannot do
 /// without is named when it is missing.
 pub(crate) async fn exact_permissions_of_commands() -> anyhow::Result<Seen> {
@@ -237,10 +256,18 @@ pub(crate) async fn exact_permissions_of_commands() -> anyhow::Result<Seen> {
     let events = folder.path().join("events.ndjson");
     std::fs::write(&events, project_file("schemas/examples/people.ndjson")?)?;
     let events = events.to_str().unwrap();
+    let export = export(&folder.path().join("export.zip"))?;
+    let export = export.to_str().unwrap();
     let url = format!("nats://someone:right@127.0.0.1:{}", broker.server.port());
     let mut subjects = 0;
     for (role, arguments, missing) in [
         ("publish", &["publish", events][..], "identity.v1.*.profile"),
+        // What is there already is read, so it shows when it is imported again.
+        (
+            "import",
+            &["import", export],
+            "$JS.API.STREAM.MSG.GET.IDENTITY_EVENTS",
+        ),
         (
             "quarantine-drop",
             &["quarantine", "drop", "u1", "1", "--reason", "test"],
@@ -275,7 +302,7 @@ pub(crate) async fn exact_permissions_of_commands() -> anyhow::Result<Seen> {
         .await?;
     }
     Ok(Seen {
-        note: format!("{subjects} subjects of publish, quarantine drop and erase"),
+        note: format!("{subjects} subjects of publish, import, quarantine drop and erase"),
         ..Seen::default()
     })
 }

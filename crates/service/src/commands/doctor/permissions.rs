@@ -14,6 +14,8 @@ pub(crate) enum Role {
     Serve,
     /// Producers
     Publish,
+    /// Whoever imports a Convex export
+    Import,
     /// Operators who give parked records up
     QuarantineDrop,
     /// Whoever erases people
@@ -25,6 +27,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Serve => "serve",
             Self::Publish => "publish",
+            Self::Import => "import",
             Self::QuarantineDrop => "quarantine drop",
             Self::Erase => "erase",
         })
@@ -50,6 +53,8 @@ pub(super) fn of(role: Role, stream: &str, reading: &[Permissions]) -> Permissio
         Role::Serve => return together(reading),
         // Why nobody takes an event, and whether the stream takes pairs.
         Role::Publish => [events(&["user", "profile"]), api(&["INFO"])].concat(),
+        // An import compares with the last event of a subject.
+        Role::Import => [events(&["user", "profile"]), api(&["INFO", "MSG.GET"])].concat(),
         Role::QuarantineDrop => [events(&["quarantine"]), api(&["INFO"])].concat(),
         Role::Erase => [
             events(&["user", "profile"]),
@@ -93,7 +98,9 @@ pub(super) fn write(
     }
     let purpose = match role {
         Role::Serve => format!("to read stream {stream}"),
-        Role::Publish | Role::QuarantineDrop | Role::Erase => format!("on stream {stream}"),
+        Role::Publish | Role::Import | Role::QuarantineDrop | Role::Erase => {
+            format!("on stream {stream}")
+        }
     };
     writeln!(
         out,
