@@ -22,5 +22,6 @@ mod publish;
 mod quarantine;
 mod rebuild;
 mod replay;
+mod runbook;
 mod snapshot;
 mod tidy;

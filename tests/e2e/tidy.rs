@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use domain::{Connection, ParkReason, Phase, Refusal};
 use tests::broker::project_file;
 use tests::service::command;
 
@@ -91,7 +90,7 @@ fn one_crate_knows_one_thing() {
     }
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.ends_with("target") && !path.ends_with("node_modules") {
@@ -115,64 +114,6 @@ fn every_file_opens_with_its_page() {
             text.starts_with("//!"),
             "{} opens without a page",
             file.display()
-        );
-    }
-}
-
-/// The runbook's entries: their words and texts.
-fn entries(runbook: &str) -> Vec<(&str, &str)> {
-    let sections = runbook.split("\n### `").skip(1);
-    let entry = sections.filter_map(|section| section.split_once("`\n\n"));
-    entry
-        .map(|(word, text)| (word, text.split("\n#").next().unwrap().trim()))
-        .collect()
-}
-
-#[test]
-fn the_runbook_has_an_entry_for_every_word_and_for_no_other() {
-    let runbook = project_file("deploy/RUNBOOK.md").unwrap();
-    let entries = entries(&runbook);
-    let words: Vec<&str> = Phase::WORDS
-        .into_iter()
-        .chain(Refusal::WORDS)
-        .chain(Connection::ALL.map(Connection::word))
-        .chain(ParkReason::ALL.map(ParkReason::as_str))
-        .collect();
-    for word in &words {
-        let texts: Vec<&str> = entries
-            .iter()
-            .filter_map(|(found, text)| (found == word).then_some(*text))
-            .collect();
-        assert_eq!(texts.len(), 1, "entries for {word}: {texts:?}");
-        assert!(texts[0].len() > 5, "the entry {word} says nothing");
-    }
-    let doubts = project_file("crates/projector/src/source/ledger.rs").unwrap();
-    for (word, _text) in entries {
-        let is_doubt = doubts.contains(&format!(" => \"{word}\""));
-        assert!(words.contains(&word) || is_doubt, "there is no {word}");
-    }
-}
-
-#[test]
-fn the_runbook_names_metrics_that_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut files = Vec::new();
-    sources(&root.join("crates"), &mut files);
-    let code: String = files
-        .iter()
-        .map(|file| std::fs::read_to_string(file).unwrap())
-        .collect();
-    let runbook = project_file("deploy/RUNBOOK.md").unwrap();
-    let is_other = |c: char| !c.is_ascii_alphanumeric() && c != '_';
-    let metrics: Vec<&str> = runbook
-        .split(is_other)
-        .filter(|word| word.starts_with("profile_projector_") || word.starts_with("query_"))
-        .collect();
-    assert!(metrics.len() > 10);
-    for metric in metrics {
-        assert!(
-            code.contains(&format!("\"{metric}\"")),
-            "there is no {metric}"
         );
     }
 }
