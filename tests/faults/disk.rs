@@ -1,23 +1,29 @@
 //! The disk of the read model: full, and not to be written.
 
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use serde_json::Value;
 use tests::broker::eventually;
 use tests::oracle::Oracle;
-use tests::service::{Ended, SOON, run_as};
+use tests::service::{Ended, SOON, Service, command, run_as};
+use tests::small_disk::SmallDisk;
 use tests::world::World;
 
 use crate::load::large;
 use crate::matrix::{REFUSED, Seen, told};
-use crate::people::{live, settled, sound};
+use crate::people::{PEOPLE, live, registrations, settled, sound};
+
+const MIB: u64 = 1024 * 1024;
+/// Some more than twice what the people of the tests take.
+const DISK: u64 = 64 * MIB;
 
 /// A user that owns nothing.
 const NOBODY: u32 = 65_534;
 
-/// A limit of file sizes fails writes as a full disk does, and can be lifted.
-pub(crate) async fn full() -> anyhow::Result<Seen> {
+/// A limit of file sizes fails writes as a quota does, and can be lifted.
+pub(crate) async fn size_limited() -> anyhow::Result<Seen> {
     let (world, service) = settled().await?;
     let size = world
         .data("model")
@@ -25,6 +31,91 @@ pub(crate) async fn full() -> anyhow::Result<Seen> {
         .metadata()?
         .len();
     service.limit_files(Some(size))?;
+    let at = fills_up(&world, &service).await?;
+    let recovery = goes_on(&world, &service, || service.limit_files(None)).await?;
+    service.stop().await?;
+    let service = world.serve("model").await?;
+    sound(&world, &service).await?;
+    Ok(Seen {
+        words: vec!["disk_low"],
+        recoveries: vec![recovery],
+        note: format!("at message {at}"),
+    })
+}
+
+/// A disk that has no space left, under the running service and at its start.
+pub(crate) async fn full() -> anyhow::Result<Seen> {
+    let world = World::new().await?;
+    let disk = SmallDisk::at(&world.data("model"), DISK).await?;
+    let last = world.broker.publish(registrations()).await?;
+    let service = world.serve("model").await?;
+    service.applied(last).await?;
+    live(&service).await?;
+    disk.fill(0)?;
+    let at = fills_up(&world, &service).await?;
+    let first = goes_on(&world, &service, || disk.free()).await?;
+    // Full again, it is ended and started.
+    disk.fill(0)?;
+    let more = world.broker.publish((1_000..1_020).flat_map(large)).await?;
+    told(&service, "blocked", "disk_low", REFUSED).await?;
+    service.stop().await?;
+    let service = world.serve("model").await?;
+    told(&service, "blocked", "disk_low", REFUSED).await?;
+    all_answered(&world, &service).await?;
+    let second = goes_on(&world, &service, || disk.free()).await?;
+    service.stop().await?;
+    let service = world.serve("model").await?;
+    sound(&world, &service).await?;
+    Ok(Seen {
+        words: vec!["disk_low"],
+        recoveries: vec![first, second],
+        note: format!("at message {at}, and from a start at {more}"),
+    })
+}
+
+/// A second file does not fit beside the live one: the rebuild says so and leaves no room taken, the live
+/// service goes on.
+pub(crate) async fn full_in_a_rebuild() -> anyhow::Result<Seen> {
+    let world = World::new().await?;
+    let disk = SmallDisk::at(&world.data("model"), DISK).await?;
+    world.broker.publish(registrations()).await?;
+    let last = world.broker.publish((0..20).flat_map(large)).await?;
+    let service = world.serve("model").await?;
+    service.applied(last).await?;
+    live(&service).await?;
+    disk.fill(3 * MIB)?;
+    let admin = format!("http://{}", service.client.admin);
+    let rebuild = ["rebuild", "--admin", &admin];
+    let since = Instant::now();
+    let Ended { code, said, .. } = command(&rebuild).await?;
+    let failed = since.elapsed();
+    ensure!(
+        code == Some(1) && said.contains("No space left on device"),
+        "{code:?}: {said}"
+    );
+    // What it had taken is there for the live rows.
+    let since = Instant::now();
+    let last = world.broker.publish((20..24).flat_map(large)).await?;
+    service.applied(last).await?;
+    let recovery = since.elapsed();
+    sound(&world, &service).await?;
+    disk.free()?;
+    let Ended { code, said, .. } = command(&rebuild).await?;
+    ensure!(code == Some(0), "{code:?}: {said}");
+    sound(&world, &service).await?;
+    Ok(Seen {
+        recoveries: vec![recovery],
+        note: format!(
+            "it failed with the reason after {:.1} s; done again",
+            failed.as_secs_f64()
+        ),
+        ..Seen::default()
+    })
+}
+
+/// Publishes until the service says that there is no room; every user is answered from the last rows that
+/// were kept. Gives the message that these are of.
+async fn fills_up(world: &World, service: &Service) -> anyhow::Result<Value> {
     let mut people = 0;
     eventually("a full file", SOON * 3, async || {
         let more = (people..people + 4).flat_map(large);
@@ -34,9 +125,13 @@ pub(crate) async fn full() -> anyhow::Result<Seen> {
         (status["phase"] == "blocked").then_some(())
     })
     .await?;
-    let status = told(&service, "blocked", "disk_low", REFUSED).await?;
-    // Every user is answered from the last rows that were kept, while the disk stays full.
-    for n in 0..20 {
+    let status = told(service, "blocked", "disk_low", REFUSED).await?;
+    all_answered(world, service).await?;
+    Ok(status["applied_sequence"].clone())
+}
+
+async fn all_answered(world: &World, service: &Service) -> anyhow::Result<()> {
+    for n in 0..PEOPLE {
         let token = world.token(&format!("user_{n}"))?;
         let answer = service.client.query(Some(&token)).await?;
         ensure!(
@@ -44,36 +139,49 @@ pub(crate) async fn full() -> anyhow::Result<Seen> {
             "{answer:?}"
         );
     }
+    Ok(())
+}
+
+/// From when there is room on, everything that was published is applied. Gives the time that it took.
+async fn goes_on(
+    world: &World,
+    service: &Service,
+    give_room: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Duration> {
     let since = Instant::now();
-    service.limit_files(None)?;
+    give_room()?;
     let last = Oracle::of(&world.broker).await?.last;
     service.applied(last).await?;
     let recovery = since.elapsed();
-    sound(&world, &service).await?;
-    service.stop().await?;
-    let service = world.serve("model").await?;
-    sound(&world, &service).await?;
-    Ok(Seen {
-        words: vec!["disk_low"],
-        recoveries: vec![recovery],
-        note: format!("full at message {}", status["applied_sequence"]),
-    })
+    sound(world, service).await?;
+    Ok(recovery)
 }
 
 /// No room even for an empty file: it says so and ends, and the next start makes it whole.
 pub(crate) async fn full_at_the_start() -> anyhow::Result<Seen> {
     let world = World::new().await?;
-    let data = world.data("model");
+    let disk = SmallDisk::at(&world.data("model"), DISK).await?;
+    disk.fill(0)?;
     let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "sh"];
-    let Ended { code, said, .. } = run_as(&limited, None, &world.serve_arguments("model")?).await?;
-    ensure!(
-        code == Some(1) && said.contains("error: "),
-        "{code:?}: {said}"
-    );
-    ensure!(said.contains("File too large"), "{said}");
-    let service = world.serve("model").await?;
-    live(&service).await?;
-    ensure!(data.join("read-model.redb").is_file(), "no file");
+    for (before, model, reason) in [
+        (&[][..], "model", "No space left on device"),
+        (&limited, "other", "File too large"),
+    ] {
+        let ended = run_as(before, None, &world.serve_arguments(model)?).await?;
+        let Ended { code, said, .. } = ended;
+        ensure!(
+            code == Some(1) && said.contains("error: "),
+            "{code:?}: {said}"
+        );
+        ensure!(said.contains(reason), "no {reason} in {said}");
+    }
+    disk.free()?;
+    for model in ["model", "other"] {
+        let service = world.serve(model).await?;
+        live(&service).await?;
+        let file = world.data(model).join("read-model.redb");
+        ensure!(file.is_file(), "no file");
+    }
     Ok(Seen {
         note: "ends with the reason; the next start is good".into(),
         ..Seen::default()

@@ -13,6 +13,7 @@
 
 mod access;
 mod broker;
+mod clock;
 mod disk;
 mod load;
 mod logins;
@@ -60,7 +61,10 @@ fn main() -> ExitCode {
         row!(load::largest_messages_and_bursts),
         row!(disk::full),
         row!(disk::full_at_the_start),
+        row!(disk::full_in_a_rebuild),
+        row!(disk::size_limited),
         row!(disk::folder_read_only),
+        row!(clock::jumps_under_load),
         row!(process::terminated_in_mid_batch),
         row!(process::two_on_one_folder),
     ])

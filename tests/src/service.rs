@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 
 use crate::broker::{STREAM, eventually};
 use crate::client::Client;
+use crate::fake_clock::FakeClock;
 
 /// Longest wait for a state that has to come.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -41,6 +42,8 @@ pub struct Start<'a> {
     pub listen: SocketAddr,
     /// Further flags.
     pub flags: &'a [&'a str],
+    /// The clock that it goes by; the machine's if there is none.
+    pub clock: Option<&'a FakeClock>,
 }
 
 impl Start<'_> {
@@ -75,6 +78,7 @@ impl Start<'_> {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(self.clock.into_iter().flat_map(FakeClock::environment))
             .args(self.arguments())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

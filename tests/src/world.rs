@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Child;
 
 use crate::broker::Broker;
+use crate::fake_clock::FakeClock;
 use crate::service::{Service, Start, spawn};
 
 /// A broker with its stream, an issuer of tokens, and a folder for read models.
@@ -57,12 +58,19 @@ impl World {
         flags: &[&str],
     ) -> anyhow::Result<Service> {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        self.start(nats_url, name, free, flags).await
+        self.start(nats_url, name, free, flags, None).await
+    }
+
+    /// Starts the binary with a clock that can be set.
+    pub async fn serve_by(&self, clock: &FakeClock, name: &str) -> anyhow::Result<Service> {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let nats_url = self.broker.server.url();
+        self.start(&nats_url, name, free, &[], Some(clock)).await
     }
 
     /// Starts the binary again where it was before.
     pub async fn serve_at(&self, name: &str, listen: SocketAddr) -> anyhow::Result<Service> {
-        self.start(&self.broker.server.url(), name, listen, &[])
+        self.start(&self.broker.server.url(), name, listen, &[], None)
             .await
     }
 
@@ -72,6 +80,7 @@ impl World {
         name: &str,
         listen: SocketAddr,
         flags: &[&str],
+        clock: Option<&FakeClock>,
     ) -> anyhow::Result<Service> {
         let (data, auth_config) = (self.data(name), self.issuer.auth_config());
         let start = Start {
@@ -80,6 +89,7 @@ impl World {
             auth_config: &auth_config,
             listen,
             flags,
+            clock,
         };
         Service::start(&start).await
     }
@@ -105,6 +115,7 @@ impl World {
             auth_config: &self.issuer.auth_config(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             flags: &[],
+            clock: None,
         })
     }
 

