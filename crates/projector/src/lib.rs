@@ -22,6 +22,7 @@
 mod announcer;
 mod chunk;
 mod config;
+mod findings;
 mod gathering;
 mod metrics;
 mod permissions;
@@ -34,6 +35,7 @@ mod teller;
 mod writer;
 
 pub use config::{BatchLimits, Config, Login, NoLogin};
+pub use findings::{Finding, MESSAGE_BYTES_MAX, Severity, judge_stream};
 pub use metrics::describe as describe_metrics;
 pub use permissions::{Permissions, inbox_prefix};
 pub use projector::{Handle, Projector, ProjectorError};

@@ -198,6 +198,7 @@ impl Projector {
             setbacks,
             teller: teller.clone(),
             last_states: reach.last_states,
+            standing: Vec::new(),
         };
         let writer = Writer {
             model,

@@ -103,6 +103,7 @@ fn start(broker: &Broker, disk: &ForgetfulDisk, seed: u64) -> Process {
         setbacks,
         teller: teller.clone(),
         last_states: false,
+        standing: Vec::new(),
     };
     let writer = Writer {
         model,

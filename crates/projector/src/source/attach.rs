@@ -8,13 +8,14 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, IntoConsumerConf
 use async_nats::jetstream::stream;
 use domain::{Checkpoint, Fingerprint, LogBounds, StreamId};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::counts::Counts;
 use super::link::{Link, RequestFault};
 use super::{End, Trouble};
 use crate::config::Config;
+use crate::findings::{self, Finding};
 
 /// The server removes a consumer that nobody asks for this long.
 const INACTIVE_AFTER: Duration = Duration::from_mins(5);
@@ -28,6 +29,8 @@ pub(crate) struct Attached {
     pub(crate) tail: u64,
     /// Nothing is left to read: what stood between position and tail was deleted.
     pub(crate) is_at_end: bool,
+    /// What of the stream's settings endangers the events.
+    pub(crate) dangers: Vec<Finding>,
     /// How many records are on a subject, where only the last of them is read.
     pub(crate) counts: Option<Counts>,
 }
@@ -55,7 +58,7 @@ pub(crate) async fn attach(
     };
     let created = create_consumer(link, config, from).await?;
     let (info, bounds) = verify(link, config, position).await?;
-    warn_of_settings(&info, applied);
+    warn_of_beginning(bounds.first, applied);
     let position = match position {
         Some(held) => held.clone(),
         None => Checkpoint::start_of(bounds.stream),
@@ -64,6 +67,7 @@ pub(crate) async fn attach(
         position,
         tail: bounds.last,
         is_at_end: created.num_pending == 0,
+        dangers: findings::dangers(&info),
         counts: None,
     })
 }
@@ -76,11 +80,12 @@ pub(crate) async fn attach_to_last(link: &impl Link, config: &Config) -> Result<
     let counts = Counts::ask(link, config, before.last).await?;
     let created = create_consumer(link, config, DeliverPolicy::LastPerSubject).await?;
     let (info, bounds) = verify(link, config, None).await?;
-    warn_of_settings(&info, 0);
+    warn_of_beginning(bounds.first, 0);
     Ok(Attached {
         position: Checkpoint::start_of(bounds.stream),
         tail: bounds.last,
         is_at_end: created.num_pending == 0,
+        dangers: findings::dangers(&info),
         counts: Some(counts),
     })
 }
@@ -90,7 +95,7 @@ pub(crate) async fn verify(
     link: &impl Link,
     config: &Config,
     position: Option<&Checkpoint>,
-) -> Result<(stream::Info, LogBounds), End> {
+) -> Result<(Value, LogBounds), End> {
     let info = stream_info(link, config).await?;
     let bounds = bounds(&info)?;
     if let Some(held) = position {
@@ -107,14 +112,16 @@ pub(crate) async fn leave(link: &impl Link, config: &Config) {
 }
 
 /// What the broker holds now.
-pub(super) async fn stream_info(link: &impl Link, config: &Config) -> Result<stream::Info, End> {
+pub(super) async fn stream_info(link: &impl Link, config: &Config) -> Result<Value, End> {
     let subject = format!("STREAM.INFO.{}", config.stream);
     link.request(subject, &json!({}))
         .await
         .map_err(|fault| unreadable(link, config, fault))
 }
 
-pub(super) fn bounds(info: &stream::Info) -> Result<LogBounds, End> {
+pub(super) fn bounds(info: &Value) -> Result<LogBounds, End> {
+    let info = stream::Info::deserialize(info);
+    let info = info.map_err(|error| odd(&error.to_string()))?;
     let created_ns = i64::try_from(info.created.unix_timestamp_nanos());
     let created_ns =
         created_ns.map_err(|_range| odd("the stream's creation time is out of range"))?;
@@ -226,30 +233,8 @@ fn odd(what: &str) -> End {
     })
 }
 
-/// Names the settings of the stream that can lose events. They are the operator's to change.
-fn warn_of_settings(info: &stream::Info, applied: u64) {
-    let config = &info.config;
-    // With discard new a full stream refuses what comes, and loses nothing.
-    let discards_old = config.discard == stream::DiscardPolicy::Old;
-    let limits = [
-        (discards_old && config.max_messages > 0, "max_msgs"),
-        (discards_old && config.max_bytes > 0, "max_bytes"),
-        (!config.max_age.is_zero(), "max_age"),
-        (config.max_messages_per_subject > 0, "max_msgs_per_subject"),
-        (!config.deny_purge, "deny_purge is off"),
-    ];
-    let risky: Vec<&str> = limits
-        .into_iter()
-        .filter_map(|(on, name)| on.then_some(name))
-        .collect();
-    if !risky.is_empty() {
-        let settings = risky.join(", ");
-        tracing::warn!(
-            settings,
-            "the stream's settings allow events to be lost: {settings} (`doctor` says more)"
-        );
-    }
-    let first = info.state.first_sequence;
+/// Says what the stream no longer holds to who reads it from its beginning.
+fn warn_of_beginning(first: u64, applied: u64) {
     if applied == 0 && first > 1 {
         tracing::warn!(
             first,

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::findings::Finding;
 use crate::metrics::ATTACHED;
 use crate::source::link::{Connect, Link};
 use crate::supervision::{Attempt, Supervisor};
@@ -86,6 +87,8 @@ pub(crate) struct Source<C> {
     /// The last record of each subject alone is read, in one attachment: another one would be of
     /// another state.
     pub(crate) last_states: bool,
+    /// The dangers that the last attachment found.
+    pub(crate) standing: Vec<Finding>,
 }
 
 impl<C: Connect> Source<C> {
@@ -144,16 +147,18 @@ impl<C: Connect> Source<C> {
             Some(link) => link,
             None => link.insert(self.connect().await?),
         };
-        let attached = if self.last_states {
+        let mut attached = if self.last_states {
             attach::attach_to_last(link, &self.config).await?
         } else {
             attach::attach(link, &self.config, self.position.as_ref()).await?
         };
+        let dangers = std::mem::take(&mut attached.dangers);
         let position = attached.position.clone();
         let stream = position.stream.clone();
         let (tail, is_at_end) = (attached.tail, attached.is_at_end);
         let after = position.sequence();
         self.position = Some(position);
+        self.tell_dangers(dangers);
         let told = Feed::Attached {
             stream,
             after,
@@ -174,6 +179,21 @@ impl<C: Connect> Source<C> {
     async fn connect(&self) -> Result<C::Link, End> {
         let connecting = self.connector.connect(&self.config);
         connecting.await.map_err(End::Trouble)
+    }
+
+    /// Logs each danger once, as long as it stands.
+    fn tell_dangers(&mut self, found: Vec<Finding>) {
+        for danger in found.iter().filter(|found| !self.standing.contains(found)) {
+            let Finding {
+                severity,
+                subject,
+                what,
+                why,
+                mend,
+            } = danger;
+            tracing::warn!(why, mend, "{}: {subject}: {what}", severity.word());
+        }
+        self.standing = found;
     }
 
     /// Counts an end, logs it if it is news, and tells those who watch.

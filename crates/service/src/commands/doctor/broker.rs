@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::response::Response;
 use async_nats::{Client, Event, ServerError};
-use projector::Permissions;
+use projector::{Finding, Permissions, Severity};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::finding::{Finding, Severity};
-use super::settings;
 use crate::config::NatsConfig;
 use crate::nats::{self, NatsError, REQUEST_WITHIN};
 
@@ -40,7 +38,7 @@ pub(super) async fn look(
             encryption(config, &client, &mut findings);
             permissions(&client, needed, &refusals, &mut findings).await;
             match stream_info(config, client).await {
-                Ok(info) => findings.extend(settings::judge(&info)),
+                Ok(info) => findings.extend(projector::judge_stream(&info)),
                 Err(error) => findings.push(unreadable("stream", &error)),
             }
         }
@@ -141,7 +139,7 @@ fn encryption(config: &NatsConfig, client: &Client, findings: &mut Vec<Finding>)
     }
 }
 
-fn unreadable(subject: &str, error: &NatsError) -> Finding {
+fn unreadable(subject: &'static str, error: &NatsError) -> Finding {
     Finding::new(
         Severity::Danger,
         subject,

@@ -2,17 +2,14 @@
 //! It changes nothing: what it asks in order to learn whether it may, no server takes for a wish.
 
 mod broker;
-mod finding;
 pub(crate) mod permissions;
-mod settings;
 
 use std::io::{self, Write};
 
 use anyhow::Context;
-use projector::Permissions;
+use projector::{Finding, Permissions, Severity};
 use serde_json::json;
 
-use self::finding::{Finding, Severity};
 use crate::cli::DoctorArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
