@@ -178,10 +178,12 @@ impl ReadModel {
         if self.current.load().was_live {
             return Ok(());
         }
-        let transaction = self
+        let mut transaction = self
             .database()?
             .begin_write()
             .map_err(StorageError::engine("write"))?;
+        // As every commit of rows: opening after a crash need not walk the file.
+        transaction.set_quick_repair(true);
         {
             let mut table = transaction
                 .open_table(META)
@@ -242,7 +244,7 @@ impl Drop for Writing {
     }
 }
 
-fn builder(options: Options) -> Builder {
+pub(crate) fn builder(options: Options) -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(options.cache_bytes);
     builder
@@ -294,7 +296,7 @@ fn inode(of: io::Result<fs::Metadata>, path: &Path) -> Result<(u64, u64), OpenEr
     Ok((of.dev(), of.ino()))
 }
 
-fn open_file(how: &OpenOptions, path: &Path) -> Result<File, OpenError> {
+pub(crate) fn open_file(how: &OpenOptions, path: &Path) -> Result<File, OpenError> {
     how.open(path).map_err(failed("open", path))
 }
 
@@ -326,7 +328,7 @@ fn initialise(database: &Database) -> Result<(), StorageError> {
 }
 
 /// A file of our layout (R4), and what is committed in it.
-fn checked(database: Database, path: &Path) -> Result<(Database, Snapshot), OpenError> {
+pub(crate) fn checked(database: Database, path: &Path) -> Result<(Database, Snapshot), OpenError> {
     match layout_of(&database).map_err(damaged(path))? {
         Some(LAYOUT) => {
             let snapshot = Snapshot::take(&database, &[], None).map_err(damaged(path))?;
@@ -372,7 +374,7 @@ fn damaged(path: &Path) -> impl FnOnce(StorageError) -> OpenError {
     move |source| OpenError::Damaged { path, source }
 }
 
-fn open_failed(path: &Path) -> impl FnOnce(DatabaseError) -> OpenError {
+pub(crate) fn open_failed(path: &Path) -> impl FnOnce(DatabaseError) -> OpenError {
     let path = PathBuf::from(path);
     move |source| {
         if let DatabaseError::DatabaseAlreadyOpen = source {
