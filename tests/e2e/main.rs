@@ -14,6 +14,7 @@ mod bootstrap;
 mod broker_faults;
 mod contract;
 mod crash;
+mod doctor;
 mod erase;
 mod golden;
 mod import;

@@ -49,7 +49,8 @@ pub(crate) enum Command {
     AsOf(AsOfArgs),
     /// Hold a read model against a fold of its stream; exit code 1 if they differ
     Verify(VerifyArgs),
-    /// Name what endangers the data at the broker, or the permissions that `serve` needs
+    /// Name what endangers the data, at the broker and in the data folder, or the permissions that `serve`
+    /// needs; exit code 0 if nothing does, 1 if there is a danger, 3 if the stream could not be looked at
     Doctor(DoctorArgs),
     /// Print a token of the development issuer
     Token(TokenArgs),
@@ -276,13 +277,16 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
-    /// Folder of the service's read model: its consumer's name is made from it
+    /// Folder of the service's read model, to be looked at too: its consumer's name is made from it
     #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
     #[arg(default_value = "./data")]
     pub(crate) data_dir: PathBuf,
     /// Name of the service's consumer, if it was given one
     #[arg(long, env = "PROFILE_PROJECTOR_CONSUMER_NAME", value_name = "NAME")]
     pub(crate) consumer_name: Option<String>,
+    /// The admin address of the service that has the folder open, to ask it
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
+    pub(crate) admin: Option<String>,
     /// The server's monitoring address, to see how often it syncs to disk
     #[arg(long, env = "PROFILE_PROJECTOR_MONITOR", value_name = "URL")]
     pub(crate) monitor: Option<String>,

@@ -1,4 +1,4 @@
-//! How the process ends: 0 done, 1 failed, 2 asked for in a wrong way.
+//! How the process ends: 0 done, 1 failed, 2 asked for in a wrong way, 3 could not look (`doctor`).
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -17,6 +17,10 @@ pub(crate) enum Failure {
     /// The command did its work and has already told what was wrong with what it was given.
     #[error("the input has faults")]
     Told,
+    /// The command could not look at what it was to judge, so it says neither that it is well nor that it
+    /// is not.
+    #[error("{0:#}")]
+    Blind(anyhow::Error),
 }
 
 /// An error and what caused it, in one line.
@@ -31,6 +35,7 @@ pub(crate) fn code_of(ended: &Result<(), Failure>) -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Told) => return ExitCode::from(1),
         Err(failure @ Failure::Config(_)) => (2, failure.to_string()),
+        Err(failure @ Failure::Blind(_)) => (3, format!("error: {failure}")),
         Err(failure @ Failure::Failed(_)) => (1, format!("error: {failure}")),
     };
     // Nobody is left to tell when standard error is gone.

@@ -1,3 +1,5 @@
+//! Each rule against a stream that it is about, and against one that is as it should be.
+
 use serde_json::{Map, Value, json};
 
 use super::settings::rules;

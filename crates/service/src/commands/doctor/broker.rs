@@ -1,142 +1,172 @@
-//! Asking the broker: whether it lets us read, what it says of the stream, what its monitoring shows.
+//! Asking the broker: whether it lets us read, and what it says of the stream, of the account and of itself.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::SystemTime;
 
-use async_nats::jetstream::response::Response;
-use async_nats::{Client, Event, ServerError};
 use projector::{Finding, Permissions, Severity};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
+use super::connection::{Connection, Unheard};
+use super::report::Report;
+use super::{account, consumers, server};
 use crate::config::NatsConfig;
-use crate::nats::{self, NatsError, REQUEST_WITHIN};
+use crate::nats::{self, NatsError};
 
-/// How long the server's refusals may be on their way after it has answered a ping behind them.
-const REFUSALS_WITHIN: Duration = Duration::from_millis(500);
-/// A server that writes to disk less often loses more at a power cut than a second's events.
-const SYNC_MAX: Duration = Duration::from_secs(1);
-/// No server takes it for a request: it is answered with an error.
-const NO_REQUEST: &str = "?";
+/// A page of consumers has 256.
+const CONSUMER_PAGES_MAX: usize = 8;
 
-/// What the server refused us.
-type Refusals = Arc<Mutex<BTreeSet<String>>>;
-
-/// Everything there is to find, or why nothing can be.
+/// Looks at everything that the broker tells. Gives what it says of the stream.
 pub(super) async fn look(
     config: &NatsConfig,
-    consumers: &[String],
+    ours: &[String],
     needed: &[Permissions],
-    monitor: Option<&str>,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let refusals = Refusals::default();
-    match connect(config, consumers, Arc::clone(&refusals)).await {
-        Err(error) => findings.push(unreadable("connection", &error)),
-        Ok(client) => {
-            encryption(config, &client, &mut findings);
-            permissions(&client, needed, &refusals, &mut findings).await;
-            match stream_info(config, client).await {
-                Ok(info) => findings.extend(projector::judge_stream(&info)),
-                Err(error) => findings.push(unreadable("stream", &error)),
-            }
+    report: &mut Report,
+) -> Option<Value> {
+    let inbox = ours.first().map(String::as_str).unwrap_or_default();
+    let connection = match Connection::open(config, inbox).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            report.blind(unreadable("connection", &error));
+            return None;
         }
-    }
-    let interval = match monitor {
-        None => Err("the monitoring was not asked".to_owned()),
-        Some(url) => sync_interval(url).await,
     };
-    match interval {
-        Ok(None) => {}
-        Ok(Some(interval)) => findings.push(sync_lazy(interval)),
-        Err(problem) => findings.push(sync_unknown(&problem)),
-    }
-    findings
-}
-
-async fn connect(
-    config: &NatsConfig,
-    consumers: &[String],
-    refusals: Refusals,
-) -> Result<Client, NatsError> {
-    let inbox = consumers.first().map(String::as_str).unwrap_or_default();
-    let options = nats::options(config)?
-        .name("profile-projector doctor")
-        .custom_inbox_prefix(projector::inbox_prefix(inbox))
-        .request_timeout(Some(REQUEST_WITHIN))
-        .event_callback(move |event| {
-            if let Event::ServerError(ServerError::Other(said)) = event
-                && said.to_ascii_lowercase().contains("permissions violation")
-            {
-                let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
-                refusals.insert(said);
-            }
-            std::future::ready(())
-        });
-    nats::connected(options, config).await
-}
-
-async fn stream_info(config: &NatsConfig, client: Client) -> Result<Value, NatsError> {
-    let connection = nats::Connection::of(client, config.shown_servers());
-    let subject = format!("STREAM.INFO.{}", config.stream);
-    let nothing = json!({});
-    let asking = connection.jetstream.request(subject, &nothing);
-    let answer: Response<Value> = match timeout(REQUEST_WITHIN, asking).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) | Err(_) => return Err(connection.why_unheard(&config.stream).await),
-    };
-    match answer {
-        Response::Ok(info) => Ok(info),
-        Response::Err { error: _ } => Err(connection.why_unheard(&config.stream).await),
-    }
-}
-
-/// Asks for everything that reading takes, in a way that nothing comes of it, and hears what is refused.
-async fn permissions(
-    client: &Client,
-    needed: &[Permissions],
-    refusals: &Refusals,
-    findings: &mut Vec<Finding>,
-) {
-    for needed in needed {
-        for subject in &needed.subscribe {
-            // Given up at once: only whether it is refused matters.
-            let _ = timeout(REQUEST_WITHIN, client.subscribe(subject.clone())).await;
-        }
-        for subject in &needed.publish {
-            let reply = client.new_inbox();
-            let asking = client.publish_with_reply(subject.clone(), reply, NO_REQUEST.into());
-            let _ = timeout(REQUEST_WITHIN, asking).await;
-        }
-    }
-    let _ = timeout(REQUEST_WITHIN, client.flush()).await;
-    tokio::time::sleep(REFUSALS_WITHIN).await;
-    let refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
-    for said in refusals.iter() {
-        findings.push(Finding::new(
+    let info = connection.client.server_info();
+    report.see("server", format!("nats-server {}", info.version));
+    report.find(server::judge(&info.version, info.max_payload));
+    report.find(unencrypted(config, info.tls_required));
+    for said in connection.refused(needed).await {
+        report.find([Finding::new(
             Severity::Danger,
             "permission",
-            said.clone(),
+            said,
             "reading takes it: the service says permission_denied and applies nothing, or cannot rebuild",
             "grant what `profile-projector doctor --permissions` prints",
-        ));
+        )]);
+    }
+    let stream = stream(config, &connection, report).await;
+    account(&connection, report).await;
+    if stream.is_some() {
+        consumers(&config.stream, ours, &connection, report).await;
+    }
+    stream
+}
+
+async fn stream(
+    config: &NatsConfig,
+    connection: &Connection,
+    report: &mut Report,
+) -> Option<Value> {
+    let asked_at = SystemTime::now();
+    let subject = format!("$JS.API.STREAM.INFO.{}", config.stream);
+    match connection.ask(&subject, String::new()).await {
+        Ok(info) => {
+            report.see("stream", extent(&info));
+            report.find(projector::judge_stream(&info));
+            let says = info.get("ts").and_then(Value::as_str).unwrap_or_default();
+            report.find(server::clock(says, asked_at, SystemTime::now()));
+            Some(info)
+        }
+        Err(unheard) => {
+            let error = why(unheard, config, connection).await;
+            let found = unreadable("stream", &error);
+            if matches!(error, NatsError::StreamMissing { .. }) {
+                report.find([found]);
+            } else {
+                report.blind(found);
+            }
+            None
+        }
     }
 }
 
-fn encryption(config: &NatsConfig, client: &Client, findings: &mut Vec<Finding>) {
+async fn why(unheard: Unheard, config: &NatsConfig, connection: &Connection) -> NatsError {
+    let servers = config.shown_servers();
+    match unheard {
+        Unheard::Denied(said) => NatsError::PermissionDenied { said },
+        Unheard::Silent => NatsError::TimedOut {
+            servers,
+            asked: "what the stream is",
+        },
+        Unheard::Refused(_) => {
+            let client = connection.client.clone();
+            let connection = nats::Connection::of(client, servers);
+            connection.why_unheard(&config.stream).await
+        }
+    }
+}
+
+/// What a stream holds.
+fn extent(info: &Value) -> String {
+    let state = |member: &str| {
+        let state = info.get("state").and_then(|state| state.get(member));
+        state.and_then(Value::as_u64).unwrap_or(0)
+    };
+    let name = info.get("config").and_then(|config| config.get("name"));
+    let name = name.and_then(Value::as_str).unwrap_or("without a name");
+    let (messages, first, last) = (state("messages"), state("first_seq"), state("last_seq"));
+    format!("{name}, {messages} messages from {first} to {last}")
+}
+
+async fn account(connection: &Connection, report: &mut Report) {
+    const SUBJECT: &str = "$JS.API.INFO";
+    match connection.ask(SUBJECT, String::new()).await {
+        Ok(info) => report.find(account::judge(&info)),
+        Err(unheard) => report.not_seen(
+            "account",
+            &unheard.to_string(),
+            "whether the account is near its limits is not known",
+            grant(SUBJECT),
+        ),
+    }
+}
+
+async fn consumers(stream: &str, ours: &[String], connection: &Connection, report: &mut Report) {
+    let subject = format!("$JS.API.CONSUMER.LIST.{stream}");
+    let mut found: Vec<Value> = Vec::new();
+    for _page in 0..CONSUMER_PAGES_MAX {
+        let asking = connection.ask(&subject, json!({"offset": found.len()}).to_string());
+        match asking.await {
+            Ok(mut page) => {
+                let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
+                let Some(Value::Array(page)) = page.get_mut("consumers").map(Value::take) else {
+                    break;
+                };
+                let is_last = page.is_empty();
+                found.extend(page);
+                if is_last || total <= u64::try_from(found.len()).unwrap_or(u64::MAX) {
+                    break;
+                }
+            }
+            Err(unheard) => {
+                report.not_seen(
+                    "consumers",
+                    &unheard.to_string(),
+                    "whether earlier runs left consumers behind is not known",
+                    grant(&subject),
+                );
+                return;
+            }
+        }
+    }
+    report.find(consumers::judge(stream, &found, ours));
+}
+
+fn grant(subject: &str) -> String {
+    format!("grant {subject} to this user, or look as one who has it; the service does not need it")
+}
+
+fn unencrypted(config: &NatsConfig, is_required: bool) -> Option<Finding> {
     let is_near = |host: &str| host == "localhost" || host == "::1" || host.starts_with("127.");
     let is_far = config.servers.iter().any(|server| !is_near(server.host()));
     let is_asked_for = config.tls_ca.is_some() || config.tls_client.is_some();
-    if is_far && !is_asked_for && !client.server_info().tls_required {
-        findings.push(Finding::new(
+    (is_far && !is_asked_for && !is_required).then(|| {
+        Finding::new(
             Severity::Danger,
             "tls",
             "the connection is not encrypted",
             "events are personal data, and whoever is in between can change them",
             "enable TLS on the server and give --nats-tls-ca",
-        ));
-    }
+        )
+    })
 }
 
 fn unreadable(subject: &'static str, error: &NatsError) -> Finding {
@@ -147,43 +177,4 @@ fn unreadable(subject: &'static str, error: &NatsError) -> Finding {
         "the service cannot read the stream either",
         "see the entry for its `connection` in deploy/RUNBOOK.md",
     )
-}
-
-fn sync_unknown(problem: &str) -> Finding {
-    Finding::new(
-        Severity::Note,
-        "sync_interval",
-        format!("unknown: {problem}"),
-        "by default a server syncs every 2 minutes: a power cut can take what was acknowledged since",
-        "give --monitor http://HOST:8222 (the server's monitoring address)",
-    )
-}
-
-fn sync_lazy(interval: Duration) -> Finding {
-    Finding::new(
-        Severity::Warning,
-        "sync_interval",
-        format!("the server syncs to disk every {} s", interval.as_secs()),
-        "a power cut of all its copies takes what was acknowledged since",
-        "set `jetstream { sync_interval: always }` on the three servers of the stream",
-    )
-}
-
-/// `None` when every write is synced, or nearly.
-async fn sync_interval(monitor: &str) -> Result<Option<Duration>, String> {
-    let url = format!("{}/jsz?config=true", monitor.trim_end_matches('/'));
-    let http = reqwest::Client::builder().timeout(REQUEST_WITHIN).build();
-    let http = http.map_err(|error| error.to_string())?;
-    let answer = http.get(&url).send().await;
-    let body = answer.map_err(|_error| format!("{url} does not answer"))?;
-    let body = body.bytes().await.map_err(|error| error.to_string())?;
-    let says: Value =
-        serde_json::from_slice(&body).map_err(|_error| format!("{url} says no JSON"))?;
-    let config = says.get("config").unwrap_or(&Value::Null);
-    if config.get("sync_always").and_then(Value::as_bool) == Some(true) {
-        return Ok(None);
-    }
-    let interval = config.get("sync_interval").and_then(Value::as_u64);
-    let interval = interval.ok_or_else(|| format!("{url} does not say"))?;
-    Ok(Some(Duration::from_nanos(interval)).filter(|interval| SYNC_MAX < *interval))
 }

@@ -1,0 +1,402 @@
+//! The read model of a data folder: whose it is, how far it is, and what it stands on. It is only read,
+//! and not even that while another process has it open.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use domain::Checkpoint;
+use indicatif::BinaryBytes;
+use projector::{Finding, LogError, Severity};
+use read_model::{Glance, OpenError, Place};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::report::Report;
+use crate::admin_client::AdminClient;
+use crate::exit;
+use crate::log_access::LogAccess;
+
+/// The part that this is about.
+const PART: &str = "read model";
+/// What the service does when something is in the way of the next event.
+const BLOCKED: &str = "nothing more is applied, the rows so far are served";
+/// What is not known of a file that is not looked into.
+const UNKNOWN: &str = "whether it goes on from this stream, and how far it is, is not known";
+/// Less room than this is gone before anybody looks.
+const ROOM_MIN: u64 = 64 * 1024 * 1024;
+/// What others may do with a file.
+const OTHERS: u32 = 0o077;
+const OTHERS_WRITE: u32 = 0o022;
+
+/// What is known of the stream that the rows should be of.
+pub(super) struct Stream<'a> {
+    pub(super) name: &'a str,
+    /// `None` when it could not be looked at.
+    pub(super) info: Option<&'a Value>,
+}
+
+/// Looks at the folder of a service, which is asked at `admin` if it runs.
+pub(super) async fn look(
+    folder: &Path,
+    admin: Option<&str>,
+    stream: Stream<'_>,
+    log: &LogAccess,
+    report: &mut Report,
+) {
+    let path = Place::Live.path(folder);
+    let found = match (folder.metadata(), path.metadata()) {
+        (Err(error), _) | (_, Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+            let problem = format!("{} cannot be looked at ({error})", path.display());
+            return report.not_seen(PART, &problem, UNKNOWN, "run it as the service's user");
+        }
+        (Ok(of_folder), Ok(of_file)) => (of_folder, of_file),
+        (Err(_), _) | (_, Err(_)) => {
+            return report.see(PART, format!("there is none in {}", folder.display()));
+        }
+    };
+    let (of_folder, of_file) = found;
+    report.find(mode(folder, of_folder.mode(), "folder"));
+    report.find(mode(&path, of_file.mode(), "file"));
+    if let Ok(disk) = rustix::fs::statvfs(folder) {
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        report.find(room(of_file.size(), free));
+    }
+    // Closed again before anything else is done: while it is read, no service can open it.
+    match Place::Live.look(folder) {
+        Ok(Some(glance)) => closed(&glance, &stream, log, report).await,
+        Ok(None) => report.not_seen(
+            PART,
+            "it was never closed, and its next opening has to put it in order",
+            UNKNOWN,
+            "start the service",
+        ),
+        Err(OpenError::InUse { .. }) => match admin {
+            Some(admin) => running(admin, &stream, report).await,
+            None => report.not_seen(
+                PART,
+                "another process has it open",
+                UNKNOWN,
+                "give --admin URL, the --admin-listen of that service",
+            ),
+        },
+        Err(error) => cannot_open(&error, report),
+    }
+}
+
+fn cannot_open(error: &OpenError, report: &mut Report) {
+    let problem = exit::in_one_line(error);
+    let (severity, why, mend) = match error {
+        OpenError::OtherLayout { .. } => (
+            Severity::Warning,
+            "the next start of this release builds it anew: until then it answers from few rows or none",
+            "begin with a snapshot of this release, or go on with the release that wrote it",
+        ),
+        OpenError::Damaged { .. } => (
+            Severity::Danger,
+            "the service cannot start on it",
+            "remove the file: it is rebuilt from the stream; or restore a snapshot",
+        ),
+        OpenError::Folder { .. } | OpenError::InUse { .. } => {
+            return report.not_seen(PART, &problem, UNKNOWN, "run it as the service's user");
+        }
+    };
+    report.find([Finding::new(severity, PART, problem, why, mend)]);
+}
+
+/// Judges what others may do, of a folder (0700) or a file (0600).
+fn mode(path: &Path, mode: u32, of: &str) -> Option<Finding> {
+    let found = |severity, why| {
+        let what = format!("the {of} {} has mode {:04o}", path.display(), mode & 0o7777);
+        let mend = format!("chmod go= {}", path.display());
+        Some(Finding::new(severity, "mode", what, why, mend))
+    };
+    match (of, mode) {
+        (_, mode) if mode & OTHERS_WRITE != 0 => found(
+            Severity::Danger,
+            "other users of this machine can put other rows in the place of these",
+        ),
+        ("file", mode) if mode & OTHERS != 0 => found(
+            Severity::Danger,
+            "other users of this machine can read everybody's profile",
+        ),
+        (_, mode) if mode & OTHERS != 0 => found(
+            Severity::Note,
+            "other users of this machine see the files' names and sizes",
+        ),
+        _ => None,
+    }
+}
+
+/// Judges the room that is left beside a file of this size.
+fn room(size: u64, free: u64) -> Option<Finding> {
+    let what = format!(
+        "{} are free, the file has {}",
+        BinaryBytes(free),
+        BinaryBytes(size)
+    );
+    if free < ROOM_MIN.max(size / 10) {
+        return Some(Finding::new(
+            Severity::Danger,
+            "disk",
+            what,
+            "when no more fits, nothing is applied (blocked: disk_low)",
+            "make room on the disk of the data folder",
+        ));
+    }
+    (free < size.saturating_mul(2)).then(|| {
+        Finding::new(
+            Severity::Warning,
+            "disk",
+            what,
+            "a rebuild needs room for a second file, which may grow to twice what its rows take",
+            "make room before a rebuild",
+        )
+    })
+}
+
+/// What the broker says of the checkpoint of a file that nobody has open.
+async fn closed(glance: &Glance, stream: &Stream<'_>, log: &LogAccess, report: &mut Report) {
+    report.find(parked(glance.totals.parked_records));
+    let layout = glance.layout;
+    let Some(held) = &glance.checkpoint else {
+        return report.see(PART, format!("layout {layout}, no stream was seen yet"));
+    };
+    if *held.stream.name != *stream.name {
+        return report.find([other_stream(&held.stream.name)]);
+    }
+    let Some(info) = stream.info else {
+        report.see(
+            PART,
+            format!("layout {layout}, message {}", held.sequence()),
+        );
+        return report.not_seen(
+            PART,
+            "the stream was not seen",
+            UNKNOWN,
+            "mend what is in the way of looking at the stream",
+        );
+    };
+    match projector::check_log(&log.projector_config(""), held).await {
+        Ok(()) => report.see(PART, place_of(layout, held, info)),
+        Err(LogError::Refused(refusal)) => {
+            report.find([blocked(refusal.word(), &refusal.to_string())]);
+        }
+        Err(LogError::Unreadable(problem)) => report.not_seen(
+            PART,
+            &problem,
+            UNKNOWN,
+            "mend what is in the way of reading the stream",
+        ),
+    }
+}
+
+fn place_of(layout: u32, held: &Checkpoint, info: &Value) -> String {
+    let state = info.get("state").and_then(|state| state.get("last_seq"));
+    let tail = state.and_then(Value::as_u64).unwrap_or(0);
+    let applied = held.sequence();
+    let behind = tail.saturating_sub(applied);
+    format!("layout {layout}, of this stream, message {applied} of {tail}, {behind} behind")
+}
+
+fn other_stream(found: &str) -> Finding {
+    Finding::new(
+        Severity::Danger,
+        PART,
+        format!("its rows are of stream {found}"),
+        "the service cannot go on from them with this stream (blocked: stream_recreated)",
+        format!("give --stream {found}, or another --data-dir"),
+    )
+}
+
+fn blocked(word: &str, detail: &str) -> Finding {
+    Finding::new(
+        Severity::Danger,
+        PART,
+        format!("blocked: {word}: {detail}"),
+        BLOCKED,
+        format!(
+            "see `{word}` in deploy/RUNBOOK.md; `profile-projector rebuild` accepts the stream as it is"
+        ),
+    )
+}
+
+fn parked(records: u64) -> Option<Finding> {
+    (0 < records).then(|| {
+        Finding::new(
+            Severity::Note,
+            "quarantine",
+            format!("{records} records are parked"),
+            "their documents keep an older state until they heal or are given up",
+            "profile-projector quarantine list",
+        )
+    })
+}
+
+/// What a running service tells of itself.
+#[derive(Deserialize)]
+struct Status {
+    phase: String,
+    reason: Option<String>,
+    connection: String,
+    detail: Option<String>,
+    stream: Option<StreamOf>,
+    applied_sequence: u64,
+    tail_sequence: Option<u64>,
+    lag_events: Option<u64>,
+    parked_records: u64,
+}
+
+#[derive(Deserialize)]
+struct StreamOf {
+    name: String,
+}
+
+async fn running(admin: &str, stream: &Stream<'_>, report: &mut Report) {
+    let asked = async { AdminClient::new(admin)?.get::<Status>("/status").await };
+    match asked.await {
+        Ok(status) => judge_status(&status, stream.name, report),
+        Err(error) => report.not_seen(
+            PART,
+            &format!("another process has it open, and {error:#}"),
+            UNKNOWN,
+            "give --admin URL, the --admin-listen of that service",
+        ),
+    }
+}
+
+fn judge_status(status: &Status, stream: &str, report: &mut Report) {
+    let known = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
+    let (tail, behind) = (known(status.tail_sequence), known(status.lag_events));
+    report.see(
+        PART,
+        format!(
+            "in use, phase {}, message {} of {tail}, {behind} behind",
+            status.phase, status.applied_sequence
+        ),
+    );
+    report.find(parked(status.parked_records));
+    let detail = status.detail.as_deref().unwrap_or("no detail");
+    if let Some(of) = status.stream.as_ref().filter(|of| of.name != stream) {
+        report.find([other_stream(&of.name)]);
+    }
+    if let Some(reason) = &status.reason {
+        report.find([blocked(reason, detail)]);
+    }
+    if status.connection != "connected" {
+        let word = &status.connection;
+        report.find([Finding::new(
+            Severity::Danger,
+            PART,
+            format!("the service says {word}: {detail}"),
+            "the stream cannot be read: rows grow old",
+            format!("see `{word}` in deploy/RUNBOOK.md"),
+        )]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(found: Option<Finding>) -> String {
+        found.map_or(String::new(), |found| {
+            format!("{} {}", found.severity.word(), found.what)
+        })
+    }
+
+    #[test]
+    fn modes_are_judged_by_what_others_may_do() {
+        for (of, found, expected) in [
+            ("folder", 0o40_700, ""),
+            ("file", 0o100_600, ""),
+            ("file", 0o100_400, ""),
+            ("folder", 0o40_755, "note the folder /d has mode 0755"),
+            ("folder", 0o41_777, "danger the folder /d has mode 1777"),
+            ("file", 0o100_640, "danger the file /d has mode 0640"),
+            ("file", 0o100_622, "danger the file /d has mode 0622"),
+        ] {
+            assert_eq!(
+                line(mode(Path::new("/d"), found, of)),
+                expected,
+                "{found:o}"
+            );
+        }
+    }
+
+    #[test]
+    fn room_is_judged_by_the_size_of_the_file() {
+        const MIB: u64 = 1024 * 1024;
+        for (size, free, expected) in [
+            (MIB, 100 * MIB, ""),
+            (
+                MIB,
+                63 * MIB,
+                "danger 63.00 MiB are free, the file has 1.00 MiB",
+            ),
+            (1024 * MIB, 2048 * MIB, ""),
+            (
+                1024 * MIB,
+                1500 * MIB,
+                "warning 1.46 GiB are free, the file has 1.00 GiB",
+            ),
+            (
+                1024 * MIB,
+                100 * MIB,
+                "danger 100.00 MiB are free, the file has 1.00 GiB",
+            ),
+        ] {
+            assert_eq!(line(room(size, free)), expected, "{size} {free}");
+        }
+    }
+
+    #[test]
+    fn what_a_running_service_says_is_judged() {
+        let says = |phase: &str, reason: Option<&str>, connection: &str, stream: &str| {
+            let status = Status {
+                phase: phase.to_owned(),
+                reason: reason.map(Into::into),
+                connection: connection.to_owned(),
+                detail: Some("why".to_owned()),
+                stream: Some(StreamOf {
+                    name: stream.to_owned(),
+                }),
+                applied_sequence: 7,
+                tail_sequence: Some(9),
+                lag_events: Some(2),
+                parked_records: 1,
+            };
+            let mut report = Report::default();
+            judge_status(&status, "S", &mut report);
+            let mut out = Vec::new();
+            report.write(false, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let is_head = |line: &&str| !line.starts_with(' ');
+            let lines: Vec<&str> = text.lines().filter(is_head).collect();
+            lines.join("\n")
+        };
+        let seen = |phase| {
+            format!("seen     read model: in use, phase {phase}, message 7 of 9, 2 behind\n")
+        };
+        let parked = "note     quarantine: 1 records are parked\n";
+        assert_eq!(
+            says("live", None, "connected", "S"),
+            format!("{}{parked}0 dangers, 0 warnings, 1 notes", seen("live"))
+        );
+        assert_eq!(
+            says("blocked", Some("disk_low"), "connected", "S"),
+            format!(
+                "{}danger   read model: blocked: disk_low: why\n{parked}1 dangers, 0 warnings, 1 notes",
+                seen("blocked")
+            )
+        );
+        assert_eq!(
+            says("live", None, "stream_missing", "T"),
+            format!(
+                "{}danger   read model: its rows are of stream T\ndanger   read model: the service says stream_missing: why\n\
+                 {parked}2 dangers, 0 warnings, 1 notes",
+                seen("live")
+            )
+        );
+    }
+}
