@@ -97,7 +97,8 @@ async fn it_tells_whose_the_read_model_is_and_how_far_it_is() -> anyhow::Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_a_stream_that_was_made_anew_are_named_stopped_or_served() -> anyhow::Result<()> {
+async fn rows_that_the_stream_does_not_go_on_from_are_named_stopped_or_served() -> anyhow::Result<()>
+{
     let world = World::new().await?;
     let (url, folder) = (world.broker.server.url(), world.data("model"));
     let look = async |flags: &[&str]| doctor(&url, &folder, flags).await;
@@ -105,6 +106,17 @@ async fn rows_of_a_stream_that_was_made_anew_are_named_stopped_or_served() -> an
     let service = world.serve("model").await?;
     live(&service, last).await?;
     service.stop().await?;
+
+    world.broker.publish(history(3..5)).await?;
+    let stream = world.broker.stream().await?;
+    for sequence in 1..=last + 2 {
+        stream.delete_message(sequence).await?;
+    }
+    let ended = look(&[]).await?;
+    let gap = "danger   read model: blocked: retention_gap: ";
+    assert!(says(&ended, gap), "{ended:?}");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+
     world
         .broker
         .jetstream()

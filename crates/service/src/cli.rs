@@ -49,8 +49,12 @@ pub(crate) enum Command {
     AsOf(AsOfArgs),
     /// Hold a read model against a fold of its stream; exit code 1 if they differ
     Verify(VerifyArgs),
-    /// Name what endangers the data, at the broker and in the data folder, or the permissions that `serve`
-    /// needs; exit code 0 if nothing does, 1 if there is a danger, 3 if the stream could not be looked at
+    /// Name what endangers the data at the broker and in the data folder, or the permissions that `serve`
+    /// needs; exit code 1 if there is a danger
+    #[command(
+        after_help = "Exit code: 0 if nothing endangers the data, 1 if there is a danger, 2 if the flags \
+        are wrong, 3 if the stream could not be looked at, whatever else was found."
+    )]
     Doctor(DoctorArgs),
     /// Print a token of the development issuer
     Token(TokenArgs),

@@ -1,6 +1,7 @@
 //! What endangers the events: findings, and the rules that find them in a stream's settings. Pure.
 
 mod settings;
+mod stream;
 mod subjects;
 #[cfg(test)]
 mod tests;

@@ -185,13 +185,13 @@ impl<C: Connect> Source<C> {
     fn tell_dangers(&mut self, found: Vec<Finding>) {
         for danger in found.iter().filter(|found| !self.standing.contains(found)) {
             let Finding {
-                severity,
                 subject,
                 what,
                 why,
                 mend,
+                ..
             } = danger;
-            tracing::warn!(why, mend, "{}: {subject}: {what}", severity.word());
+            tracing::warn!(why, mend, "danger: {subject}: {what}");
         }
         self.standing = found;
     }

@@ -32,6 +32,17 @@ pub(super) fn is_near(used: i64, limit: i64) -> bool {
     0 < limit && limit - limit / 10 <= used
 }
 
+/// What the account holds.
+pub(super) fn holds(info: &Value) -> String {
+    let number = |member| info.get(member).and_then(Value::as_i64).unwrap_or(0);
+    format!(
+        "{} streams, {} consumers, {} bytes stored",
+        number("streams"),
+        number("consumers"),
+        number("storage")
+    )
+}
+
 /// Judges what `$JS.API.INFO` answered, by tiers if the account has any.
 pub(super) fn judge(info: &Value) -> Vec<Finding> {
     let tiers = info.get("tiers").and_then(Value::as_object);

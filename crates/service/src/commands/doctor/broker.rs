@@ -109,7 +109,10 @@ fn extent(info: &Value) -> String {
 async fn account(connection: &Connection, report: &mut Report) {
     const SUBJECT: &str = "$JS.API.INFO";
     match connection.ask(SUBJECT, String::new()).await {
-        Ok(info) => report.find(account::judge(&info)),
+        Ok(info) => {
+            report.see("account", account::holds(&info));
+            report.find(account::judge(&info));
+        }
         Err(unheard) => report.not_seen(
             "account",
             &unheard.to_string(),
@@ -147,6 +150,7 @@ async fn consumers(stream: &str, ours: &[String], connection: &Connection, repor
             }
         }
     }
+    report.see("consumers", format!("{} of the stream", found.len()));
     report.find(consumers::judge(stream, &found, ours));
 }
 

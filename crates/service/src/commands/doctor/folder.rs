@@ -9,20 +9,20 @@ use domain::Checkpoint;
 use indicatif::BinaryBytes;
 use projector::{Finding, LogError, Severity};
 use read_model::{Glance, OpenError, Place};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::report::Report;
-use crate::admin_client::AdminClient;
+use super::running;
 use crate::exit;
 use crate::log_access::LogAccess;
 
 /// The part that this is about.
-const PART: &str = "read model";
+pub(super) const PART: &str = "read model";
 /// What the service does when something is in the way of the next event.
 const BLOCKED: &str = "nothing more is applied, the rows so far are served";
 /// What is not known of a file that is not looked into.
-const UNKNOWN: &str = "whether it goes on from this stream, and how far it is, is not known";
+pub(super) const UNKNOWN: &str =
+    "whether it goes on from this stream, and how far it is, is not known";
 /// Less room than this is gone before anybody looks.
 const ROOM_MIN: u64 = 64 * 1024 * 1024;
 /// What others may do with a file.
@@ -72,7 +72,7 @@ pub(super) async fn look(
             "start the service",
         ),
         Err(OpenError::InUse { .. }) => match admin {
-            Some(admin) => running(admin, &stream, report).await,
+            Some(admin) => running::look(admin, stream.name, report).await,
             None => report.not_seen(
                 PART,
                 "another process has it open",
@@ -112,13 +112,13 @@ fn mode(path: &Path, mode: u32, of: &str) -> Option<Finding> {
         Some(Finding::new(severity, "mode", what, why, mend))
     };
     match (of, mode) {
-        (_, mode) if mode & OTHERS_WRITE != 0 => found(
-            Severity::Danger,
-            "other users of this machine can put other rows in the place of these",
+        ("folder", mode) if mode & OTHERS_WRITE != 0 => found(
+            Severity::Warning,
+            "other users of this machine can put another file in the place of this one",
         ),
         ("file", mode) if mode & OTHERS != 0 => found(
             Severity::Danger,
-            "other users of this machine can read everybody's profile",
+            "other users of this machine can read everybody's profile, or change it",
         ),
         (_, mode) if mode & OTHERS != 0 => found(
             Severity::Note,
@@ -199,7 +199,7 @@ fn place_of(layout: u32, held: &Checkpoint, info: &Value) -> String {
     format!("layout {layout}, of this stream, message {applied} of {tail}, {behind} behind")
 }
 
-fn other_stream(found: &str) -> Finding {
+pub(super) fn other_stream(found: &str) -> Finding {
     Finding::new(
         Severity::Danger,
         PART,
@@ -209,7 +209,7 @@ fn other_stream(found: &str) -> Finding {
     )
 }
 
-fn blocked(word: &str, detail: &str) -> Finding {
+pub(super) fn blocked(word: &str, detail: &str) -> Finding {
     Finding::new(
         Severity::Danger,
         PART,
@@ -221,7 +221,7 @@ fn blocked(word: &str, detail: &str) -> Finding {
     )
 }
 
-fn parked(records: u64) -> Option<Finding> {
+pub(super) fn parked(records: u64) -> Option<Finding> {
     (0 < records).then(|| {
         Finding::new(
             Severity::Note,
@@ -231,68 +231,6 @@ fn parked(records: u64) -> Option<Finding> {
             "profile-projector quarantine list",
         )
     })
-}
-
-/// What a running service tells of itself.
-#[derive(Deserialize)]
-struct Status {
-    phase: String,
-    reason: Option<String>,
-    connection: String,
-    detail: Option<String>,
-    stream: Option<StreamOf>,
-    applied_sequence: u64,
-    tail_sequence: Option<u64>,
-    lag_events: Option<u64>,
-    parked_records: u64,
-}
-
-#[derive(Deserialize)]
-struct StreamOf {
-    name: String,
-}
-
-async fn running(admin: &str, stream: &Stream<'_>, report: &mut Report) {
-    let asked = async { AdminClient::new(admin)?.get::<Status>("/status").await };
-    match asked.await {
-        Ok(status) => judge_status(&status, stream.name, report),
-        Err(error) => report.not_seen(
-            PART,
-            &format!("another process has it open, and {error:#}"),
-            UNKNOWN,
-            "give --admin URL, the --admin-listen of that service",
-        ),
-    }
-}
-
-fn judge_status(status: &Status, stream: &str, report: &mut Report) {
-    let known = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
-    let (tail, behind) = (known(status.tail_sequence), known(status.lag_events));
-    report.see(
-        PART,
-        format!(
-            "in use, phase {}, message {} of {tail}, {behind} behind",
-            status.phase, status.applied_sequence
-        ),
-    );
-    report.find(parked(status.parked_records));
-    let detail = status.detail.as_deref().unwrap_or("no detail");
-    if let Some(of) = status.stream.as_ref().filter(|of| of.name != stream) {
-        report.find([other_stream(&of.name)]);
-    }
-    if let Some(reason) = &status.reason {
-        report.find([blocked(reason, detail)]);
-    }
-    if status.connection != "connected" {
-        let word = &status.connection;
-        report.find([Finding::new(
-            Severity::Danger,
-            PART,
-            format!("the service says {word}: {detail}"),
-            "the stream cannot be read: rows grow old",
-            format!("see `{word}` in deploy/RUNBOOK.md"),
-        )]);
-    }
 }
 
 #[cfg(test)]
@@ -312,7 +250,7 @@ mod tests {
             ("file", 0o100_600, ""),
             ("file", 0o100_400, ""),
             ("folder", 0o40_755, "note the folder /d has mode 0755"),
-            ("folder", 0o41_777, "danger the folder /d has mode 1777"),
+            ("folder", 0o41_777, "warning the folder /d has mode 1777"),
             ("file", 0o100_640, "danger the file /d has mode 0640"),
             ("file", 0o100_622, "danger the file /d has mode 0622"),
         ] {
@@ -348,55 +286,5 @@ mod tests {
         ] {
             assert_eq!(line(room(size, free)), expected, "{size} {free}");
         }
-    }
-
-    #[test]
-    fn what_a_running_service_says_is_judged() {
-        let says = |phase: &str, reason: Option<&str>, connection: &str, stream: &str| {
-            let status = Status {
-                phase: phase.to_owned(),
-                reason: reason.map(Into::into),
-                connection: connection.to_owned(),
-                detail: Some("why".to_owned()),
-                stream: Some(StreamOf {
-                    name: stream.to_owned(),
-                }),
-                applied_sequence: 7,
-                tail_sequence: Some(9),
-                lag_events: Some(2),
-                parked_records: 1,
-            };
-            let mut report = Report::default();
-            judge_status(&status, "S", &mut report);
-            let mut out = Vec::new();
-            report.write(false, &mut out).unwrap();
-            let text = String::from_utf8(out).unwrap();
-            let is_head = |line: &&str| !line.starts_with(' ');
-            let lines: Vec<&str> = text.lines().filter(is_head).collect();
-            lines.join("\n")
-        };
-        let seen = |phase| {
-            format!("seen     read model: in use, phase {phase}, message 7 of 9, 2 behind\n")
-        };
-        let parked = "note     quarantine: 1 records are parked\n";
-        assert_eq!(
-            says("live", None, "connected", "S"),
-            format!("{}{parked}0 dangers, 0 warnings, 1 notes", seen("live"))
-        );
-        assert_eq!(
-            says("blocked", Some("disk_low"), "connected", "S"),
-            format!(
-                "{}danger   read model: blocked: disk_low: why\n{parked}1 dangers, 0 warnings, 1 notes",
-                seen("blocked")
-            )
-        );
-        assert_eq!(
-            says("live", None, "stream_missing", "T"),
-            format!(
-                "{}danger   read model: its rows are of stream T\ndanger   read model: the service says stream_missing: why\n\
-                 {parked}2 dangers, 0 warnings, 1 notes",
-                seen("live")
-            )
-        );
     }
 }

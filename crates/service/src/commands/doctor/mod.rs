@@ -9,6 +9,7 @@ mod consumers;
 mod folder;
 pub(crate) mod permissions;
 mod report;
+mod running;
 mod server;
 #[cfg(test)]
 mod tests;

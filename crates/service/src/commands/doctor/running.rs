@@ -1,0 +1,126 @@
+//! What a service that has the read model open says of itself.
+
+use projector::{Finding, Severity};
+use serde::Deserialize;
+
+use super::folder::{PART, UNKNOWN, blocked, other_stream, parked};
+use super::report::Report;
+use crate::admin_client::AdminClient;
+
+/// Its `/status`.
+#[derive(Deserialize)]
+struct Status {
+    phase: String,
+    reason: Option<String>,
+    connection: String,
+    detail: Option<String>,
+    stream: Option<StreamOf>,
+    applied_sequence: u64,
+    tail_sequence: Option<u64>,
+    lag_events: Option<u64>,
+    parked_records: u64,
+}
+
+#[derive(Deserialize)]
+struct StreamOf {
+    name: String,
+}
+
+/// Asks the service at `admin`, which has the read model open.
+pub(super) async fn look(admin: &str, stream: &str, report: &mut Report) {
+    let asked = async { AdminClient::new(admin)?.get::<Status>("/status").await };
+    match asked.await {
+        Ok(status) => judge(&status, stream, report),
+        Err(error) => report.not_seen(
+            PART,
+            &format!("another process has it open, and {error:#}"),
+            UNKNOWN,
+            "give --admin URL, the --admin-listen of that service",
+        ),
+    }
+}
+
+fn judge(status: &Status, stream: &str, report: &mut Report) {
+    let known = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
+    let (tail, behind) = (known(status.tail_sequence), known(status.lag_events));
+    report.see(
+        PART,
+        format!(
+            "in use, phase {}, message {} of {tail}, {behind} behind",
+            status.phase, status.applied_sequence
+        ),
+    );
+    report.find(parked(status.parked_records));
+    let detail = status.detail.as_deref().unwrap_or("no detail");
+    if let Some(of) = status.stream.as_ref().filter(|of| of.name != stream) {
+        report.find([other_stream(&of.name)]);
+    }
+    if let Some(reason) = &status.reason {
+        report.find([blocked(reason, detail)]);
+    }
+    if status.connection != "connected" {
+        let word = &status.connection;
+        report.find([Finding::new(
+            Severity::Danger,
+            PART,
+            format!("the service says {word}: {detail}"),
+            "the stream cannot be read: rows grow old",
+            format!("see `{word}` in deploy/RUNBOOK.md"),
+        )]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_running_service_says_is_judged() {
+        let says = |phase: &str, reason: Option<&str>, connection: &str, stream: &str| {
+            let status = Status {
+                phase: phase.to_owned(),
+                reason: reason.map(Into::into),
+                connection: connection.to_owned(),
+                detail: Some("why".to_owned()),
+                stream: Some(StreamOf {
+                    name: stream.to_owned(),
+                }),
+                applied_sequence: 7,
+                tail_sequence: Some(9),
+                lag_events: Some(2),
+                parked_records: 1,
+            };
+            let mut report = Report::default();
+            judge(&status, "S", &mut report);
+            let mut out = Vec::new();
+            report.write(false, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let is_head = |line: &&str| !line.starts_with(' ');
+            let lines: Vec<&str> = text.lines().filter(is_head).collect();
+            lines.join("\n")
+        };
+        let seen = |phase| {
+            format!("seen     read model: in use, phase {phase}, message 7 of 9, 2 behind\n")
+        };
+        let parked = "note     quarantine: 1 records are parked\n";
+        assert_eq!(
+            says("live", None, "connected", "S"),
+            format!("{}{parked}0 dangers, 0 warnings, 1 notes", seen("live"))
+        );
+        assert_eq!(
+            says("blocked", Some("disk_low"), "connected", "S"),
+            format!(
+                "{}danger   read model: blocked: disk_low: why\n{parked}1 dangers, 0 warnings, 1 notes",
+                seen("blocked")
+            )
+        );
+        assert_eq!(
+            says("live", None, "stream_missing", "T"),
+            format!(
+                "{}danger   read model: its rows are of stream T\ndanger   read model: the service says stream_missing: why\n\
+                 {parked}2 dangers, 0 warnings, 1 notes",
+                seen("live")
+            )
+        );
+    }
+}
