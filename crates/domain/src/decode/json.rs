@@ -23,7 +23,13 @@ fn read<'a, T: Deserialize<'a>>(
     part: &'static str,
     prefix: &str,
 ) -> Result<T, Fault> {
-    match serde_json::from_slice::<Object<T>>(json) {
+    // Text that is known to be UTF-8 is not looked at again string by string. Only a string that is
+    // read has to be: what is ignored may hold any bytes.
+    let object = match str::from_utf8(json) {
+        Ok(text) => serde_json::from_str::<Object<T>>(text),
+        Err(_) => serde_json::from_slice(json),
+    };
+    match object {
         Ok(object) => Ok(object.0),
         // The path of a fault is worth a second reading, not a slower first one.
         Err(_) => Err(explain::<T>(json, part, prefix)),

@@ -64,7 +64,7 @@ fn read_live(from: &mut Cursor<'_>) -> Result<Option<LiveProfile>, Problem> {
     Ok(Some(LiveProfile {
         id: read_profile_id(from)?,
         version: read_version(from)?,
-        profile: read_profile(from)?.into_owned(),
+        profile: read_profile(from)?,
     }))
 }
 
@@ -138,16 +138,17 @@ fn write_profile(profile: &Profile, to: &mut Writer<'_>) {
     }
 }
 
-fn read_profile<'r>(from: &mut Cursor<'r>) -> Result<Profile<&'r str>, Problem> {
+/// The members, their texts as copies or where they lie.
+fn read_profile<'r, T: From<&'r str>>(from: &mut Cursor<'r>) -> Result<Profile<T>, Problem> {
     let there = from.number()?;
     if there & !KNOWN != 0 {
         return Err("a profile has unknown members");
     }
     let created_at = Number(from.double()?);
     let updated_at = Number(from.double()?);
-    let display_name = from.text()?;
+    let display_name = from.text()?.into();
     let languages = (0..from.length()?)
-        .map(|_| from.text())
+        .map(|_| from.text().map(T::from))
         .collect::<Result<_, _>>()?;
     let age = if there & AGE == 0 {
         None
@@ -163,7 +164,7 @@ fn read_profile<'r>(from: &mut Cursor<'r>) -> Result<Profile<&'r str>, Problem> 
         if there & bit == 0 {
             Ok(None)
         } else {
-            from.text().map(Some)
+            from.text().map(|text| Some(text.into()))
         }
     };
     Ok(Profile {
