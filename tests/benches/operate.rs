@@ -1,5 +1,6 @@
 //! What operating it costs: from a kill to the first right answer, from a publish's acknowledgement to
-//! the answer that has it, reads while a rebuild runs, and how long rebuild and verification take.
+//! the answer that has it, both of them and reads while a rebuild or a verification runs, and how long
+//! those take. The longest from a publish to its answer beside a rebuild is the pause of the swap.
 //!
 //! `BENCH_USERS` sets the size; each user has a user event and a profile event.
 
@@ -13,6 +14,7 @@
     reason = "a benchmark prints figures"
 )]
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,7 +29,9 @@ use tokio::runtime::Builder;
 
 /// Connections that read all the time.
 const READERS: usize = 8;
-const PUBLISHES: u64 = 1_000;
+const PUBLISHES: usize = 1_000;
+/// Between publishes while something else runs.
+const PUBLISH_EVERY: Duration = Duration::from_millis(20);
 const KILLS: usize = 5;
 
 fn main() -> anyhow::Result<()> {
@@ -44,31 +48,50 @@ async fn operate(users: u64) -> anyhow::Result<()> {
     service.applied(last).await?;
     let token = world.token(&format!("user_u{:031}", 0))?;
     println!("{users} users, {events} events");
-    acknowledged_to_readable(&world, &service, events, users, &token).await?;
+    let mut producer = Producer {
+        world: &world,
+        users,
+        next: events,
+        token: &token,
+    };
+    let mut times = Vec::new();
+    for _ in 0..PUBLISHES {
+        times.push(producer.publish(&service).await?);
+    }
+    println!("acknowledgement to answer over HTTP: {}", Times::of(times));
     let service = killed_to_answered(&world, service, &token).await?;
-    reads_beside_a_rebuild(&service, &token).await?;
+    reads_beside_jobs(&mut producer, &service).await?;
+    println!(
+        "the service took {} MiB at most",
+        service.memory_bytes()? / 1024 / 1024
+    );
     service.stop().await?;
     Ok(())
 }
 
-/// One publish at a time, each read with its sequence as the least that the answer may be of.
-async fn acknowledged_to_readable(
-    world: &World,
-    service: &Service,
-    events: u64,
+/// Publishes one event at a time and reads it.
+struct Producer<'w> {
+    world: &'w World,
     users: u64,
-    token: &str,
-) -> anyhow::Result<()> {
-    let mut times = Vec::new();
-    for number in events..events + PUBLISHES {
-        let sequence = world.broker.publish([workload(number, users)]).await?;
+    /// The number of the next event.
+    next: u64,
+    token: &'w str,
+}
+
+impl Producer<'_> {
+    /// The time from the acknowledgement to an answer that is of this event's sequence or later.
+    async fn publish(&mut self, service: &Service) -> anyhow::Result<Duration> {
+        let event = workload(self.next, self.users);
+        self.next += 1;
+        let sequence = self.world.broker.publish([event]).await?;
         let started = Instant::now();
-        let answer = service.client.query_from(token, sequence).await?;
-        times.push(started.elapsed());
-        ensure!(answer.sequence >= Some(sequence), "the answer is older");
+        let answer = service.client.query_from(self.token, sequence).await?;
+        ensure!(
+            answer.sequence >= Some(sequence),
+            "the answer is older: {answer:?}"
+        );
+        Ok(started.elapsed())
     }
-    println!("acknowledgement to answer over HTTP: {}", Times::of(times));
-    Ok(())
 }
 
 async fn killed_to_answered(
@@ -105,24 +128,38 @@ async fn killed_to_answered(
     Ok(service)
 }
 
-async fn reads_beside_a_rebuild(service: &Service, token: &str) -> anyhow::Result<()> {
+async fn reads_beside_jobs(producer: &mut Producer<'_>, service: &Service) -> anyhow::Result<()> {
     let admin = format!("http://{}", service.client.admin);
+    let token = producer.token;
     let rest = reads(service, token, tokio::time::sleep(Duration::from_secs(10))).await?;
     println!("reads at rest over {READERS} connections: {}", rest.0);
     for command in ["rebuild", "verify"] {
         let started = Instant::now();
         let arguments = [command, "--admin", &admin];
-        let (times, (code, said)) = reads(service, token, async {
-            run_to_end(&arguments)
-                .await
-                .unwrap_or((None, String::new()))
-        })
-        .await?;
+        let is_over = Cell::new(false);
+        let run = async {
+            let ended = run_to_end(&arguments).await;
+            is_over.set(true);
+            ended
+        };
+        let publish = async {
+            let mut times = Vec::new();
+            while !is_over.get() {
+                times.push(producer.publish(service).await?);
+                tokio::time::sleep(PUBLISH_EVERY).await;
+            }
+            anyhow::Ok(times)
+        };
+        let both = async { tokio::join!(run, publish) };
+        let (times, (ended, published)) = reads(service, token, Box::pin(both)).await?;
+        let (code, said) = ended?;
         ensure!(code == Some(0), "{command} ended with {code:?}: {said}");
         println!(
-            "{command} took {:.1} s; reads beside it: {times}, {:.2} of those at rest",
+            "{command} took {:.1} s; reads beside it: {times}, {:.2} of those at rest; \
+             acknowledgement to answer: {}",
             started.elapsed().as_secs_f64(),
-            times.per_second / rest.0.per_second
+            times.per_second / rest.0.per_second,
+            Times::of(published?)
         );
     }
     Ok(())

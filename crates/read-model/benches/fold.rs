@@ -72,7 +72,7 @@ fn fold(events: u64, users: u64, budget_mib: usize) -> anyhow::Result<()> {
         for record in &records {
             record.with_ref(|record| apply(&mut batch, record))?;
         }
-        if budget < batch.memory_bytes() {
+        if budget < batch.memory_bytes() && from + CHUNK < events {
             let last = records.last().context("there are records")?;
             let at = Fingerprint {
                 sequence: last.sequence,
