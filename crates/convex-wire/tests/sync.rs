@@ -7,6 +7,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use convex_wire::args::check_empty;
 use convex_wire::sync::{End, Received, Session};
@@ -103,8 +104,13 @@ impl Client {
         Timestamp(self.seconds * 1_000_000_000)
     }
 
+    fn wall(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
     fn say(&mut self, message: &Value) -> Result<Received, End> {
-        self.session.receive(&message.to_string(), self.now())
+        self.session
+            .receive(&message.to_string(), self.now(), self.wall())
     }
 
     fn step(&mut self, step: Step) -> Result<(), End> {
@@ -150,7 +156,7 @@ impl Client {
             Step::Time(seconds) => self.seconds = self.seconds.saturating_add(seconds) - 10,
             // One that passes for a message moves the session to where the model cannot follow.
             Step::Text(text) => {
-                self.session.receive(&text, self.now())?;
+                self.session.receive(&text, self.now(), self.wall())?;
                 return Err(End::Internal);
             }
         }
@@ -188,8 +194,8 @@ impl Client {
     }
 
     fn update(&mut self) -> Result<(), End> {
-        let now = self.now();
-        if let Some(update) = self.session.update(now)? {
+        let (now, wall) = (self.now(), self.wall());
+        if let Some(update) = self.session.update(wall)? {
             let value = RawValue::from_string(self.value.to_string());
             if let Some(text) = update.finish(now, || 0, || value).unwrap() {
                 self.hear(&serde_json::from_str(&text).unwrap());
@@ -256,11 +262,11 @@ proptest! {
     fn no_text_makes_it_panic(texts in prop::collection::vec(texts(), 0..4)) {
         let mut session = Session::new(TextMode::Redacted, 3, check);
         for text in texts {
-            let now = Timestamp(u64::MAX);
-            let Ok(_taken) = session.receive(&text, now) else {
+            let (now, wall) = (Timestamp(u64::MAX), Duration::MAX);
+            let Ok(_taken) = session.receive(&text, now, wall) else {
                 return Ok(());
             };
-            if let Ok(Some(update)) = session.update(now) {
+            if let Ok(Some(update)) = session.update(wall) {
                 update.finish(now, || 0, || Err(())).ok();
             }
         }
@@ -271,9 +277,27 @@ proptest! {
 fn an_update_that_fails_has_not_taken_place() {
     let mut client = Client::new();
     client.modify(&[(true, 0, true)], 1).unwrap();
-    let now = client.now();
-    let update = client.session.update(now).unwrap().unwrap();
+    let (now, wall) = (client.now(), client.wall());
+    let update = client.session.update(wall).unwrap().unwrap();
     assert_eq!(update.finish(now, || 0, || Err("disk")), Err("disk"));
-    drop(client.session.update(now).unwrap().unwrap());
+    drop(client.session.update(wall).unwrap().unwrap());
     client.update().unwrap();
+}
+
+/// What is told stands still where the wall clock was set back: a token is not held to it.
+#[test]
+fn a_token_runs_out_by_the_wall_clock() {
+    let mut client = Client::new();
+    client.step(Step::SignIn(300)).unwrap();
+    client.modify(&[(true, 0, true)], 1).unwrap();
+    let told = Timestamp((client.seconds + 18_000) * 1_000_000_000);
+    let update = client.session.update(client.wall()).unwrap().unwrap();
+    let transition = update.finish(told, || 0, || RawValue::from_string("1".to_owned()));
+    assert!(transition.unwrap().is_some());
+    for (passed, is_good) in [(300, true), (1, false)] {
+        client.seconds += passed;
+        client.session.invalidate();
+        let update = client.session.update(client.wall());
+        assert_eq!(update.is_ok(), is_good);
+    }
 }

@@ -24,7 +24,6 @@ pub mod quarantine;
 pub mod server;
 mod state;
 pub mod sync;
-mod told_time;
 
 pub use answer::value_of;
 pub use convex_wire::TextMode;

@@ -1,7 +1,8 @@
 //! What answering needs, shared by every request.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use convex_wire::{TextMode, Timestamp};
 use domain::Progress;
@@ -11,7 +12,6 @@ use tokio::sync::{Semaphore, watch};
 use crate::Limits;
 use crate::auth::Verifier;
 use crate::sync::Sockets;
-use crate::told_time::ToldTime;
 
 /// What answering needs. Nothing here can write (Q4), and nothing on the way to an answer is
 /// locked.
@@ -28,7 +28,7 @@ pub struct QueryState {
     /// Bytes of [`Limits::bodies_bytes`].
     pub(crate) bodies: Semaphore,
     pub(crate) sockets: Sockets,
-    told_time: ToldTime,
+    latest: AtomicU64,
 }
 
 impl QueryState {
@@ -52,7 +52,7 @@ impl QueryState {
             bodies: places(limits.bodies_bytes),
             sockets: Sockets::new(limits.sync.sockets),
             limits,
-            told_time: ToldTime::default(),
+            latest: AtomicU64::new(0),
         })
     }
 
@@ -61,12 +61,19 @@ impl QueryState {
         let since_1970 = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let wall = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
-        self.told_time.at(wall)
+        let nanos = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
+        let later = |latest: u64| nanos.max(latest.saturating_add(1));
+        let update = |latest| Some(later(latest));
+        let updated = self
+            .latest
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        let (Ok(before) | Err(before)) = updated;
+        Timestamp(later(before))
     }
+}
 
-    /// When [`QueryState::now`] will come to this time of the wall clock, both in seconds since 1970.
-    pub(crate) fn told_at(&self, wall: u64) -> u64 {
-        wall.saturating_add(self.told_time.ahead().as_secs())
-    }
+/// What the wall clock shows, since 1970. One before that lets every token run out.
+pub(crate) fn wall() -> Duration {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_1970.unwrap_or(Duration::MAX)
 }

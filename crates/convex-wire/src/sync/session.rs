@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -83,8 +84,9 @@ impl Session {
         }
     }
 
-    /// Takes a text message. Call [`Session::update`] after it.
-    pub fn receive(&mut self, text: &str, now: Timestamp) -> Result<Received, End> {
+    /// Takes a text message. Call [`Session::update`] after it. `now` is what clients are told, which only
+    /// rises; `wall` what the clock shows, since 1970, by which a token runs out.
+    pub fn receive(&mut self, text: &str, now: Timestamp, wall: Duration) -> Result<Received, End> {
         match ClientMessage::parse(text)? {
             ClientMessage::Connect(connect) => self.connect(&connect, now)?,
             ClientMessage::Authenticate {
@@ -92,8 +94,10 @@ impl Session {
                 identity,
             } => return self.authenticate(base_version, identity),
             ClientMessage::ModifyQuerySet(modify) => self.modify(modify)?,
-            ClientMessage::Mutation(call) => return self.refuse(call, FunctionKind::Mutation, now),
-            ClientMessage::Action(call) => return self.refuse(call, FunctionKind::Action, now),
+            ClientMessage::Mutation(call) => {
+                return self.refuse(call, FunctionKind::Mutation, wall);
+            }
+            ClientMessage::Action(call) => return self.refuse(call, FunctionKind::Action, wall),
             ClientMessage::Event => {}
         }
         Ok(Received::Taken)
@@ -123,13 +127,13 @@ impl Session {
     }
 
     /// Begins to tell the client what it has to know, if there is anything.
-    pub fn update(&mut self, now: Timestamp) -> Result<Option<Update<'_>>, End> {
+    pub fn update(&mut self, wall: Duration) -> Result<Option<Update<'_>>, End> {
         let due = self.moved() || self.owed || (self.invalidated && self.runs());
         if !due {
             self.invalidated = false;
             return Ok(None);
         }
-        self.check_expiry(now)?;
+        self.check_expiry(wall)?;
         Ok(Some(Update::new(self)))
     }
 
@@ -249,9 +253,9 @@ impl Session {
         &mut self,
         call: Call<'_>,
         called: FunctionKind,
-        now: Timestamp,
+        wall: Duration,
     ) -> Result<Received, End> {
-        self.check_expiry(now)?;
+        self.check_expiry(wall)?;
         let session = self.id.ok_or(End::Protocol("a call before Connect"))?;
         let not_public = FunctionError::NotPublic(call.path.clone());
         let verdict = self.judge(call.path, called, Some(call.args));
@@ -263,15 +267,14 @@ impl Session {
         Ok(Received::Reply(reply))
     }
 
-    fn check_expiry(&self, now: Timestamp) -> Result<(), End> {
-        match self.expires_at {
-            Some(expires_at) if now.0 > expires_at.saturating_mul(1_000_000_000) => {
-                Err(End::TokenExpired {
-                    base_version: self.current.identity,
-                })
-            }
-            Some(_) | None => Ok(()),
+    fn check_expiry(&self, wall: Duration) -> Result<(), End> {
+        let is_good = |expires_at| wall <= Duration::from_secs(expires_at);
+        if self.expires_at.is_none_or(is_good) {
+            return Ok(());
         }
+        Err(End::TokenExpired {
+            base_version: self.current.identity,
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! `close` how the server ends it. Whatever the server says has to stand there, in its order.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use convex_wire::args::check_empty;
 use convex_wire::sync::{End, Received, Session};
@@ -51,10 +52,14 @@ impl Play {
         }
     }
 
+    fn wall(&self) -> Duration {
+        Duration::from_nanos(self.now.0)
+    }
+
     fn step(&mut self, line: &str) -> Result<(), End> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            ">" => match self.session.receive(rest, self.now)? {
+            ">" => match self.session.receive(rest, self.now, self.wall())? {
                 Received::Taken => {}
                 Received::Reply(reply) => writeln!(self.said, "< {reply}").unwrap(),
                 Received::Verify { base_version, .. } => {
@@ -78,7 +83,7 @@ impl Play {
     }
 
     fn update(&mut self) -> Result<(), End> {
-        let Some(update) = self.session.update(self.now)? else {
+        let Some(update) = self.session.update(self.wall())? else {
             return Ok(());
         };
         let runs = &mut self.runs;

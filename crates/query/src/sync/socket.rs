@@ -19,6 +19,7 @@ use super::registry::Follower;
 use crate::answer::{Wording, check_call, write_profile};
 use crate::http::chain;
 use crate::metrics::{SyncMetrics, socket_ended};
+use crate::state::wall;
 use crate::{QueryState, SyncLimits};
 
 /// Read ahead of a message. The library's own choice is 128 KiB, and eager: most sockets only listen.
@@ -217,7 +218,7 @@ impl Conversation<'_> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match self.session.receive(text, self.state.now())? {
+        match self.session.receive(text, self.state.now(), wall())? {
             Received::Taken => {}
             Received::Reply(reply) => socket.tell(reply).await?,
             Received::Verify {
@@ -234,8 +235,8 @@ impl Conversation<'_> {
     async fn verify(&mut self, token: &Token, base_version: u32) -> Result<(), End> {
         match self.state.verifier.authenticate(token.as_str()).await {
             Ok(identity) => {
-                let expires_at = self.state.told_at(identity.expires_at);
-                self.session.authenticated(base_version, expires_at)?;
+                self.session
+                    .authenticated(base_version, identity.expires_at)?;
                 self.follower.follow(Some(identity.subject));
                 Ok(())
             }
@@ -256,10 +257,10 @@ impl Conversation<'_> {
             session,
             follower,
         } = self;
-        let now = state.now();
-        let Some(update) = session.update(now)? else {
+        let Some(update) = session.update(wall())? else {
             return Ok(None);
         };
+        let now = state.now();
         metrics.evaluations.increment(u64::from(update.runs()));
         let read = || read(state, follower);
         update.finish(now, rand::random, read).map_err(|error| {
