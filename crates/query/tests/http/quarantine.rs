@@ -17,7 +17,7 @@ fn park(running: &mut Running) {
         user_state("u2", 1, "user_1").into(),
         Message::bare("identity.v1.ada@secret.user", "x"),
     ];
-    running.commit(|batch| {
+    running.commit_at(4716, |batch| {
         for (place, message) in (4712..).zip(messages) {
             let sequence = Sequence::new(place).unwrap();
             batch.arrives(Fingerprint {
@@ -151,7 +151,7 @@ async fn what_is_kept_of_a_person_is_counted_and_after_an_erasure_nothing_is() {
     assert!(!kept.is_erased());
     let kept: Kept = json_of(&running.admin("/users/u2").await.body);
     assert_eq!((kept.parked, kept.awaiting), (1, 1));
-    running.commit(|batch| {
+    running.commit_at(4717, |batch| {
         for user in ["u1", "u2"] {
             let message: Message = user_erased(user, 9).into();
             let record = message.at(Sequence::new(4717).unwrap());

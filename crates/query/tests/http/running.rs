@@ -149,7 +149,16 @@ impl Running {
 
     /// Commits what `change` does, and tells those who follow.
     pub(crate) fn commit(&mut self, change: impl FnOnce(&mut Batch<'_>)) -> Arc<Committed> {
-        self.sequence += 1;
+        self.commit_at(self.sequence + 1, change)
+    }
+
+    /// The same for records up to this sequence.
+    pub(crate) fn commit_at(
+        &mut self,
+        sequence: u64,
+        change: impl FnOnce(&mut Batch<'_>),
+    ) -> Arc<Committed> {
+        self.sequence = sequence;
         let mut batch = self.model.begin();
         change(&mut batch);
         let committed = Arc::new(batch.commit(checkpoint(self.sequence)).unwrap());
