@@ -131,6 +131,13 @@ async fn every_metric_that_it_names_is_one_of_a_service() -> anyhow::Result<()> 
         shown.contains("attachments_total{after=").then_some(shown)
     })
     .await?;
+    // A histogram has buckets of its unit.
+    for bucket in [
+        "batch_records_bucket{le=\"1000\"}",
+        "commit_seconds_bucket{le=\"0.01\"}",
+    ] {
+        assert!(shown.contains(bucket), "no {bucket} in {shown}");
+    }
     let runbook = runbook();
     let entries = entries(&runbook);
     let named = metrics(&runbook);

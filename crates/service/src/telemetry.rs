@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use anyhow::Context;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Level;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
@@ -73,6 +73,10 @@ pub fn metrics() -> anyhow::Result<&'static PrometheusHandle> {
     }
     let handle = PrometheusBuilder::new()
         .set_buckets(&BUCKETS_SECONDS)
+        .and_then(|builder| {
+            let records = Matcher::Suffix("_records".to_owned());
+            builder.set_buckets_for_metric(records, &BUCKETS_RECORDS)
+        })
         .and_then(PrometheusBuilder::install_recorder)
         .context("the metrics cannot be started")?;
     projector::describe_metrics();
@@ -80,6 +84,9 @@ pub fn metrics() -> anyhow::Result<&'static PrometheusHandle> {
     crate::snapshot::describe_metrics();
     Ok(HANDLE.get_or_init(|| handle))
 }
+
+/// From a single event to what a rebuild commits at once.
+const BUCKETS_RECORDS: [f64; 7] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0];
 
 /// From a request answered out of memory to a commit on a slow disk.
 const BUCKETS_SECONDS: [f64; 14] = [
