@@ -67,3 +67,40 @@ pub fn stands_for_all(record: &RecordRef<'_>, least: u64, most: u64) -> Result<(
     }
     Err(NotWhole::Versions { records, version })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        Form, Message, dropped, named, profile_erased, profile_patched, profile_state, records,
+        user_erased,
+    };
+
+    #[test]
+    fn each_reason_is_named() {
+        let judge = |message: &Message, records_on_it: u64| {
+            let record = records([message]).remove(0);
+            record
+                .with_ref(|record| stands_for_all(record, records_on_it, records_on_it))
+                .map_err(|why| why.to_string())
+        };
+        let profile = |version| profile_state("u", "p", version, &named("a")).message(Form::Bare);
+        assert_eq!(judge(&profile(1), 1), Ok(()));
+        assert_eq!(judge(&profile(7), 1), Ok(()), "it is all that there is");
+        assert_eq!(judge(&profile(7), 7), Ok(()));
+        assert_eq!(
+            judge(&profile(1), 3).unwrap_err(),
+            "its subject holds 3 events and it is version 1"
+        );
+        let patch = profile_patched("u", "p", 3, &named("x")).message(Form::Bare);
+        assert_eq!(judge(&patch, 3).unwrap_err(), NotWhole::Patch.to_string());
+        let erased = profile_erased("u", "p", 3).message(Form::Bare);
+        assert_eq!(judge(&erased, 1), Ok(()));
+        assert!(judge(&erased, 3).is_err());
+        assert_eq!(judge(&user_erased("u", 3).message(Form::Bare), 9), Ok(()));
+        let dropped = dropped("u", 1).message(Form::Bare);
+        assert!(judge(&dropped, 1).unwrap_err().contains("decision"));
+        let broken = Message::bare("identity.v1.u.profile", "{");
+        assert_eq!(judge(&broken, 1).unwrap_err(), "it cannot be decoded");
+    }
+}

@@ -106,6 +106,60 @@ pub fn identity_history(length_max: usize) -> impl Strategy<Value = History> {
     written(step(user, change), length_max)
 }
 
+/// A history of whole states as the contract wants it: each version once and in order, nothing of a user
+/// after the erasure, and no identity of anybody else. Users are `u0` to `u7`.
+pub fn whole_history(length_max: usize) -> impl Strategy<Value = History> {
+    let act = prop_oneof![
+        8 => any::<bool>().prop_map(Act::User),
+        1 => Just(Act::UserDeleted),
+        1 => Just(Act::UserErased),
+        8 => (0_u8..9).prop_map(Act::Profile),
+        1 => Just(Act::ProfileDeleted),
+    ];
+    let acts = proptest::collection::vec((0_u8..8, act), 1..=length_max);
+    acts.prop_map(|acts| History(records(&well_behaved(&acts))))
+}
+
+/// What a well-behaved source does next.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    /// The user with one of its own two identities.
+    User(bool),
+    UserDeleted,
+    UserErased,
+    Profile(u8),
+    ProfileDeleted,
+}
+
+fn well_behaved(acts: &[(u8, Act)]) -> Vec<Message> {
+    let mut versions: BTreeMap<(u8, bool), u64> = BTreeMap::new();
+    let mut erased = Vec::new();
+    let mut messages = Vec::new();
+    for (n, act) in acts {
+        if erased.contains(n) {
+            continue;
+        }
+        let (user, profile) = (format!("u{n}"), format!("p{n}"));
+        let is_user = matches!(act, Act::User(_) | Act::UserDeleted | Act::UserErased);
+        let version = versions.entry((*n, is_user)).or_default();
+        *version = version.saturating_add(1);
+        let draft = match act {
+            Act::User(other) => user_state(&user, *version, &format!("w{n}{other}")),
+            Act::UserDeleted => user_deleted(&user, *version),
+            Act::UserErased => {
+                erased.push(*n);
+                user_erased(&user, *version)
+            }
+            Act::Profile(name) => {
+                profile_state(&user, &profile, *version, &named(&name.to_string()))
+            }
+            Act::ProfileDeleted => profile_deleted(&user, &profile, *version),
+        };
+        messages.push(draft.message(Form::Binary));
+    }
+    messages
+}
+
 /// The members of any valid profile.
 pub fn profile_members() -> impl Strategy<Value = Value> {
     let text = || proptest::option::of(".{0,12}");

@@ -5,10 +5,12 @@
 
 mod history;
 mod invariants;
+mod oracle;
 mod workload;
 
-pub use history::{Form, History, history, identity_history, profile_members};
+pub use history::{Form, History, history, identity_history, profile_members, whole_history};
 pub use invariants::broken_invariant;
+pub use oracle::{Oracle, Seen};
 pub use workload::workload;
 
 use std::fmt;

@@ -1,15 +1,12 @@
 //! Properties of the fold over random histories. `PROPTEST_CASES` scales them (256 for once).
 
-mod oracle;
-
 use std::collections::BTreeMap;
 
 use domain::testing::{
-    Form, History, Message, broken_invariant, history, identity_history, named, profile_deleted,
-    profile_state, user_state,
+    Form, History, Message, Oracle, Seen, broken_invariant, history, identity_history, named,
+    profile_deleted, profile_state, user_state,
 };
 use domain::{Family, Gone, MemoryState, Record, Sequence, UserDocument, WorkosUserId, apply};
-use oracle::Oracle;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -84,7 +81,7 @@ fn agrees(records: &[Record]) -> Result<(), TestCaseError> {
         let expected = oracle.take(record);
         let Ok(outcome) = record.with_ref(|record| apply(&mut state, record));
         prop_assert_eq!(outcome, expected, "at {}", at);
-        prop_assert_eq!(oracle::seen(&state), oracle.seen(), "after {}", at);
+        prop_assert_eq!(Seen::from(&state), oracle.seen(), "after {}", at);
         prop_assert!(oracle.is_settled(), "after {}", at);
     }
     Ok(())

@@ -1,29 +1,19 @@
 //! A broker in memory: one stream, one consumer, and whatever may happen to them and to the connection.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_nats::jetstream;
 use async_nats::{HeaderMap, Message, StatusCode};
 use bytes::Bytes;
-use domain::Connection;
 use domain::testing::Message as Event;
 use futures::channel::mpsc;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use crate::config::Config;
-use crate::source::Trouble;
-use crate::source::link::{Connect, Link, RequestFault};
-
-/// How long a request waits that nobody answers.
-const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const EPOCH_NS: i64 = 1_790_000_000_000_000_000;
 
@@ -45,16 +35,18 @@ pub(super) struct Log {
     pub(super) ever: BTreeMap<u64, Stored>,
 }
 
-struct Pull {
-    reply: String,
-    left: u64,
-    until: Instant,
+pub(super) struct Pull {
+    pub(super) reply: String,
+    pub(super) left: u64,
+    pub(super) until: Instant,
 }
 
-struct Consumer {
+pub(super) struct Consumer {
     next: u64,
+    /// Those that are not the last of their subject, where only that is wanted.
+    skips: BTreeSet<u64>,
     delivered: u64,
-    pulls: VecDeque<Pull>,
+    pub(super) pulls: VecDeque<Pull>,
     heartbeat: Instant,
 }
 
@@ -62,15 +54,18 @@ struct Consumer {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub(super) struct State {
     pub(super) log: Option<Log>,
-    consumer: Option<Consumer>,
-    inbox: Option<mpsc::UnboundedSender<Message>>,
-    connects: u64,
+    pub(super) consumer: Option<Consumer>,
+    pub(super) inbox: Option<mpsc::UnboundedSender<Message>>,
+    pub(super) connects: u64,
     pub(super) is_up: bool,
     /// What is written to the connection vanishes.
     pub(super) is_deaf: bool,
     pub(super) is_denied: bool,
     /// Nothing is delivered yet, whatever was asked for.
     pub(super) is_slow: bool,
+    /// Records that go out between two ticks, all that are asked for without.
+    pub(super) pace: Option<u64>,
+    gone_out: u64,
     clock_ns: i64,
     pub(super) trace: Vec<String>,
     chance: SmallRng,
@@ -91,6 +86,8 @@ impl Broker {
             is_deaf: false,
             is_denied: false,
             is_slow: false,
+            pace: None,
+            gone_out: 0,
             clock_ns: EPOCH_NS,
             trace: Vec::new(),
             chance: SmallRng::seed_from_u64(seed),
@@ -174,6 +171,7 @@ impl Broker {
     /// A server's own work: heartbeats, ends of requests.
     pub(super) fn tick(&self) {
         let mut state = self.0.borrow_mut();
+        state.gone_out = 0;
         state.deliver();
         state.beat();
     }
@@ -188,6 +186,23 @@ impl Log {
             held: BTreeMap::new(),
             ever: BTreeMap::new(),
         }
+    }
+
+    /// How many records stand on each subject.
+    fn subjects(&self) -> Value {
+        let mut counts = BTreeMap::<&str, u64>::new();
+        for stored in self.held.values() {
+            *counts.entry(&stored.event.subject).or_default() += 1;
+        }
+        json!(counts)
+    }
+
+    /// Which records have another behind them on their subject.
+    fn not_last(&self) -> BTreeSet<u64> {
+        let mut last = BTreeMap::new();
+        let held = self.held.iter();
+        held.filter_map(|(sequence, stored)| last.insert(&stored.event.subject, *sequence))
+            .collect()
     }
 
     fn info(&self) -> Value {
@@ -206,13 +221,32 @@ impl Log {
     }
 }
 
+impl Consumer {
+    fn wants(&self, sequence: u64) -> bool {
+        !self.skips.contains(&sequence)
+    }
+
+    /// What it delivers next.
+    fn first<'l>(&self, log: &'l Log) -> Option<(u64, &'l Stored)> {
+        let mut rest = log.held.range(self.next..);
+        let (sequence, stored) = rest.find(|(sequence, _)| self.wants(**sequence))?;
+        Some((*sequence, stored))
+    }
+
+    /// How many it has to deliver yet.
+    fn pending(&self, log: &Log) -> usize {
+        let rest = log.held.range(self.next..);
+        rest.filter(|(sequence, _)| self.wants(**sequence)).count()
+    }
+}
+
 impl State {
-    fn connect_anew(&mut self) {
+    pub(super) fn connect_anew(&mut self) {
         self.connects += 1;
         // What was subscribed goes on over the new connection.
     }
 
-    fn send(&mut self, message: Message) {
+    pub(super) fn send(&mut self, message: Message) {
         if self.is_up
             && !self.is_deaf
             && let Some(inbox) = &self.inbox
@@ -222,17 +256,22 @@ impl State {
         }
     }
 
-    fn deliver(&mut self) {
+    pub(super) fn deliver(&mut self) {
         while self.is_up
             && !self.is_slow
+            && self.pace.is_none_or(|pace| self.gone_out < pace)
             && let (Some(log), Some(consumer)) = (&self.log, &mut self.consumer)
-            && let Some((&sequence, stored)) = log.held.range(consumer.next..).next()
-            && let Some(pull) = consumer.pulls.front_mut()
+            && let Some((sequence, stored)) = consumer.first(log)
+            && !consumer.pulls.is_empty()
         {
-            pull.left -= 1;
+            self.gone_out += 1;
             consumer.next = sequence + 1;
             consumer.delivered += 1;
-            let pending = log.held.range(consumer.next..).count();
+            let pending = consumer.pending(log);
+            let Some(pull) = consumer.pulls.front_mut() else {
+                break;
+            };
+            pull.left -= 1;
             let reply = format!(
                 "$JS.ACK.S.c.1.{sequence}.{}.{}.{pending}",
                 consumer.delivered, stored.time_ns
@@ -269,14 +308,18 @@ impl State {
         }
     }
 
-    fn answer(&mut self, subject: &str, request: &Value) -> Value {
+    pub(super) fn answer(&mut self, subject: &str, request: &Value) -> Value {
         let not_found =
             json!({"error": {"code": 404, "err_code": 10059, "description": "stream not found"}});
         let Some(log) = &self.log else {
             return not_found;
         };
         if subject.starts_with("STREAM.INFO") {
-            return log.info();
+            let mut info = log.info();
+            if request["offset"] == 0 {
+                info["state"]["subjects"] = log.subjects();
+            }
+            return info;
         }
         if subject.starts_with("STREAM.MSG.GET") {
             let sequence = request["seq"].as_u64().unwrap_or(0);
@@ -294,136 +337,21 @@ impl State {
             self.consumer = None;
             return json!({"success": true});
         }
-        let next = request["config"]["opt_start_seq"].as_u64().unwrap_or(1);
-        let pending = log.held.range(next..).count();
-        self.consumer = Some(Consumer {
-            next,
+        let config = &request["config"];
+        let consumer = Consumer {
+            next: config["opt_start_seq"].as_u64().unwrap_or(1),
+            skips: if config["deliver_policy"] == "last_per_subject" {
+                log.not_last()
+            } else {
+                BTreeSet::new()
+            },
             delivered: 0,
             pulls: VecDeque::new(),
             heartbeat: Instant::now(),
-        });
-        json!({"num_pending": pending})
-    }
-}
-
-/// Connections to a broker in memory.
-pub(super) struct Connector {
-    pub(super) broker: Broker,
-    pub(super) chance: SmallRng,
-}
-
-impl Connect for Connector {
-    type Link = Broker;
-
-    async fn connect(&self, _config: &Config) -> Result<Broker, Trouble> {
-        if !self.broker.0.borrow().is_up {
-            return Err(trouble(Connection::Disconnected, "nobody is there"));
-        }
-        self.broker.0.borrow_mut().connect_anew();
-        Ok(self.broker.clone())
-    }
-
-    fn chance(&mut self) -> f64 {
-        self.chance.random()
-    }
-}
-
-impl Link for Broker {
-    type Messages = mpsc::UnboundedReceiver<Message>;
-
-    async fn begin_attaching(&self) {}
-
-    fn told_trouble(&self) -> Option<Trouble> {
-        None
-    }
-
-    async fn request<T: DeserializeOwned>(
-        &self,
-        subject: String,
-        payload: &impl Serialize,
-    ) -> Result<T, RequestFault> {
-        sleep(Duration::from_millis(1)).await;
-        let (is_heard, is_denied) = {
-            let state = self.0.borrow();
-            (state.is_up && !state.is_deaf, state.is_denied)
         };
-        if is_denied {
-            let denied = trouble(Connection::PermissionDenied, "not permitted");
-            return Err(RequestFault::Unanswered(denied));
-        }
-        if !is_heard {
-            sleep(REQUEST_WITHIN).await;
-            return Err(RequestFault::Unanswered(trouble(
-                Connection::Disconnected,
-                "no answer",
-            )));
-        }
-        let request = serde_json::to_value(payload).unwrap();
-        let answer = self.0.borrow_mut().answer(&subject, &request);
-        match answer.get("error") {
-            Some(error) => {
-                let error: jetstream::Error = serde_json::from_value(error.clone()).unwrap();
-                Err(RequestFault::Refused(error))
-            }
-            None => Ok(serde_json::from_value(answer).unwrap()),
-        }
-    }
-
-    async fn subscribe(&self, _subject: String) -> Result<Self::Messages, Trouble> {
-        let (sender, receiver) = mpsc::unbounded();
-        self.0.borrow_mut().inbox = Some(sender);
-        Ok(receiver)
-    }
-
-    async fn publish(
-        &self,
-        _subject: String,
-        reply: String,
-        payload: Bytes,
-    ) -> Result<(), Trouble> {
-        let mut state = self.0.borrow_mut();
-        if !state.is_up || state.is_deaf {
-            return Ok(());
-        }
-        let request: Value = serde_json::from_slice(&payload).unwrap();
-        let until = Instant::now() + Duration::from_nanos(request["expires"].as_u64().unwrap());
-        match &mut state.consumer {
-            None => state.send(status(&reply, 503, "No Responders", None)),
-            Some(consumer) => consumer.pulls.push_back(Pull {
-                reply,
-                left: request["batch"].as_u64().unwrap(),
-                until,
-            }),
-        }
-        state.deliver();
-        Ok(())
-    }
-
-    async fn reconnect(&self) {
-        self.0.borrow_mut().connect_anew();
-    }
-
-    fn connects(&self) -> u64 {
-        self.0.borrow().connects
-    }
-
-    fn max_payload(&self) -> usize {
-        1024 * 1024
-    }
-
-    fn new_inbox(&self) -> String {
-        "_INBOX_c".to_owned()
-    }
-
-    fn refused(&self, _stream: &str, error: &jetstream::Error) -> Trouble {
-        trouble(Connection::StreamMissing, &error.to_string())
-    }
-}
-
-fn trouble(connection: Connection, detail: &str) -> Trouble {
-    Trouble {
-        connection,
-        detail: detail.to_owned(),
+        let pending = consumer.pending(log);
+        self.consumer = Some(consumer);
+        json!({"num_pending": pending})
     }
 }
 
@@ -443,7 +371,7 @@ fn record(event: &Event, reply: String) -> Message {
     }
 }
 
-fn status(reply: &str, code: u16, said: &str, delivered: Option<u64>) -> Message {
+pub(super) fn status(reply: &str, code: u16, said: &str, delivered: Option<u64>) -> Message {
     let headers = delivered.map(|delivered| {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Last-Consumer", delivered.to_string().as_str());

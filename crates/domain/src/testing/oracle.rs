@@ -7,7 +7,7 @@
     reason = "what cannot be here fails the test"
 )]
 
-use domain::{
+use crate::{
     Decoded, Event, Family, Gone, Lane, MemoryState, Outcome, ParkReason, Profile, ProfileChange,
     ProfilePatch, Record, Tally, UserChange, UserDocument, WorkosUserId, decode,
 };
@@ -54,8 +54,9 @@ enum Row {
     Park(ParkReason),
 }
 
+/// The fold a second time.
 #[derive(Default)]
-pub(crate) struct Oracle {
+pub struct Oracle {
     documents: Vec<(Name, Held)>,
     parked: Vec<Waiting>,
     tally: Tally,
@@ -63,7 +64,7 @@ pub(crate) struct Oracle {
 
 /// The same of both implementations, in a form to compare and to print.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Seen {
+pub struct Seen {
     documents: Vec<(Name, Held)>,
     parked: Vec<Waiting>,
     tally: Tally,
@@ -71,7 +72,8 @@ pub(crate) struct Seen {
 }
 
 impl Oracle {
-    pub(crate) fn take(&mut self, record: &Record) -> Outcome {
+    /// Applies a record.
+    pub fn take(&mut self, record: &Record) -> Outcome {
         let outcome = match record.with_ref(decode) {
             Decoded::UnknownType(lane) if self.is_erased(&lane) => Outcome::Resurrect,
             Decoded::UnknownType(_) => Outcome::UnknownType,
@@ -292,7 +294,7 @@ impl Oracle {
     }
 
     /// Whether nothing that is parked could be applied, and every reason is still the right one.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         self.parked.iter().all(|waiting| {
             let Decoded::Event(event) = waiting.record.with_ref(decode) else {
                 return waiting.reason == ParkReason::Invalid;
@@ -326,7 +328,8 @@ impl Oracle {
         self.held(&(user, lane.user.to_string())) == Some(&Held::Erased)
     }
 
-    pub(crate) fn seen(&self) -> Seen {
+    /// What it holds.
+    pub fn seen(&self) -> Seen {
         let mut answers = Vec::new();
         for (_, held) in &self.documents {
             let Held::Live(_, Content::User(identity)) = held else {
@@ -408,63 +411,65 @@ fn wish_of(event: Event) -> (Name, Wish) {
 }
 
 /// The crate's own state, in the oracle's words.
-pub(crate) fn seen(state: &MemoryState) -> Seen {
-    let mut documents = Vec::new();
-    for (user, row) in state.users() {
-        let held = match &row.document {
-            UserDocument::Absent => continue,
-            UserDocument::Live { version, workos_id } => {
-                Held::Live(version.get(), Content::User(workos_id.clone()))
-            }
-            UserDocument::Deleted { version } => Held::Deleted(version.get()),
-            UserDocument::Erased => Held::Erased,
-        };
-        let lane = Lane {
-            user: user.clone(),
-            family: Family::User,
-        };
-        documents.push(((lane, user.to_string()), held));
-    }
-    for (user, row) in state.profiles() {
-        let lane = Lane {
-            user: user.clone(),
-            family: Family::Profile,
-        };
-        if let Some(live) = &row.live {
-            let held = Held::Live(live.version.get(), Content::Profile(live.profile.clone()));
-            documents.push(((lane.clone(), live.id.to_string()), held));
-        }
-        for (id, gone) in &row.gone {
-            let held = match gone {
-                Gone::Deleted(version) => Held::Deleted(version.get()),
-                Gone::Erased => Held::Erased,
+impl From<&MemoryState> for Seen {
+    fn from(state: &MemoryState) -> Self {
+        let mut documents = Vec::new();
+        for (user, row) in state.users() {
+            let held = match &row.document {
+                UserDocument::Absent => continue,
+                UserDocument::Live { version, workos_id } => {
+                    Held::Live(version.get(), Content::User(workos_id.clone()))
+                }
+                UserDocument::Deleted { version } => Held::Deleted(version.get()),
+                UserDocument::Erased => Held::Erased,
             };
-            documents.push(((lane.clone(), id.to_string()), held));
+            let lane = Lane {
+                user: user.clone(),
+                family: Family::User,
+            };
+            documents.push(((lane, user.to_string()), held));
         }
-    }
-    documents.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let waiting = state.all_parked().map(|parked| Waiting {
-        record: parked.record.clone(),
-        lane: parked.lane.clone(),
-        reason: parked.reason,
-        document: parked.document.as_ref().map(|document| {
-            let lane = parked.lane.clone().unwrap();
-            ((lane, document.id.to_string()), document.version.get())
-        }),
-        awaits: parked.awaits.clone(),
-    });
-    let mut parked: Vec<Waiting> = waiting.collect();
-    parked.sort_by_key(|waiting| waiting.record.sequence);
-    let mut answers = Vec::new();
-    for (identity, _) in state.owners() {
-        if let Some((user, live)) = state.profile_of(identity) {
-            answers.push((identity.clone(), format!("{user} {}", live.id)));
+        for (user, row) in state.profiles() {
+            let lane = Lane {
+                user: user.clone(),
+                family: Family::Profile,
+            };
+            if let Some(live) = &row.live {
+                let held = Held::Live(live.version.get(), Content::Profile(live.profile.clone()));
+                documents.push(((lane.clone(), live.id.to_string()), held));
+            }
+            for (id, gone) in &row.gone {
+                let held = match gone {
+                    Gone::Deleted(version) => Held::Deleted(version.get()),
+                    Gone::Erased => Held::Erased,
+                };
+                documents.push(((lane.clone(), id.to_string()), held));
+            }
         }
-    }
-    Seen {
-        documents,
-        parked,
-        tally: *state.tally(),
-        answers,
+        documents.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let waiting = state.all_parked().map(|parked| Waiting {
+            record: parked.record.clone(),
+            lane: parked.lane.clone(),
+            reason: parked.reason,
+            document: parked.document.as_ref().map(|document| {
+                let lane = parked.lane.clone().unwrap();
+                ((lane, document.id.to_string()), document.version.get())
+            }),
+            awaits: parked.awaits.clone(),
+        });
+        let mut parked: Vec<Waiting> = waiting.collect();
+        parked.sort_by_key(|waiting| waiting.record.sequence);
+        let mut answers = Vec::new();
+        for (identity, _) in state.owners() {
+            if let Some((user, live)) = state.profile_of(identity) {
+                answers.push((identity.clone(), format!("{user} {}", live.id)));
+            }
+        }
+        Seen {
+            documents,
+            parked,
+            tally: *state.tally(),
+            answers,
+        }
     }
 }

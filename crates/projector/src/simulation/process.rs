@@ -1,0 +1,110 @@
+//! A process in memory: the projector's two halves, on one thread.
+
+use std::sync::Arc;
+
+use domain::Progress;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use read_model::ReadModel;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::broker::Broker;
+use super::connection::Connector;
+use crate::announcer::Announcer;
+use crate::config::{BatchLimits, Config, NoLogin};
+use crate::source::Source;
+use crate::teller::Teller;
+use crate::writer::{Reach, WriteError, Writer};
+
+/// One process: the projector's two halves.
+pub(super) struct Process {
+    stop: CancellationToken,
+    source: JoinHandle<()>,
+    pub(super) writer: JoinHandle<Result<ReadModel, WriteError>>,
+    pub(super) progress: watch::Receiver<Progress>,
+}
+
+/// How a process reads the stream.
+#[derive(Default)]
+pub(super) struct Way {
+    pub(super) limits: BatchLimits,
+    pub(super) reach: Reach,
+}
+
+impl Process {
+    /// Starts one on rows that were kept before, or on none.
+    pub(super) fn start(broker: &Broker, model: ReadModel, way: &Way, seed: u64) -> Self {
+        let config = Config {
+            servers: Vec::new(),
+            login: Arc::new(NoLogin),
+            stream: "S".to_owned(),
+            consumer: "c".to_owned(),
+            limits: way.limits,
+        };
+        let reader = model.reader();
+        let (teller, progress) = Teller::new(
+            Progress {
+                checkpoint: reader.checkpoint(),
+                ..Progress::default()
+            },
+            false,
+        );
+        let (feed, records) = mpsc::channel(4);
+        let (setback, setbacks) = mpsc::channel(1);
+        let (commits, _) = broadcast::channel(4);
+        let connector = Connector {
+            broker: broker.clone(),
+            chance: SmallRng::seed_from_u64(seed),
+        };
+        let limits = config.limits;
+        let source = Source {
+            connector,
+            config,
+            position: reader.checkpoint(),
+            feed,
+            setbacks,
+            teller: teller.clone(),
+            last_states: way.reach.last_states,
+            standing: Vec::new(),
+        };
+        let writer = Writer {
+            model,
+            setback,
+            refusal: None,
+            feed: records,
+            announcer: Announcer { teller, commits },
+            limits,
+            reach: way.reach,
+        };
+        let stop = CancellationToken::new();
+        Self {
+            source: tokio::task::spawn_local(source.run(stop.clone())),
+            writer: tokio::task::spawn_local(writer.run()),
+            stop,
+            progress,
+        }
+    }
+
+    pub(super) fn applied(&self) -> u64 {
+        self.progress.borrow().applied()
+    }
+
+    /// Ends it as a process is told to; what the writer came to.
+    pub(super) async fn end(&mut self) -> Result<ReadModel, WriteError> {
+        self.stop.cancel();
+        (&mut self.source).await.unwrap();
+        (&mut self.writer).await.unwrap()
+    }
+
+    /// Ends it without a chance to finish anything.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a process that is killed finishes nothing"
+    )]
+    pub(super) fn kill(&self) {
+        self.source.abort();
+        self.writer.abort();
+    }
+}
