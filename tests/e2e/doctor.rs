@@ -5,9 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::stream;
 use domain::testing::{Form, Message, named, profile_state, user_state};
 use serde_json::Value;
-use tests::broker::{Broker, STREAM, eventually};
+use tests::broker::{Broker, Login, STREAM, eventually};
+use tests::cluster::Cluster;
 use tests::service::{Ended, SOON, Service, command};
 use tests::world::World;
 
@@ -229,5 +232,69 @@ async fn a_danger_is_logged_in_its_words_and_once_as_long_as_it_stands() -> anyh
         (logged(&service, age).0, logged(&service, subject).0),
         (1, 1)
     );
+    Ok(())
+}
+
+/// As operations are told to have it; then one of its servers is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_recommended_servers_are_well_until_one_is_lost() -> anyhow::Result<()> {
+    let mut cluster = Cluster::start().await?;
+    let folder = tempfile::tempdir()?;
+    let urls = cluster.urls();
+    let look = async || doctor(&urls, folder.path(), &[]).await.ok();
+    eventually("all copies", SOON, async || {
+        let ended = look().await?;
+        let is_well = ended.output.contains("\n0 dangers, 0 warnings, ");
+        (is_well && ended.code == Some(0)).then_some(())
+    })
+    .await?;
+    let lost = (cluster.leader().await? + 1) % 3;
+    cluster.node(lost)?.server.kill();
+    let warned = format!("warning  replicas: not current: the copy on n{lost}");
+    eventually("the loss", SOON, async || {
+        let ended = look().await?;
+        (says(&ended, &warned) && ended.code == Some(0)).then_some(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accounts_limits_a_mirror_and_what_nobody_reads_are_named() -> anyhow::Result<()> {
+    let account = "accounts { APP {
+        jetstream: { max_streams: 2, max_consumers: 1 }, users: [ {user: admin, password: admin} ]
+    } }";
+    let broker = Broker::configured(account, Login::User("admin", "admin")).await?;
+    broker.create_stream().await?;
+    let jetstream = broker.jetstream().await?;
+    let mirror = stream::Config {
+        name: "COPY".to_owned(),
+        mirror: Some(stream::Source {
+            name: STREAM.to_owned(),
+            ..stream::Source::default()
+        }),
+        ..stream::Config::default()
+    };
+    jetstream.create_stream(mirror).await?;
+    let old = pull::Config {
+        durable_name: Some("old".to_owned()),
+        ..pull::Config::default()
+    };
+    broker.stream().await?.create_consumer(old).await?;
+    let folder = tempfile::tempdir()?;
+    let url = format!("nats://admin:admin@127.0.0.1:{}", broker.server.port());
+    let ended = doctor(&url, folder.path(), &[]).await?;
+    for line in [
+        "warning  account: 2 of 2 streams are used",
+        "warning  account: 1 of 1 consumers of a stream are taken",
+        "note     consumers: nobody reads old",
+    ] {
+        assert!(says(&ended, line), "no {line}: {ended:?}");
+    }
+    let ended = doctor(&url, folder.path(), &["--stream", "COPY"]).await?;
+    assert!(
+        says(&ended, "note     mirror: the stream is a mirror"),
+        "{ended:?}"
+    );
+    assert!(!ended.output.contains(" subjects: "), "{ended:?}");
     Ok(())
 }

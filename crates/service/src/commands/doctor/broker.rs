@@ -43,7 +43,7 @@ pub(super) async fn look(
         )]);
     }
     let stream = stream(config, &connection, report).await;
-    account(&connection, report).await;
+    account(&connection, stream.as_ref(), report).await;
     if stream.is_some() {
         consumers(&config.stream, ours, &connection, report).await;
     }
@@ -106,12 +106,12 @@ fn extent(info: &Value) -> String {
     format!("{name}, {messages} messages from {first} to {last}")
 }
 
-async fn account(connection: &Connection, report: &mut Report) {
+async fn account(connection: &Connection, stream: Option<&Value>, report: &mut Report) {
     const SUBJECT: &str = "$JS.API.INFO";
     match connection.ask(SUBJECT, String::new()).await {
         Ok(info) => {
             report.see("account", account::holds(&info));
-            report.find(account::judge(&info));
+            report.find(account::judge(&info, stream));
         }
         Err(unheard) => report.not_seen(
             "account",
