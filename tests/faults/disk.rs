@@ -126,7 +126,7 @@ pub(crate) async fn full_in_a_rebuild() -> anyhow::Result<Seen> {
     sound(&world, &service).await?;
     Ok(Seen {
         recoveries,
-        note: "rebuild, from last events, verify, rollback: each fails with the reason and can be done again".into(),
+        note: "rebuild, from last events, verify, rollback, snapshot: each fails with the reason and can be done again".into(),
         ..Seen::default()
     })
 }
