@@ -53,6 +53,19 @@ impl FakeClock {
     }
 }
 
+/// What the library may leave of a process, and does if it is killed.
+#[derive(Debug)]
+pub(crate) struct LeftBehind(pub(crate) u32);
+
+impl Drop for LeftBehind {
+    fn drop(&mut self) {
+        for name in ["faketime_shm", "sem.faketime_sem"] {
+            // Mostly it is gone.
+            let _ = std::fs::remove_file(format!("/dev/shm/{name}_{}", self.0));
+        }
+    }
+}
+
 /// The library from the cache folder, built first if it is not there. Tests that race for it build it each
 /// in a folder of their own; the last rename wins.
 async fn installed() -> anyhow::Result<PathBuf> {

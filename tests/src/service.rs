@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 use crate::broker::{STREAM, eventually};
 use crate::client::Client;
-use crate::fake_clock::FakeClock;
+use crate::fake_clock::{FakeClock, LeftBehind};
 
 /// Longest wait for a state that has to come.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -27,6 +27,7 @@ pub struct Service {
     pub client: Client,
     /// Where its log goes.
     pub log: PathBuf,
+    _left_behind: Option<LeftBehind>,
 }
 
 /// How the binary is started.
@@ -94,6 +95,7 @@ impl Service {
         let log = start.data.with_extension("log");
         let seen = std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
         let mut child = start.command(&log)?.spawn()?;
+        let left_behind = start.clock.and(child.id()).map(LeftBehind);
         let (public, admin) = eventually("the listeners", SOON, async || {
             let ended = child.try_wait().ok().flatten();
             let text = std::fs::read_to_string(&log).ok()?;
@@ -105,7 +107,12 @@ impl Service {
         })
         .await??;
         let client = Client::new(public, admin)?;
-        Ok(Self { child, client, log })
+        Ok(Self {
+            child,
+            client,
+            log,
+            _left_behind: left_behind,
+        })
     }
 
     /// The number of its process.
