@@ -1,4 +1,4 @@
-//! The wall clock of the service jumps, hours ahead and back, and stands before its time.
+//! The wall clock of the service jumps: hours ahead and back, hours behind, and to before 1970.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +24,7 @@ use crate::matrix::Seen;
 use crate::people::{change, live, registrations, sound};
 
 const HOUR: i64 = 3600;
+const YEAR: i64 = 365 * 24 * HOUR;
 
 /// A person whose profile waits for one that never comes.
 fn parked() -> [Message; 2] {
@@ -182,14 +183,14 @@ pub(crate) async fn jumps_under_load() -> anyhow::Result<Seen> {
     service.stop().await?;
     Ok(Seen {
         note: format!(
-            "5 h ahead, back, 3 h behind, right again; {} events, each applied once, attached once, keys loaded once",
+            "5 h ahead, back, 3 h behind, before 1970, right again; {} events, each applied once, attached once, keys loaded once",
             rounds.into_inner()
         ),
         ..Seen::default()
     })
 }
 
-/// Hours ahead and back, hours behind and right again.
+/// Hours ahead and back, hours behind, before 1970, and right again.
 async fn jumps(world: &World, service: &Service, clock: &FakeClock) -> anyhow::Result<()> {
     let applied = async || {
         let now = service.client.status().await?["applied_sequence"].as_u64();
@@ -233,8 +234,19 @@ async fn jumps(world: &World, service: &Service, clock: &FakeClock) -> anyhow::R
     let age = ages(service).await?;
     ensure!(age == 0, "from the future it is {age} s old");
 
+    clock.set(-60 * YEAR)?;
+    let unjudged = status(service, &fresh).await?;
+    ensure!(unjudged == StatusCode::SERVICE_UNAVAILABLE, "{unjudged}");
+    let ready = service.client.operator("/readyz").await?;
+    ensure!(ready.0 == StatusCode::SERVICE_UNAVAILABLE, "{ready:?}");
+    page.hears("AuthError").await?;
+    applied().await?;
+    let oldest = service.client.status().await?["parked_oldest_seconds"].clone();
+    ensure!(oldest.is_null(), "before 1970 it is {oldest} s old");
+
     clock.set(0)?;
-    a_new_token_is_good(world, service).await?;
+    let fresh = a_new_token_is_good(world, service).await?;
+    let mut page = Page::open(service, &fresh).await?;
     page.hears("Person 0").await?;
     applied().await?;
     Ok(())
