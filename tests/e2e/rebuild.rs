@@ -201,18 +201,33 @@ async fn what_the_stream_no_longer_holds_is_not_given_up_unasked() -> anyhow::Re
     Ok(())
 }
 
+/// Users with profiles so large that a rebuild is spilled more than once.
+fn large_history(users: u64) -> impl Iterator<Item = Message> {
+    history(0).into_iter().chain((0..users).flat_map(|n| {
+        let (user, mut members) = (format!("u{n}"), named(&format!("Person {n}")));
+        members["bio"] = json!("x".repeat(8_000));
+        [
+            user_state(&user, 1, &format!("user_{n}")).message(Form::Binary),
+            profile_state(&user, &format!("p{n}"), 1, &members).message(Form::Binary),
+        ]
+    }))
+}
+
 /// How often the service is killed while it rebuilds, each time a little later.
 const KILLS: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
     let world = World::new().await?;
-    let service = world.serve("model").await?;
-    let last = world.broker.publish(history(20_000)).await?;
+    let url = world.broker.server.url();
+    let least_memory = ["--memory-budget", "16MiB"];
+    let serve = async || world.serve_from(&url, "model", &least_memory).await;
+    let service = serve().await?;
+    let last = world.broker.publish(large_history(8_000)).await?;
     let before = service.applied(last).await?;
     let token = world.token("user_7")?;
     let mut service = Some(service);
-    let mut interrupted = 0;
+    let (mut interrupted, mut behind_a_spill) = (0, 0);
     for kill in 0..KILLS {
         let running = service.take().unwrap();
         let jobs = running.client.status().await?["job"]["number"].clone();
@@ -223,8 +238,11 @@ async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
         }
         let wait = std::time::Duration::from_millis(kill * 10);
         tokio::time::sleep(wait).await;
+        let job = running.client.status().await?["job"].take();
+        assert_ne!(job["state"], "failed", "{job}");
+        behind_a_spill += u32::from(job["state"] == "running" && job["applied_sequence"] != 0);
         running.kill().await?;
-        let again = world.serve("model").await?;
+        let again = serve().await?;
         let answer = eventually("the signing keys", SOON, async || {
             let answer = again.client.query(Some(&token)).await.ok()?;
             (answer.status == StatusCode::OK).then_some(answer)
@@ -232,13 +250,18 @@ async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
         .await?;
         assert_eq!(answer.body["value"]["displayName"], "Person 7");
         let status = again.client.status().await?;
-        interrupted += u64::from(status["job"]["number"] == json!(1));
+        interrupted += u32::from(status["job"]["number"] == json!(1));
         service = Some(again);
     }
-    println!("{interrupted} of {KILLS} kills were in the midst of a rebuild");
+    println!(
+        "{interrupted} of {KILLS} kills were in the midst of a rebuild, {behind_a_spill} behind a spill"
+    );
+    assert!(10 < interrupted, "the rebuild is too short to be killed in");
+    assert!(0 < behind_a_spill, "no kill found anything that was kept");
     let service = service.unwrap();
     let ended = |status: &Value| status["job"]["state"] != "running";
-    service.status_when("the end", ended).await?;
+    let status = service.status_when("the end", ended).await?;
+    assert_ne!(status["job"]["state"], "failed", "{status}");
     let status = rebuilt(&service, &[]).await?;
     assert_eq!(status["job"]["equal"], json!(true), "{status}");
     assert_eq!(status["digest"], before["digest"]);
