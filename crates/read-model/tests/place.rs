@@ -17,10 +17,18 @@ use read_model::{Difference, DifferenceKind, Options, Place, ReadModel, differen
 
 /// Puts the user `u` with this name into the read model.
 fn fill(model: &mut ReadModel, name: &str) {
-    let messages = [
-        user_state("u", 1, "w").message(Form::Binary),
-        profile_state("u", "p", 1, &named(name)).message(Form::Binary),
+    fill_with(model, name, 0);
+}
+
+/// The same, and so many others without a profile.
+fn fill_with(model: &mut ReadModel, name: &str, others: u32) {
+    let user = [
+        user_state("u", 1, "w"),
+        profile_state("u", "p", 1, &named(name)),
     ];
+    let others = (0..others).map(|n| user_state(&format!("u{n}"), 1, &format!("w{n}")));
+    let messages = user.into_iter().chain(others);
+    let messages: Vec<_> = messages.map(|one| one.message(Form::Binary)).collect();
     let mut batch = model.begin();
     let history = records(&messages);
     for record in &history {
@@ -144,6 +152,36 @@ fn r7_no_reader_fails_or_waits_while_files_change_places() {
     assert_eq!(name_in(&live), "19");
     let second = ReadModel::open(folder, Options::default());
     assert!(second.is_err(), "the file in its new place is still locked");
+}
+
+#[test]
+fn r7_a_read_under_way_ends_in_the_file_it_began_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // More than a page, or all of it is in memory.
+    let mut live = ReadModel::open(folder, Options::default()).unwrap();
+    fill_with(&mut live, "old", 1_000);
+    let reader = live.reader();
+    let under_way = reader.inspect();
+    let reading = std::thread::spawn(move || {
+        let identity = WorkosUserId::parse("w").unwrap();
+        let is_old = || {
+            let answer = reader.profile_of(&identity).unwrap();
+            let found = answer.profile().unwrap().unwrap();
+            found.profile.display_name == "old"
+        };
+        while is_old() {
+            std::thread::yield_now();
+        }
+        for _ in 0..2_000 {
+            assert!(under_way.owner(&identity).unwrap().is_some());
+        }
+    });
+    let mut next = made(folder, Place::Rebuild, "new");
+    Place::Rebuild.put_live(folder).unwrap();
+    next.succeed(live);
+    reading.join().unwrap();
+    assert_eq!(name_in(&next), "new");
 }
 
 #[test]
