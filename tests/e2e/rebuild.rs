@@ -270,6 +270,12 @@ async fn killed_during_a_rebuild_it_goes_on_by_itself() -> anyhow::Result<()> {
         .collect::<std::io::Result<_>>()?;
     files.sort();
     assert_eq!(files, ["read-model.previous.redb", "read-model.redb"]);
+    let bytes = std::fs::metadata(world.data("model").join("read-model.redb"))?.len();
+    // 8,000 rows of 8,000 bytes.
+    assert!(
+        bytes < 80_000_000,
+        "{bytes} bytes: room of spills is in the file yet"
+    );
     eventually("one consumer", SOON, async || {
         let stream = world
             .broker
