@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::KeysStatus;
 use crate::{QueryState, quarantine};
 
 /// What the operators' routes need.
@@ -105,6 +106,8 @@ struct Status {
     /// Those that came to be at least once.
     outcomes: BTreeMap<&'static str, u64>,
     digest: String,
+    /// Where the keys of tokens come from.
+    keys: Vec<KeysStatus>,
     version: &'static str,
     #[serde(flatten)]
     more: BTreeMap<&'static str, serde_json::Value>,
@@ -149,6 +152,7 @@ impl Status {
                 .map(|(outcome, count)| (Outcome::as_str(outcome), count))
                 .collect(),
             digest: totals.digest.to_string(),
+            keys: query.verifier.status(),
             version: env!("CARGO_PKG_VERSION"),
             more: (admin.more_status)(),
         }

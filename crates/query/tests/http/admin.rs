@@ -17,6 +17,12 @@ async fn status_has_the_members_of_the_contract() {
     let mut status: Value = serde_json::from_str(&reply.body).unwrap();
     let digest = status.as_object_mut().unwrap().remove("digest").unwrap();
     assert_eq!(digest.as_str().map(str::len), Some(32));
+    let keys = status.as_object_mut().unwrap().remove("keys").unwrap();
+    assert_eq!(
+        (&keys[0]["usable"], &keys[0]["error"]),
+        (&json!(true), &Value::Null)
+    );
+    assert!(keys[0]["source"].as_str().unwrap().ends_with("jwks.json"));
     let stream = json!({"name": "IDENTITY_EVENTS", "created": "2026-11-23T08:00:00Z"});
     let wanted = json!({
         "phase": "live", "reason": null, "connection": "connected", "detail": null,
