@@ -4,9 +4,11 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::iter::Peekable;
 
-use crate::reader::{Reader, Snapshot, Table};
+use crate::codec::Problem;
+use crate::reader::{Reader, Snapshot, Table, row_of};
 use crate::rows::person;
-use crate::runs::{self, Kind, Part, Row, Run};
+use crate::runs::{self, Kind, Row, Run};
+use crate::tables::PEOPLE;
 use crate::{Digest, StorageError};
 
 /// A row that two read models do not have alike.
@@ -14,7 +16,7 @@ use crate::{Digest, StorageError};
 pub struct Difference {
     /// Whose row; empty for a parked record whose subject names no user.
     pub user: String,
-    /// The table: `users`, `profiles` or `parked`.
+    /// What of the user's: `users`, `profiles` or `parked`.
     pub table: &'static str,
     /// What is different.
     pub kind: DifferenceKind,
@@ -62,18 +64,29 @@ type OfSnapshot = fn(&Snapshot) -> Result<Rows, StorageError>;
 fn tables() -> [(&'static str, OfSnapshot); 3] {
     [
         ("users", |of| {
-            rows(&of.users, &of.runs, |value| Ok(person::split(value)?.0))
+            rows(&of.people, &of.runs, |person| Ok(person::split(person)?.0))
         }),
         ("profiles", |of| {
-            rows(&of.profiles, &of.runs, |value| Ok(person::split(value)?.1))
+            rows(&of.people, &of.runs, |person| Ok(person::split(person)?.1))
         }),
-        ("parked", |of| rows(&of.parked, &[], |value| Ok(value))),
+        ("parked", |of| rows(&of.parked, &[], |parked| Ok(parked))),
     ]
 }
 
+/// Takes from a row what is compared; empty for nothing.
+type Part = fn(&[u8]) -> Result<&[u8], Problem>;
+
 fn rows(table: &Table, runs: &[Run], part: Part) -> Result<Rows, StorageError> {
-    let rows: Box<dyn Iterator<Item = _>> = Box::new(runs::rows(table, runs, Kind::Person, part)?);
-    Ok(rows.peekable())
+    let rows = runs::rows(table, runs, Kind::Person)?;
+    let parts = rows.filter_map(move |row| {
+        let part_of = |(key, row): Row| {
+            let part = part(&row).map_err(row_of(PEOPLE))?;
+            Ok((!part.is_empty()).then(|| (key, part.to_vec())))
+        };
+        row.and_then(part_of).transpose()
+    });
+    let parts: Box<dyn Iterator<Item = _>> = Box::new(parts);
+    Ok(parts.peekable())
 }
 
 /// Goes through two tables side by side, which both lie in key order.

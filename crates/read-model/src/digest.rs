@@ -1,8 +1,8 @@
 //! The digest of the rows: equal rows, equal digest, in whatever order they came to be.
 //!
-//! The sum, modulo 2^128, of a hash of each row of `users`, `profiles` and `parked`. A row that goes
+//! The sum, modulo 2^128, of a hash of each row of `people` and of `parked`. A row that goes
 //! takes its hash with it, so the digest is kept up to date by the rows that change alone. The
-//! mapping is left out, since it follows from the users; so are counters and the checkpoint.
+//! mapping is left out, since it follows from the people; so are counters and the checkpoint.
 //!
 //! Of a parked record it covers where it waits and why, not its bytes: they follow from its place in
 //! the stream, and an event that is replayed from a file has the same meaning in other bytes.
@@ -17,7 +17,7 @@ pub struct Digest(pub(crate) u128);
 
 impl Digest {
     /// The tables that it covers.
-    pub(crate) const TABLES: [&str; 3] = ["users", "profiles", "parked"];
+    pub(crate) const TABLES: [&str; 2] = ["people", "parked"];
 
     pub(crate) fn add(&mut self, table: &str, key: &[u8], value: &[u8]) {
         self.0 = self.0.wrapping_add(row_hash(table, key, value));

@@ -17,7 +17,7 @@ use crate::batch::Batch;
 use crate::meta;
 use crate::reader::{Reader, Snapshot};
 use crate::runs::Written;
-use crate::tables::{ARRIVALS, AWAITING, LAYOUT, META, OWNERS, PARKED, PROFILES, USERS};
+use crate::tables::{ARRIVALS, AWAITING, LAYOUT, META, OWNERS, PARKED, PEOPLE};
 use crate::{OpenError, Place, StorageError, place};
 
 /// Longest wait for readers of a file that another one took the place of. They take microseconds.
@@ -311,7 +311,7 @@ fn initialise(database: &Database) -> Result<(), StorageError> {
     let transaction = database
         .begin_write()
         .map_err(StorageError::engine("write"))?;
-    for table in [USERS, PROFILES, OWNERS, PARKED, ARRIVALS, AWAITING] {
+    for table in [PEOPLE, OWNERS, PARKED, ARRIVALS, AWAITING] {
         transaction
             .open_table(table)
             .map_err(StorageError::engine("make a table of"))?;

@@ -160,7 +160,7 @@ impl Inspection {
 /// How many rows of an index name a user.
 fn count_of(user: &UserId, index: &Table, runs: &[Run], table: Bytes) -> Result<u64, StorageError> {
     let mut count = 0_u64;
-    for row in runs::rows(index, runs, Kind::Owner, |value| Ok(value))? {
+    for row in runs::rows(index, runs, Kind::Owner)? {
         let (_, named) = row?;
         let named = rows::user_id(&named).map_err(row_of(table))?;
         count = count.saturating_add(u64::from(named == *user));

@@ -15,32 +15,31 @@ use crate::inspect::Inspection;
 use crate::meta::{self, Totals};
 use crate::rows::{self, person, profile};
 use crate::runs::{self, Kind, Run, Written};
-use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
+use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PEOPLE};
 
 pub(crate) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// Where a profile row is read from.
+/// Where a person's row is read from.
 enum Row {
     /// Held where it lies. A commit does not touch it.
     InTable(AccessGuard<'static, &'static [u8]>),
-    /// Behind the user row.
     InRun(Vec<u8>),
 }
 
 impl Row {
-    /// The row's bytes; none for a row that holds nothing.
-    fn bytes(&self) -> Result<&[u8], Problem> {
-        match self {
-            Self::InTable(row) => Ok(row.value()),
-            Self::InRun(person) => Ok(person::split(person)?.1),
-        }
+    /// The bytes of the profiles' row; none for a row that holds nothing.
+    fn profiles(&self) -> Result<&[u8], Problem> {
+        let person = match self {
+            Self::InTable(row) => row.value(),
+            Self::InRun(person) => person,
+        };
+        Ok(person::split(person)?.1)
     }
 }
 
 /// One committed state: its tables, held open, and what is small enough to be at hand.
 pub(crate) struct Snapshot {
-    pub(crate) users: Table,
-    pub(crate) profiles: Table,
+    pub(crate) people: Table,
     pub(crate) owners: Table,
     pub(crate) parked: Table,
     pub(crate) arrivals: Table,
@@ -58,7 +57,7 @@ pub struct Answer {
     pub user: Option<UserId>,
     /// The last sequence applied when it was read, 0 before the first.
     pub sequence: u64,
-    /// The row of that user's profiles.
+    /// That user's row.
     row: Option<Row>,
 }
 
@@ -88,8 +87,8 @@ impl Answer {
         let (Some(user), Some(row)) = (&self.user, &self.row) else {
             return Ok(None);
         };
-        let live = row.bytes().and_then(profile::read_answer);
-        let live = live.map_err(row_of(PROFILES))?;
+        let live = row.profiles().and_then(profile::read_answer);
+        let live = live.map_err(row_of(PEOPLE))?;
         Ok(live.map(|(id, profile)| AnsweredProfile {
             user: user.as_str(),
             id,
@@ -156,20 +155,15 @@ pub(crate) fn row_of(table: Bytes) -> impl FnOnce(Problem) -> StorageError {
 }
 
 fn table_name(table: Bytes) -> &'static str {
-    [
-        ("users", USERS),
-        ("profiles", PROFILES),
-        ("owners", OWNERS),
-        ("parked", PARKED),
-    ]
-    .into_iter()
-    .chain([
-        ("arrivals", ARRIVALS),
-        ("awaiting", AWAITING),
-        ("meta", META),
-    ])
-    .find(|(_, known)| redb::TableHandle::name(known) == redb::TableHandle::name(&table))
-    .map_or("an unknown table", |(name, _)| name)
+    [("people", PEOPLE), ("owners", OWNERS), ("parked", PARKED)]
+        .into_iter()
+        .chain([
+            ("arrivals", ARRIVALS),
+            ("awaiting", AWAITING),
+            ("meta", META),
+        ])
+        .find(|(_, known)| redb::TableHandle::name(known) == redb::TableHandle::name(&table))
+        .map_or("an unknown table", |(name, _)| name)
 }
 
 fn open_table(transaction: &ReadTransaction, table: Bytes) -> Result<Table, StorageError> {
@@ -207,8 +201,7 @@ impl Snapshot {
         let ids = get(&meta, META, meta::RUNS_KEY, runs::read_ids)?;
         Ok(Self {
             runs: runs::open(&transaction, &ids.unwrap_or_default(), known, written)?,
-            users: open_table(&transaction, USERS)?,
-            profiles: open_table(&transaction, PROFILES)?,
+            people: open_table(&transaction, PEOPLE)?,
             owners: open_table(&transaction, OWNERS)?,
             parked: open_table(&transaction, PARKED)?,
             arrivals: open_table(&transaction, ARRIVALS)?,
@@ -227,7 +220,7 @@ impl Snapshot {
         let row = match self.run_row(Kind::Person, user.as_str())? {
             Some(person) => Some(Row::InRun(person)),
             None => self
-                .profiles
+                .people
                 .get(user.as_str().as_bytes())
                 .map_err(StorageError::engine("read"))?
                 .map(Row::InTable),
@@ -262,18 +255,14 @@ impl Snapshot {
         Ok(row.unwrap_or_default())
     }
 
-    /// A user's rows, as [`rows::person`] writes them.
+    /// A user's row, as [`rows::person`] writes it.
     pub(crate) fn person(&self, id: &UserId) -> Result<Vec<u8>, StorageError> {
         if let Some(row) = self.run_row(Kind::Person, id.as_str())? {
             return Ok(row);
         }
         let key = id.as_str().as_bytes();
-        let read = |from, table| get(from, table, key, |row| Ok(row.to_vec()));
-        let user = read(&self.users, USERS)?.unwrap_or_default();
-        let profiles = read(&self.profiles, PROFILES)?.unwrap_or_default();
-        let mut row = Vec::with_capacity(user.len().saturating_add(profiles.len() + 4));
-        person::join(&user, &profiles, &mut row);
-        Ok(row)
+        let row = get(&self.people, PEOPLE, key, |row| Ok(row.to_vec()))?;
+        Ok(row.unwrap_or_else(|| person::NOTHING.to_vec()))
     }
 
     fn run_row(&self, kind: Kind, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
@@ -281,12 +270,12 @@ impl Snapshot {
     }
 
     pub(crate) fn user(&self, id: &UserId) -> Result<UserRow, StorageError> {
-        let row = person::read(&self.person(id)?).map_err(row_of(USERS))?;
+        let row = person::read(&self.person(id)?).map_err(row_of(PEOPLE))?;
         Ok(row.0)
     }
 
     pub(crate) fn profiles(&self, id: &UserId) -> Result<ProfileRow, StorageError> {
-        let row = person::read(&self.person(id)?).map_err(row_of(PROFILES))?;
+        let row = person::read(&self.person(id)?).map_err(row_of(PEOPLE))?;
         Ok(row.1)
     }
 }

@@ -6,15 +6,13 @@
 use redb::TableDefinition;
 
 /// The layout of everything in this crate that reaches the disk.
-pub(crate) const LAYOUT: u32 = 4;
+pub(crate) const LAYOUT: u32 = 5;
 
 /// A table of bytes.
 pub(crate) type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-/// User id to user row.
-pub(crate) const USERS: Bytes = TableDefinition::new("users");
-/// User id to profile row.
-pub(crate) const PROFILES: Bytes = TableDefinition::new("profiles");
+/// User id to the rows of user and profiles, as one.
+pub(crate) const PEOPLE: Bytes = TableDefinition::new("people");
 /// `workosUserId` to user id.
 pub(crate) const OWNERS: Bytes = TableDefinition::new("owners");
 /// Lane and sequence to parked record.

@@ -5,36 +5,13 @@ use redb::{Table, WriteTransaction};
 
 use super::overlay::{Changed, Sorted};
 use super::{Batch, bad_row};
+use crate::StorageError;
 use crate::meta::{self, Totals};
-use crate::rows::{self, arrival, parked, person};
+use crate::rows::{self, arrival, parked};
 use crate::runs::{self, Kind, Merge, RUNS_MAX, RunId, RunWriter, Source, Written};
-use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PROFILES, USERS};
-use crate::{Digest, StorageError};
+use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PEOPLE};
 
 type WriteTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
-
-/// A person's rows: the user's and the profiles'.
-type Rows<'r> = (&'r [u8], &'r [u8]);
-
-/// Takes rows out of the digest, of those parts that `changed` says.
-pub(super) fn forget(digest: &mut Digest, key: &[u8], changed: u8, (user, profiles): Rows<'_>) {
-    if changed & person::USER != 0 && !user.is_empty() {
-        digest.remove("users", key, user);
-    }
-    if changed & person::PROFILES != 0 && !profiles.is_empty() {
-        digest.remove("profiles", key, profiles);
-    }
-}
-
-/// Adds them.
-fn remember(digest: &mut Digest, key: &[u8], changed: u8, (user, profiles): Rows<'_>) {
-    if changed & person::USER != 0 && !user.is_empty() {
-        digest.add("users", key, user);
-    }
-    if changed & person::PROFILES != 0 && !profiles.is_empty() {
-        digest.add("profiles", key, profiles);
-    }
-}
 
 impl Batch<'_> {
     /// One transaction, durable when it returns. Gives the totals that it wrote.
@@ -107,8 +84,9 @@ impl Batch<'_> {
         let mut totals = self.totals;
         let people = self.people.changed();
         for Sorted { key, row, .. } in &people {
-            let rows = person::split(row.bytes).map_err(bad_row("people"))?;
-            remember(&mut totals.digest, key, row.changed, rows);
+            if !Kind::Person.is_none(row.bytes) {
+                totals.digest.add("people", key, row.bytes);
+            }
         }
         let owners = self.owners.changed();
         let rows = people.len().saturating_add(owners.len());
@@ -222,30 +200,18 @@ fn delete_run(transaction: &WriteTransaction, id: RunId) -> Result<(), StorageEr
 
 /// Writes rows to where readers look for them for good.
 fn write_tables(transaction: &WriteTransaction, mut rows: Merge<'_>) -> Result<(), StorageError> {
-    let mut users = open(transaction, USERS)?;
-    let mut profiles = open(transaction, PROFILES)?;
+    let mut people = open(transaction, PEOPLE)?;
     let mut owners = open(transaction, OWNERS)?;
     while let Some(entry) = rows.entry() {
-        match entry.kind {
-            Kind::Person => {
-                let (user, profile) = person::split(entry.value).map_err(bad_row("people"))?;
-                if entry.flags & person::USER != 0 {
-                    put(&mut users, entry.key, filled(user), |_| Ok(()))?;
-                }
-                if entry.flags & person::PROFILES != 0 {
-                    put(&mut profiles, entry.key, filled(profile), |_| Ok(()))?;
-                }
-            }
-            Kind::Owner => put(&mut owners, entry.key, filled(entry.value), |_| Ok(()))?,
-        }
+        let table = match entry.kind {
+            Kind::Person => &mut people,
+            Kind::Owner => &mut owners,
+        };
+        let value = (!entry.kind.is_none(entry.value)).then_some(entry.value);
+        put(table, entry.key, value, |_| Ok(()))?;
         rows.advance()?;
     }
     Ok(())
-}
-
-/// A row of no bytes is none.
-fn filled(row: &[u8]) -> Option<&[u8]> {
-    (!row.is_empty()).then_some(row)
 }
 
 fn open(transaction: &WriteTransaction, table: Bytes) -> Result<WriteTable<'_>, StorageError> {

@@ -18,6 +18,7 @@ use crate::file::ReadModel;
 use crate::meta::Totals;
 use crate::reader::Snapshot;
 use crate::rows::{self, awaiting, parked, person};
+use crate::runs::Kind;
 use crate::{CommitError, StorageError};
 use overlay::Rows;
 use person_row::PersonRow;
@@ -258,11 +259,13 @@ impl<'m> Batch<'m> {
             return Ok(());
         }
         let held = self.people.get(key);
-        let old = held.map(|row| row.bytes).or(person.base.as_deref());
         // A row goes out of the digest with its first change, and in as it is written.
-        let first = person.changed & !held.map_or(0, |row| row.changed);
-        let old = person::split(old.unwrap_or(&person::NOTHING)).map_err(bad_row("people"))?;
-        commit::forget(&mut self.totals.digest, key, first, old);
+        if held.is_none_or(|row| row.changed == 0) {
+            let old = held.map(|row| row.bytes).or(person.base.as_deref());
+            if let Some(old) = old.filter(|old| !Kind::Person.is_none(old)) {
+                self.totals.digest.remove("people", key, old);
+            }
+        }
         person.recount(&mut self.totals);
         self.scratch.clear();
         person::write(&person.user, &person.profiles, &mut self.scratch);

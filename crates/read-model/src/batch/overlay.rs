@@ -243,7 +243,6 @@ impl Source for Changed<'_> {
         Some(Entry {
             kind: self.kind,
             key,
-            flags: row.changed,
             value: row.bytes,
         })
     }

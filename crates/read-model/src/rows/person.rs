@@ -1,13 +1,12 @@
-//! A person: the rows of `users` and `profiles` of one user id, as one value.
-//!
-//! The overlay of a batch and the runs hold rows in this form, so that one look-up serves an event.
+//! `people`: user id to a person, which is the row of the user and the row of the profiles, as one value: one
+//! look-up serves an event, and one write a person.
 
 use domain::{ProfileRow, UserRow};
 
 use super::{profile, user};
 use crate::codec::Problem;
 
-/// The user row differs from the one in the tables.
+/// The user row differs from the one that is committed.
 pub(crate) const USER: u8 = 1;
 /// The profile row does.
 pub(crate) const PROFILES: u8 = 2;
@@ -22,14 +21,6 @@ pub(crate) fn write(user: &UserRow, profiles: &ProfileRow, to: &mut Vec<u8>) {
     let _ = user::write(user, to);
     end_user(at, to);
     let _ = profile::write(profiles, to);
-}
-
-/// The same of rows that are bytes already.
-pub(crate) fn join(user: &[u8], profiles: &[u8], to: &mut Vec<u8>) {
-    let at = begin(to);
-    to.extend_from_slice(user);
-    end_user(at, to);
-    to.extend_from_slice(profiles);
 }
 
 fn begin(to: &mut Vec<u8>) -> usize {

@@ -14,8 +14,6 @@ use crate::codec::{Cursor, Problem};
 pub(crate) struct Entry<'a> {
     pub(crate) kind: Kind,
     pub(crate) key: &'a [u8],
-    /// Which parts of the value differ from the tables.
-    pub(crate) flags: u8,
     pub(crate) value: &'a [u8],
 }
 
@@ -24,7 +22,6 @@ impl<'a> Entry<'a> {
         Ok(Self {
             kind: Kind::of_byte(from.byte()?)?,
             key: from.bytes()?,
-            flags: from.byte()?,
             value: from.bytes()?,
         })
     }
@@ -38,15 +35,13 @@ pub(crate) trait Source {
     fn advance(&mut self) -> Result<(), StorageError>;
 }
 
-/// Several sources as one: each key once, with the value of the first source that has it and the
-/// flags of all.
+/// Several sources as one: each key once, with the value of the first source that has it.
 pub(crate) struct Merge<'s> {
     sources: Vec<Box<dyn Source + 's>>,
     /// The first source that stands at the lowest key.
     first: Option<usize>,
     /// Those behind it that stand there too.
     same: Vec<usize>,
-    flags: u8,
 }
 
 impl<'s> Merge<'s> {
@@ -56,7 +51,6 @@ impl<'s> Merge<'s> {
             sources,
             first: None,
             same: Vec::new(),
-            flags: 0,
         };
         merge.find();
         merge
@@ -65,7 +59,7 @@ impl<'s> Merge<'s> {
     /// Finds the lowest key.
     fn find(&mut self) {
         let mut lowest: Option<Entry<'_>> = None;
-        (self.first, self.flags) = (None, 0);
+        self.first = None;
         for (index, source) in self.sources.iter().enumerate() {
             let Some(entry) = source.entry() else {
                 continue;
@@ -74,15 +68,11 @@ impl<'s> Merge<'s> {
                 lowest.map(|lowest| (entry.kind, entry.key).cmp(&(lowest.kind, lowest.key)));
             match order {
                 Some(Ordering::Greater) => {}
-                Some(Ordering::Equal) => {
-                    self.same.push(index);
-                    self.flags |= entry.flags;
-                }
+                Some(Ordering::Equal) => self.same.push(index),
                 Some(Ordering::Less) | None => {
                     lowest = Some(entry);
                     self.first = Some(index);
                     self.same.clear();
-                    self.flags = entry.flags;
                 }
             }
         }
@@ -91,11 +81,7 @@ impl<'s> Merge<'s> {
 
 impl Source for Merge<'_> {
     fn entry(&self) -> Option<Entry<'_>> {
-        let entry = self.sources.get(self.first?)?.entry()?;
-        Some(Entry {
-            flags: self.flags,
-            ..entry
-        })
+        self.sources.get(self.first?)?.entry()
     }
 
     fn advance(&mut self) -> Result<(), StorageError> {
@@ -123,7 +109,6 @@ pub(super) struct RunSource {
 struct Parts {
     kind: Kind,
     key: Range<usize>,
-    flags: u8,
     value: Range<usize>,
 }
 
@@ -151,7 +136,6 @@ impl Source for RunSource {
         Some(Entry {
             kind: parts.kind,
             key: self.block.get(parts.key.clone())?,
-            flags: parts.flags,
             value: self.block.get(parts.value.clone())?,
         })
     }
@@ -186,14 +170,8 @@ impl Parts {
         let kind = Kind::of_byte(rest.byte()?)?;
         let length = rest.bytes()?.len();
         let key = range(&rest, length);
-        let flags = rest.byte()?;
         let length = rest.bytes()?.len();
         let value = range(&rest, length);
-        Ok(Self {
-            kind,
-            key,
-            flags,
-            value,
-        })
+        Ok(Self { kind, key, value })
     }
 }

@@ -20,9 +20,10 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition};
 use crate::StorageError;
 use crate::codec::{Cursor, Problem, Writer};
 use crate::reader::Table;
+use crate::rows::person;
 use filter::Filter;
 pub(crate) use merge::{Entry, Merge, Source};
-pub(crate) use view::{Part, Row, rows};
+pub(crate) use view::{Row, rows};
 pub(crate) use write::RunWriter;
 
 /// More runs than this become one when the next is written: a look-up may ask each of them.
@@ -31,7 +32,7 @@ pub(crate) const RUNS_MAX: usize = 8;
 /// What a run holds beside each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
-    /// User id to [`crate::rows::person`].
+    /// User id to [`crate::rows::person`]; [`person::NOTHING`] for none.
     Person = 1,
     /// `workosUserId` to user id; empty for none.
     Owner = 2,
@@ -50,6 +51,14 @@ impl Kind {
         match self {
             Self::Person => 1,
             Self::Owner => 2,
+        }
+    }
+
+    /// Whether a value says that there is no row.
+    pub(crate) fn is_none(self, value: &[u8]) -> bool {
+        match self {
+            Self::Person => value == person::NOTHING,
+            Self::Owner => value.is_empty(),
         }
     }
 }

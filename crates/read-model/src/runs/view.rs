@@ -2,13 +2,9 @@
 
 use redb::Range as TableRange;
 
-use super::{Entry, Kind, Merge, Run, Source, bad_run};
+use super::{Entry, Kind, Merge, Run, Source};
 use crate::StorageError;
-use crate::codec::Problem;
 use crate::reader::Table;
-
-/// Takes from a run's value what a table's value is; empty for no row.
-pub(crate) type Part = fn(&[u8]) -> Result<&[u8], Problem>;
 
 /// Key and value.
 pub(crate) type Row = (Vec<u8>, Vec<u8>);
@@ -18,7 +14,6 @@ pub(crate) fn rows(
     table: &Table,
     runs: &[Run],
     kind: Kind,
-    part: Part,
 ) -> Result<impl Iterator<Item = Result<Row, StorageError>> + use<>, StorageError> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     for run in runs {
@@ -37,32 +32,22 @@ pub(crate) fn rows(
     let mut merge = Merge::new(sources);
     Ok(std::iter::from_fn(move || {
         loop {
-            let row = row_of(&merge.entry()?, kind, part);
+            let row = row_of(&merge.entry()?, kind);
             if let Err(error) = merge.advance() {
                 return Some(Err(error));
             }
-            if let Some(row) = row.transpose() {
-                return Some(row);
+            if let Some(row) = row {
+                return Some(Ok(row));
             }
         }
     }))
 }
 
 /// The row that an entry stands for, if it is of this kind and there is one.
-fn row_of(entry: &Entry<'_>, kind: Kind, part: Part) -> Result<Option<Row>, StorageError> {
-    if entry.kind != kind {
-        return Ok(None);
-    }
-    let value = if entry.flags == OF_TABLE {
-        entry.value
-    } else {
-        part(entry.value).map_err(bad_run)?
-    };
-    Ok((!value.is_empty()).then(|| (entry.key.to_vec(), value.to_vec())))
+fn row_of(entry: &Entry<'_>, kind: Kind) -> Option<Row> {
+    let is_row = entry.kind == kind && !kind.is_none(entry.value);
+    is_row.then(|| (entry.key.to_vec(), entry.value.to_vec()))
 }
-
-/// The flags of a table's rows; a run has an entry only for what differs.
-const OF_TABLE: u8 = 0;
 
 /// The rows of a table.
 struct OfTable {
@@ -77,7 +62,6 @@ impl Source for OfTable {
         Some(Entry {
             kind: self.kind,
             key,
-            flags: OF_TABLE,
             value,
         })
     }

@@ -46,7 +46,7 @@ impl<'t> RunWriter<'t> {
     pub(crate) fn push(&mut self, entry: &Entry<'_>) -> Result<(), StorageError> {
         let length = entry.key.len().saturating_add(entry.value.len());
         let room = BLOCK_BYTES.saturating_sub(self.block.len());
-        // Its lengths and flags take at most a dozen bytes.
+        // Its kind and lengths take at most a dozen bytes.
         if room < length.saturating_add(12) {
             self.flush()?;
         }
@@ -56,7 +56,6 @@ impl<'t> RunWriter<'t> {
         let mut to = Writer(&mut self.block);
         to.byte(entry.kind.byte());
         to.bytes(entry.key);
-        to.byte(entry.flags);
         to.bytes(entry.value);
         self.filter.insert(entry.kind, entry.key);
         self.rows = self.rows.saturating_add(1);

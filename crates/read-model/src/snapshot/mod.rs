@@ -21,9 +21,8 @@ pub use read::Incoming;
 
 use crate::meta::Totals;
 use crate::reader::{Snapshot, Table};
-use crate::rows::person;
-use crate::runs::{Kind, Part};
-use crate::tables::{ARRIVALS, AWAITING, Bytes, OWNERS, PARKED, PROFILES, USERS};
+use crate::runs::Kind;
+use crate::tables::{ARRIVALS, AWAITING, Bytes, OWNERS, PARKED, PEOPLE};
 use crate::{OpenError, StorageError};
 
 /// What a snapshot begins with, its format's number included.
@@ -32,22 +31,17 @@ pub const SNAPSHOT_MAGIC: [u8; 16] = *b"profile-models-1";
 /// Marks the end of the rows.
 const END: u8 = 0;
 /// The tables in their order, each with the code that stands before its rows. Pinned.
-const TABLES: [(u8, Bytes, OfSnapshot); 6] = [
-    (1, USERS, |of| (&of.users, USER_PART)),
-    (2, PROFILES, |of| (&of.profiles, PROFILES_PART)),
-    (3, OWNERS, |of| (&of.owners, OWNER_PART)),
-    (4, PARKED, |of| (&of.parked, None)),
-    (5, ARRIVALS, |of| (&of.arrivals, None)),
-    (6, AWAITING, |of| (&of.awaiting, None)),
+const TABLES: [(u8, Bytes, OfSnapshot); 5] = [
+    (1, PEOPLE, |of| (&of.people, Some(Kind::Person))),
+    (2, OWNERS, |of| (&of.owners, Some(Kind::Owner))),
+    (3, PARKED, |of| (&of.parked, None)),
+    (4, ARRIVALS, |of| (&of.arrivals, None)),
+    (5, AWAITING, |of| (&of.awaiting, None)),
 ];
 
-/// What of a run's rows is a table's, where rows are spilled at all.
-type Spilled = Option<(Kind, Part)>;
-type OfSnapshot = fn(&Snapshot) -> (&Table, Spilled);
+/// A table, and what its rows are in a run, where they are spilled at all.
+type OfSnapshot = fn(&Snapshot) -> (&Table, Option<Kind>);
 
-const USER_PART: Spilled = Some((Kind::Person, |row| Ok(person::split(row)?.0)));
-const PROFILES_PART: Spilled = Some((Kind::Person, |row| Ok(person::split(row)?.1)));
-const OWNER_PART: Spilled = Some((Kind::Owner, |row| Ok(row)));
 /// More is no row of ours: a length that was damaged must not take the memory.
 const ROW_BYTES_MAX: u32 = 256 * 1024 * 1024;
 /// Rows between two words about how many there are.

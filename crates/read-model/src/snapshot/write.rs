@@ -77,9 +77,9 @@ impl Inspection {
     ) -> Result<impl Iterator<Item = Result<Row, StorageError>>, StorageError> {
         let (table, spilled) = table_of(&self.0);
         match spilled {
-            Some((kind, part)) => runs::rows(table, &self.0.runs, kind, part),
+            Some(kind) => runs::rows(table, &self.0.runs, kind),
             // Without runs it is all one what would be taken from them.
-            None => runs::rows(table, &[], Kind::Owner, |row| Ok(row)),
+            None => runs::rows(table, &[], Kind::Owner),
         }
     }
 
