@@ -18,7 +18,7 @@ impl Batch<'_> {
     pub(super) fn write(&self, to: &Checkpoint) -> Result<Totals, StorageError> {
         let _writing = self.model.writing();
         let transaction = self.begin_write()?;
-        let changed = self.changed()?;
+        let changed = self.changed();
         let totals = changed.totals;
         let mut sources = changed.sources;
         for run in &self.base.runs {
@@ -39,7 +39,7 @@ impl Batch<'_> {
             totals,
             mut sources,
             mut rows,
-        } = self.changed()?;
+        } = self.changed();
         let mut ids: Vec<RunId> = self.base.runs.iter().map(|run| run.id).collect();
         let newest = ids.iter().map(|id| id.number).max();
         let merged = if ids.len() < RUNS_MAX {
@@ -80,7 +80,7 @@ impl Batch<'_> {
     }
 
     /// The overlay's changes in key order, and the totals with them.
-    fn changed(&self) -> Result<Changes<'_>, StorageError> {
+    fn changed(&self) -> Changes<'_> {
         let mut totals = self.totals;
         let people = self.people.changed();
         for Sorted { key, row, .. } in &people {
@@ -94,11 +94,11 @@ impl Batch<'_> {
             Box::new(Changed::new(Kind::Person, people)),
             Box::new(Changed::new(Kind::Owner, owners)),
         ];
-        Ok(Changes {
+        Changes {
             totals,
             sources,
             rows,
-        })
+        }
     }
 
     /// Writes what has no place in a run, and commits.

@@ -140,7 +140,7 @@ impl<'m> Batch<'m> {
     /// [`StorageError`] all of the batch is kept or nothing: [`ReadModel::reopen`] shows which.
     pub fn commit(mut self, to: Checkpoint) -> Result<Committed, CommitError> {
         self.check(&to)?;
-        self.put_down()?;
+        self.put_down();
         let changes = self.changes().map_err(bad_row("people"))?;
         let totals = self.write(&to)?;
         self.model.publish(None)?;
@@ -158,7 +158,7 @@ impl<'m> Batch<'m> {
     /// that takes more than `keep_bytes` of memory.
     pub fn spill(&mut self, to: Checkpoint, keep_bytes: usize) -> Result<Committed, CommitError> {
         self.check(&to)?;
-        self.put_down()?;
+        self.put_down();
         let written = self.write_run(&to)?;
         self.model.publish(Some(written))?;
         self.base = self.model.current.load_full();
@@ -209,10 +209,11 @@ impl<'m> Batch<'m> {
     }
 
     fn changes(&self) -> Result<Changes, Problem> {
-        let (people, owners) = (self.people.changed(), self.owners.changed());
-        if !self.base.runs.is_empty() || CHANGES_MAX < people.len() + owners.len() {
+        let count = self.people.changed_count() + self.owners.changed_count();
+        if !self.base.runs.is_empty() || CHANGES_MAX < count {
             return Ok(Changes::everything());
         }
+        let (people, owners) = (self.people.changed(), self.owners.changed());
         let users = people
             .iter()
             .filter(|changed| changed.row.changed & person::PROFILES != 0);
@@ -230,7 +231,7 @@ impl<'m> Batch<'m> {
         let person = if let Some(person) = self.person.take_if(|person| person.id == *id) {
             person
         } else {
-            self.put_down()?;
+            self.put_down();
             Box::new(self.look_up(id)?)
         };
         Ok(self.person.insert(person))
@@ -247,16 +248,16 @@ impl<'m> Batch<'m> {
     }
 
     /// Puts what was picked up back into the overlay.
-    fn put_down(&mut self) -> Result<(), StorageError> {
+    fn put_down(&mut self) {
         let Some(person) = self.person.take() else {
-            return Ok(());
+            return;
         };
         let key = person.id.as_str().as_bytes();
         if person.changed == 0 {
             if let Some(base) = &person.base {
                 self.people.put(key, base, 0);
             }
-            return Ok(());
+            return;
         }
         let held = self.people.get(key);
         // A row goes out of the digest with its first change, and in as it is written.
@@ -270,7 +271,6 @@ impl<'m> Batch<'m> {
         self.scratch.clear();
         person::write(&person.user, &person.profiles, &mut self.scratch);
         self.people.put(key, &self.scratch, person.changed);
-        Ok(())
     }
 }
 

@@ -173,9 +173,17 @@ impl Rows {
         self.memory.capacity + slots + places + sorted
     }
 
+    fn changed_places(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| place.changed != 0)
+    }
+
+    pub(super) fn changed_count(&self) -> usize {
+        self.changed_places().count()
+    }
+
     /// The rows with changes, sorted by key.
     pub(super) fn changed(&self) -> Vec<Sorted<'_>> {
-        let changed = || self.places.iter().filter(|place| place.changed != 0);
+        let changed = || self.changed_places();
         let mut keys = changed().map(|place| self.memory.key(place));
         let first = keys.next().unwrap_or_default();
         let common = keys.fold(first.len(), |common, key| {
