@@ -1,6 +1,6 @@
 //! The rows of a batch that are read in the order of sequences: parked records, and who awaits what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use redb::ReadableTable;
@@ -12,11 +12,14 @@ use crate::rows;
 /// What an entry takes beside its key and its row, in bytes (about).
 const ENTRY_BYTES: usize = 128;
 
-/// Changed rows by key, as they are stored; `None` is a removal.
+/// Changed rows by key, as they are stored; `None` is a removal. A key is a prefix and a sequence.
 #[derive(Default)]
 pub(super) struct Waiting {
     rows: BTreeMap<Vec<u8>, Option<Box<[u8]>>>,
     bytes: usize,
+    /// By prefix the sequence up to which no row is left, where removals were passed over: thousands
+    /// who wait for one identity are not passed over once for each of them.
+    none_upto: HashMap<Vec<u8>, u64>,
 }
 
 fn size(key: &[u8], row: Option<&[u8]>) -> usize {
@@ -27,6 +30,12 @@ fn size(key: &[u8], row: Option<&[u8]>) -> usize {
 impl Waiting {
     pub(super) fn put(&mut self, key: Vec<u8>, row: Option<&[u8]>) {
         self.forget(&key);
+        if row.is_some()
+            && let Some((prefix, _)) = key.split_last_chunk::<8>()
+            && let Some(upto) = self.none_upto.get_mut(prefix)
+        {
+            *upto = sequence_of(&key).saturating_sub(1).min(*upto);
+        }
         self.bytes = self.bytes.saturating_add(size(&key, row));
         self.rows.insert(key, row.map(Into::into));
     }
@@ -51,13 +60,14 @@ impl Waiting {
     /// The first row of `table`, as it is with these changes, whose key is `prefix` and a sequence above
     /// `after`; its key and value are given to `read`.
     pub(super) fn next<T>(
-        &self,
+        &mut self,
         table: &Table,
         prefix: &[u8],
         after: u64,
         read: impl FnOnce(&[u8], &[u8]) -> Result<T, StorageError>,
     ) -> Result<Option<T>, StorageError> {
-        let Some(from) = after.checked_add(1) else {
+        let none_upto = self.none_upto.get(prefix).copied().unwrap_or(0);
+        let Some(from) = after.max(none_upto).checked_add(1) else {
             return Ok(None);
         };
         let (from, to) = rows::sequences_of(prefix, from);
@@ -65,26 +75,137 @@ impl Waiting {
         let range = (Bound::Included(from), Bound::Included(to));
         let mut changes = self.rows.range::<[u8], _>(range);
         let mut change = changes.next();
-        for row in ReadableTable::range(table, from..=to).map_err(StorageError::engine("read"))? {
-            let (key, value) = row.map_err(StorageError::engine("read"))?;
+        let kept = ReadableTable::range(table, from..=to);
+        let mut kept = kept.map_err(StorageError::engine("read"))?;
+        let mut passes_over = false;
+        let found = loop {
+            let row = kept.next().transpose();
+            let row = row.map_err(StorageError::engine("read"))?;
+            let upto = row.as_ref().map_or(to, |(key, _)| key.value());
             let mut is_removed = false;
-            while let Some((at, row)) = change.filter(|(at, _)| at.as_slice() <= key.value()) {
+            let mut instead = None;
+            while let Some((at, row)) = change.filter(|(at, _)| at.as_slice() <= upto) {
                 if let Some(row) = row {
-                    return read(at, row).map(Some);
+                    instead = Some((at.as_slice(), &**row));
+                    break;
                 }
-                is_removed = at.as_slice() == key.value();
+                is_removed = at.as_slice() == upto;
+                passes_over = true;
                 change = changes.next();
             }
-            if !is_removed {
-                return read(key.value(), value.value()).map(Some);
+            match (instead, &row) {
+                (Some((key, row)), _) => break Some((sequence_of(key), read(key, row)?)),
+                (None, Some((key, row))) if !is_removed => {
+                    break Some((sequence_of(key.value()), read(key.value(), row.value())?));
+                }
+                (None, Some(_)) => {}
+                (None, None) => break None,
+            }
+        };
+        if passes_over && after <= none_upto {
+            let upto = found
+                .as_ref()
+                .map_or(u64::MAX, |(at, _)| at.saturating_sub(1));
+            if self.none_upto.insert(prefix.to_vec(), upto).is_none() {
+                self.bytes = self.bytes.saturating_add(size(prefix, None));
             }
         }
-        while let Some((at, row)) = change {
-            if let Some(row) = row {
-                return read(at, row).map(Some);
+        Ok(found.map(|(_, row)| row))
+    }
+}
+
+/// The sequence that a key ends with.
+fn sequence_of(key: &[u8]) -> u64 {
+    key.last_chunk().copied().map_or(0, u64::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use redb::backends::InMemoryBackend;
+    use redb::{Builder, Database, ReadableDatabase};
+
+    use super::*;
+    use crate::tables::PARKED;
+
+    fn key(prefix: u8, sequence: u64) -> Vec<u8> {
+        [&[prefix][..], &sequence.to_be_bytes()].concat()
+    }
+
+    /// A table of these rows, and what keeps it open.
+    fn table_of(keys: &BTreeSet<Vec<u8>>) -> (Database, Table) {
+        let backend = InMemoryBackend::new();
+        let database = Builder::new().create_with_backend(backend).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let mut table = transaction.open_table(PARKED).unwrap();
+            for key in keys {
+                table.insert(key.as_slice(), key.as_slice()).unwrap();
             }
-            change = changes.next();
         }
-        Ok(None)
+        transaction.commit().unwrap();
+        let table = database.begin_read().unwrap().open_table(PARKED).unwrap();
+        (database, table)
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Act {
+        Put,
+        Remove,
+        Next,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<(u8, u64, Act)>> {
+        let act = prop_oneof![1 => Just(Act::Put), 3 => Just(Act::Remove), 3 => Just(Act::Next)];
+        prop::collection::vec((1_u8..3, 1_u64..9, act), 1..60)
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_row_is_the_first_that_is_there(
+            kept in prop::collection::btree_set((1_u8..3, 1_u64..9), 0..16),
+            acts in acts(),
+        ) {
+            let kept: BTreeSet<Vec<u8>> =
+                kept.into_iter().map(|(prefix, at)| key(prefix, at)).collect();
+            let (_open, table) = table_of(&kept);
+            let mut there = kept.clone();
+            let mut waiting = Waiting::default();
+            for (prefix, at, act) in acts {
+                let row = key(prefix, at);
+                match act {
+                    Act::Put => {
+                        waiting.put(row.clone(), Some(&row));
+                        there.insert(row);
+                    }
+                    // As a batch does with what is not in the tables.
+                    Act::Remove if !kept.contains(&row) => {
+                        waiting.forget(&row);
+                        there.remove(&row);
+                    }
+                    Act::Remove => {
+                        there.remove(&row);
+                        waiting.put(row, None);
+                    }
+                    Act::Next => {
+                        for after in [0, at] {
+                            let (first, last) = (key(prefix, after + 1), key(prefix, u64::MAX));
+                            let expected = there.range(first..=last).next().cloned();
+                            let read = |key: &[u8], row: &[u8]| {
+                                assert_eq!(key, row);
+                                Ok(row.to_vec())
+                            };
+                            let found = waiting.next(&table, &[prefix], after, read).unwrap();
+                            prop_assert_eq!(found, expected);
+                        }
+                    }
+                }
+            }
+            let size = waiting.memory_bytes();
+            let rows = waiting.iter().map(|(key, row)| self::size(key, row)).sum::<usize>();
+            prop_assert!(rows <= size && size <= rows + 2 * (1 + ENTRY_BYTES));
+        }
     }
 }
