@@ -47,7 +47,10 @@ async fn operate(users: u64) -> anyhow::Result<()> {
     let service = world.serve("model").await?;
     service.applied(last).await?;
     let token = world.token(&format!("user_u{:031}", 0))?;
-    println!("{users} users, {events} events");
+    println!(
+        "{users} users, {events} events; the service took {} at most to read them",
+        memory(&service)?
+    );
     let mut producer = Producer {
         world: &world,
         users,
@@ -61,12 +64,13 @@ async fn operate(users: u64) -> anyhow::Result<()> {
     println!("acknowledgement to answer over HTTP: {}", Times::of(times));
     let service = killed_to_answered(&world, service, &token).await?;
     reads_beside_jobs(&mut producer, &service).await?;
-    println!(
-        "the service took {} MiB at most",
-        service.memory_bytes()? / 1024 / 1024
-    );
     service.stop().await?;
     Ok(())
+}
+
+/// The most that it had in memory since its start.
+fn memory(service: &Service) -> anyhow::Result<String> {
+    Ok(format!("{} MiB", service.memory_bytes()? / 1024 / 1024))
 }
 
 /// Publishes one event at a time and reads it.
@@ -132,7 +136,11 @@ async fn reads_beside_jobs(producer: &mut Producer<'_>, service: &Service) -> an
     let admin = format!("http://{}", service.client.admin);
     let token = producer.token;
     let rest = reads(service, token, tokio::time::sleep(Duration::from_secs(10))).await?;
-    println!("reads at rest over {READERS} connections: {}", rest.0);
+    println!(
+        "reads at rest over {READERS} connections: {}; {} at most",
+        rest.0,
+        memory(service)?
+    );
     for command in ["rebuild", "verify"] {
         let started = Instant::now();
         let arguments = [command, "--admin", &admin];
@@ -156,10 +164,11 @@ async fn reads_beside_jobs(producer: &mut Producer<'_>, service: &Service) -> an
         ensure!(code == Some(0), "{command} ended with {code:?}: {said}");
         println!(
             "{command} took {:.1} s; reads beside it: {times}, {:.2} of those at rest; \
-             acknowledgement to answer: {}",
+             acknowledgement to answer: {}; {} at most since the start",
             started.elapsed().as_secs_f64(),
             times.per_second / rest.0.per_second,
-            Times::of(published?)
+            Times::of(published?),
+            memory(service)?
         );
     }
     Ok(())
