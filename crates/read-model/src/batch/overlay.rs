@@ -43,12 +43,15 @@ struct Place {
 #[derive(Default)]
 struct Memory {
     pieces: Vec<Vec<u8>>,
-    /// Of all pieces.
-    capacity: usize,
+    /// Bytes of all pieces that are in use: the system gives memory as it is written to.
+    used: usize,
 }
 
-/// The size of a piece, if a row is not larger.
+/// The size of a first piece, if a row is not larger. The next is larger by a factor, up to the most: the
+/// allocator gives pieces of more than 32 MiB back to the system, and keeps smaller ones for itself.
 const PIECE_BYTES: usize = 256 * 1024;
+const PIECE_FACTOR: usize = 16;
+const PIECE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Memory {
     /// Puts `key`, `value` and room for a longer value at the end; gives the place.
@@ -58,10 +61,11 @@ impl Memory {
         let bytes = key.len() + room;
         let fits = |piece: &Vec<u8>| bytes <= piece.capacity() - piece.len();
         if !self.pieces.last().is_some_and(fits) {
-            let capacity = PIECE_BYTES.max(bytes);
-            self.capacity += capacity;
-            self.pieces.push(Vec::with_capacity(capacity));
+            let next = |last: &Vec<u8>| (last.capacity() * PIECE_FACTOR).min(PIECE_BYTES_MAX);
+            let capacity = self.pieces.last().map_or(PIECE_BYTES, next);
+            self.pieces.push(Vec::with_capacity(capacity.max(bytes)));
         }
+        self.used += bytes;
         let piece = self.pieces.len().saturating_sub(1);
         let mut at = 0;
         if let Some(last) = self.pieces.last_mut() {
@@ -170,7 +174,7 @@ impl Rows {
         let slots = slots.saturating_mul(size_of::<usize>() + 1);
         let places = self.places.capacity().saturating_mul(size_of::<Place>());
         let sorted = self.places.len().saturating_mul(size_of::<Sorted<'_>>());
-        self.memory.capacity + slots + places + sorted
+        self.memory.used + slots + places + sorted
     }
 
     fn changed_places(&self) -> impl Iterator<Item = &Place> {
