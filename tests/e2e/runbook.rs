@@ -1,5 +1,6 @@
 //! The runbook says what the service says: each word, metric and line that it quotes is one that can be seen.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use domain::testing::{Form, profile_patched, user_state};
@@ -89,6 +90,22 @@ fn it_has_an_entry_for_every_word_and_for_no_other() {
         let is_doubt = doubts.contains(&format!(" => \"{word}\""));
         assert!(words.contains(&word) || is_doubt, "there is no {word}");
     }
+}
+
+#[test]
+fn its_outcomes_are_those_of_the_projection() {
+    let runbook = runbook();
+    let rows = table(&runbook, "Outcomes");
+    let listed: BTreeSet<&str> = rows.iter().flat_map(|row| quoted(row[0])).collect();
+    let outcomes = Outcome::ALL.map(|outcome| {
+        let is_parked = matches!(outcome, Outcome::Parked(_));
+        if is_parked {
+            "parked{…}"
+        } else {
+            outcome.as_str()
+        }
+    });
+    assert_eq!(listed, BTreeSet::from(outcomes));
 }
 
 /// The metrics that it names, with a label and its values where they stand beside the name.
