@@ -27,7 +27,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The word for it.
+    /// As `doctor` and the log write it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Danger => "danger",
