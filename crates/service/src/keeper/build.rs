@@ -1,5 +1,6 @@
 //! The first half of a job: a file beside the live one, brought to a place in the stream.
 
+use std::path::Path;
 use std::time::Duration;
 
 use domain::{Checkpoint, Phase, Progress, Refusal};
@@ -91,16 +92,11 @@ impl Keeper {
         model: ReadModel,
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
-        let compacting = tokio::task::spawn_blocking(move || model.compact());
+        let folder = self.folder.clone();
+        let compacting =
+            tokio::task::spawn_blocking(move || compacted(model, kind.place(), &folder));
         let compacted = stop.run_until_cancelled(compacting).await;
-        if let Err(error) = compacted.ok_or(JobFault::Stopped)?? {
-            let why = crate::exit::in_one_line(&error);
-            tracing::warn!(
-                why,
-                "the file that was built stays larger than its rows: {why}"
-            );
-        }
-        self.open(kind).await
+        compacted.ok_or(JobFault::Stopped)??
     }
 
     pub(super) async fn open(&self, kind: JobKind) -> Result<ReadModel, JobFault> {
@@ -218,6 +214,23 @@ impl Keeper {
     }
 }
 
+/// Compacts a file and opens it again. It is not begun anew, whatever became of it: it would take the
+/// live one's place without a row.
+fn compacted(model: ReadModel, place: Place, folder: &Path) -> Result<ReadModel, JobFault> {
+    if let Err(error) = model.compact() {
+        let why = crate::exit::in_one_line(&error);
+        tracing::warn!(
+            why,
+            "the file that was built stays larger than its rows: {why}"
+        );
+    }
+    if !place.is_there(folder)? {
+        let why = format!("the file that was built is gone: {}", place.file_name());
+        return Err(JobFault::Refused(why));
+    }
+    Ok(ReadModel::open_at(folder, place, Options::default())?)
+}
+
 /// Turns "no progress" into a fault.
 struct Watchdog {
     applied: u64,
@@ -258,6 +271,28 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_built_is_never_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || ReadModel::open_at(folder.path(), Place::Rebuild, Options::default());
+        let path = Place::Rebuild.path(folder.path());
+        let again = compacted(open().unwrap(), Place::Rebuild, folder.path());
+        drop(again.unwrap());
+
+        let model = open().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let gone = compacted(model, Place::Rebuild, folder.path()).err().unwrap();
+        assert!(matches!(gone, JobFault::Refused(_)), "{gone}");
+        assert!(!path.exists(), "no other was made");
+
+        let model = open().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, [7; 9000]).unwrap();
+        let damaged = compacted(model, Place::Rebuild, folder.path()).err().unwrap();
+        let is_named = matches!(damaged, JobFault::File(OpenError::Damaged { .. }));
+        assert!(is_named, "{damaged}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_watchdog_barks_with_the_reason() {
