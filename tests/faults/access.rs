@@ -198,6 +198,17 @@ pub(crate) async fn exact_permissions() -> anyhow::Result<Seen> {
         .output
         .contains("$JS.API.STREAM.MSG.GET.IDENTITY_EVENTS");
     ensure!(lacking.code == Some(1) && names_it, "{lacking:?}");
+    // Of a rebuild beside the service, which is in no other question's way.
+    let without = printed.output.replace("\"_INBOX_svc-rebuild.>\"", "");
+    ensure!(without != printed.output, "{printed:?}");
+    broker.configure(&accounts(&user(&without))).await?;
+    let lacking = command(&doctor).await?;
+    let names_it = lacking.output.contains("\"_INBOX_svc-rebuild.>\"");
+    let sees_it = lacking.output.contains("seen     stream: ");
+    ensure!(
+        lacking.code == Some(1) && names_it && sees_it,
+        "{lacking:?}"
+    );
     let blind = printed
         .output
         .replace("\"$JS.API.STREAM.INFO.IDENTITY_EVENTS\"", "");

@@ -20,6 +20,8 @@ const NO_REQUEST: &str = "?";
 /// A connection that hears what it may not.
 pub(super) struct Connection {
     pub(super) client: Client,
+    /// What our inboxes begin with.
+    inbox: String,
     /// What the server refused us, in its words. They name the subject.
     refusals: watch::Receiver<BTreeSet<String>>,
 }
@@ -41,9 +43,10 @@ impl Connection {
     /// Connects with the inboxes of `consumer`, which is permitted no other.
     pub(super) async fn open(config: &NatsConfig, consumer: &str) -> Result<Self, NatsError> {
         let (tell, refusals) = watch::channel(BTreeSet::new());
+        let inbox = projector::inbox_prefix(consumer);
         let options = nats::options(config)?
             .name("profile-projector doctor")
-            .custom_inbox_prefix(projector::inbox_prefix(consumer))
+            .custom_inbox_prefix(&inbox)
             .request_timeout(Some(REQUEST_WITHIN))
             .event_callback(move |event| {
                 if let Event::ServerError(ServerError::Other(said)) = event
@@ -56,7 +59,11 @@ impl Connection {
                 std::future::ready(())
             });
         let client = nats::connected(options, config).await?;
-        Ok(Self { client, refusals })
+        Ok(Self {
+            client,
+            inbox,
+            refusals,
+        })
     }
 
     /// What a subject of the server's answers.
@@ -80,10 +87,12 @@ impl Connection {
         }
     }
 
-    /// Waits until the server refuses this subject, or the inbox for answers.
+    /// Waits until the server refuses this subject, or the inbox for answers. What was refused of other
+    /// consumers' inboxes is in no answer's way.
     async fn refusal_of(&self, subject: &str) -> String {
-        let quoted = format!("\"{subject}\"");
-        let is_ours = |said: &&String| said.contains(&quoted) || said.contains("Subscription");
+        let asked = format!("\"{subject}\"");
+        let answered = format!("Subscription to \"{}.", self.inbox);
+        let is_ours = |said: &&String| said.contains(&asked) || said.contains(&answered);
         let mut refusals = self.refusals.clone();
         let heard = refusals.wait_for(|said| said.iter().any(|said| is_ours(&said)));
         match heard.await {
