@@ -15,6 +15,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct AdminClient {
     http: reqwest::Client,
     url: Url,
+    /// What is told of it.
+    shown: String,
+}
+
+/// An address as it may be told: without the user and the password in it.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // An address with a host takes both.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 impl AdminClient {
@@ -24,13 +35,16 @@ impl AdminClient {
         let parsed = Url::parse(url).ok();
         let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
         let url = parsed.filter(is_http).with_context(|| {
-            format!("{url} is no address of a service (example: http://127.0.0.1:3211)")
+            // Behind what may be a password.
+            let told = url.rsplit('@').next().unwrap_or_default();
+            format!("{told} is no address of a service (example: http://127.0.0.1:3211)")
         })?;
         let http = reqwest::Client::builder()
             .timeout(ANSWER_WITHIN)
             .build()
             .context("no HTTP client can be made")?;
-        Ok(Self { http, url })
+        let shown = shown(&url);
+        Ok(Self { http, url, shown })
     }
 
     /// What a route tells.
@@ -42,7 +56,7 @@ impl AdminClient {
 
     /// Where the service is.
     pub(crate) fn url(&self) -> &str {
-        self.url.as_str().trim_end_matches('/')
+        &self.shown
     }
 
     /// What a route tells; `None` where it has no such thing.
@@ -99,5 +113,22 @@ impl AdminClient {
             let url = self.url();
             anyhow!("{url} answers {status} and not as a service of this release does: is this its --admin-listen?")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_password_of_an_address_is_not_told() {
+        let service = AdminClient::new("http://ada:secret@127.0.0.1:1/").unwrap();
+        assert_eq!(service.url(), "http://127.0.0.1:1");
+        let unheard = service.get::<()>("/status").await.unwrap_err();
+        assert!(!format!("{unheard:#}").contains("secret"), "{unheard:#}");
+        for wrong in ["ada:secret@127.0.0.1:1", "ftp://ada:secret@127.0.0.1"] {
+            let said = AdminClient::new(wrong).err().unwrap().to_string();
+            assert!(said.starts_with("127.0.0.1"), "{said}");
+        }
     }
 }

@@ -282,14 +282,18 @@ mod tests {
 
         let model = open().unwrap();
         std::fs::remove_file(&path).unwrap();
-        let gone = compacted(model, Place::Rebuild, folder.path()).err().unwrap();
+        let gone = compacted(model, Place::Rebuild, folder.path())
+            .err()
+            .unwrap();
         assert!(matches!(gone, JobFault::Refused(_)), "{gone}");
         assert!(!path.exists(), "no other was made");
 
         let model = open().unwrap();
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, [7; 9000]).unwrap();
-        let damaged = compacted(model, Place::Rebuild, folder.path()).err().unwrap();
+        let damaged = compacted(model, Place::Rebuild, folder.path())
+            .err()
+            .unwrap();
         let is_named = matches!(damaged, JobFault::File(OpenError::Damaged { .. }));
         assert!(is_named, "{damaged}");
     }

@@ -3,11 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use projector::{Finding, MESSAGE_BYTES_MAX, Severity};
+use reqwest::Url;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::account::is_near;
+use crate::admin_client::shown;
 use crate::nats::REQUEST_WITHIN;
 
 /// The oldest release that this service is for.
@@ -69,15 +71,22 @@ pub(super) fn clock(says: &str, asked_at: SystemTime, heard_at: SystemTime) -> O
 
 /// Asks a server's monitoring.
 pub(super) async fn monitoring(monitor: &str) -> Result<Vec<Finding>, String> {
-    let url = format!("{}/jsz?config=true", monitor.trim_end_matches('/'));
+    let url = Url::parse(&format!(
+        "{}/jsz?config=true",
+        monitor.trim_end_matches('/')
+    ));
+    let url = url.ok().filter(Url::has_host);
+    let url = url.ok_or("--monitor is no address (example: http://127.0.0.1:8222)")?;
+    let shown = shown(&url);
     let http = reqwest::Client::builder().timeout(REQUEST_WITHIN).build();
     let http = http.map_err(|error| error.to_string())?;
-    let answer = http.get(&url).send().await;
-    let body = answer.map_err(|_error| format!("{url} does not answer"))?;
-    let body = body.bytes().await.map_err(|error| error.to_string())?;
+    let answer = http.get(url).send().await;
+    let body = answer.map_err(|_error| format!("{shown} does not answer"))?;
+    let body = body.bytes().await;
+    let body = body.map_err(|_error| format!("{shown} does not answer to its end"))?;
     let says: Value =
-        serde_json::from_slice(&body).map_err(|_error| format!("{url} says no JSON"))?;
-    judge_monitoring(&says).ok_or_else(|| format!("{url} does not say"))
+        serde_json::from_slice(&body).map_err(|_error| format!("{shown} says no JSON"))?;
+    judge_monitoring(&says).ok_or_else(|| format!("{shown} does not say"))
 }
 
 /// `None` when it does not tell how often the server syncs.
@@ -156,6 +165,24 @@ mod tests {
         ] {
             let found = lines(clock(says, at(1_000), at(1_010)));
             assert_eq!(found.first().map(String::as_str), expected, "{says}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_password_of_a_monitoring_address_is_not_told() {
+        query::auth::install_crypto();
+        for (monitor, expected) in [
+            (
+                "http://ada:secret@127.0.0.1:1/",
+                "http://127.0.0.1:1/jsz?config=true does not answer",
+            ),
+            (
+                "ada:secret@127.0.0.1:1",
+                "--monitor is no address (example: http://127.0.0.1:8222)",
+            ),
+        ] {
+            let said = monitoring(monitor).await.unwrap_err();
+            assert_eq!(said, expected);
         }
     }
 
