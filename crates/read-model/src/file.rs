@@ -3,6 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,12 +74,14 @@ impl ReadModel {
         let open = move || {
             let file = open_file(OpenOptions::new().read(true).write(true), &path)?;
             let opened = inode(file.metadata(), &path)?;
-            let database = open_database(file, &path, options)?;
-            if opened != inode(path.metadata(), &path)? {
-                // Its owner put another in its place between our opening and our locking.
-                return Err(OpenError::InUse { path: path.clone() });
-            }
-            checked(database, &path)
+            guarded(&path, || {
+                let database = open_database(file, &path, options)?;
+                if opened != inode(path.metadata(), &path)? {
+                    // Its owner put another in its place between our opening and our locking.
+                    return Err(OpenError::InUse { path: path.clone() });
+                }
+                checked(database, &path)
+            })
         };
         Self::opened_with(Box::new(open))
     }
@@ -325,6 +328,18 @@ fn initialise(database: &Database) -> Result<(), StorageError> {
             .map_err(StorageError::engine("write"))?;
     }
     transaction.commit().map_err(StorageError::engine("commit"))
+}
+
+/// Opens a file. The engine panics over some damage instead of naming it.
+pub(crate) fn guarded<T>(
+    path: &Path,
+    open: impl FnOnce() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    // What was opened so far is dropped on the way, and nothing else is touched.
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_panic| {
+        let why = redb::Error::Corrupted("the engine panicked over it".to_owned());
+        Err(damaged(path)(StorageError::engine("open")(why)))
+    })
 }
 
 /// A file of our layout (R4), and what is committed in it.

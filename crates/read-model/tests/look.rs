@@ -81,3 +81,38 @@ fn what_is_no_read_model_is_told() {
     fs::write(Place::Live.path(folder.path()), [7; 9000]).unwrap();
     assert!(matches!(look(), OpenError::Damaged { .. }), "{}", look());
 }
+
+/// The engine panics over some of these.
+#[test]
+fn a_damaged_file_is_told_by_looking_and_by_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(made(folder.path(), 1));
+    let whole = fs::read(Place::Live.path(folder.path())).unwrap();
+    let is_told = |error: &OpenError| {
+        matches!(
+            error,
+            OpenError::Damaged { .. } | OpenError::OtherLayout { .. }
+        )
+    };
+    let mut refused = (0, 0);
+    for at in (0..whole.len()).filter(|at| at % 388 == 291 || at % 4096 == 53) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x80;
+        fs::write(Place::Live.path(folder.path()), &bytes).unwrap();
+        let Err(error) = Place::Live.look(folder.path()) else {
+            continue;
+        };
+        assert!(is_told(&error), "byte {at}: {error}");
+        refused.0 += 1;
+        match ReadModel::open(folder.path(), Options::default()) {
+            // Closing it would write what the damage made of it.
+            Ok(model) => std::mem::forget(model),
+            Err(error) => {
+                assert!(is_told(&error), "byte {at}: {error}");
+                refused.1 += 1;
+            }
+        }
+    }
+    assert!(10 < refused.0 && 5 < refused.1, "{refused:?}");
+}

@@ -40,18 +40,20 @@ impl Place {
         let options = Options {
             cache_bytes: CACHE_BYTES,
         };
-        let opened = file::builder(options)
-            .set_repair_callback(redb::RepairSession::abort)
-            .create_with_backend(Untouched::new(storage, length.len()));
-        let database = match opened {
-            Err(DatabaseError::RepairAborted) => return Ok(None),
-            opened => opened.map_err(file::open_failed(&path))?,
-        };
-        let (_database, snapshot) = file::checked(database, &path)?;
-        Ok(Some(Glance {
-            checkpoint: snapshot.checkpoint.clone(),
-            totals: snapshot.totals,
-            layout: crate::tables::LAYOUT,
-        }))
+        file::guarded(&path, || {
+            let opened = file::builder(options)
+                .set_repair_callback(redb::RepairSession::abort)
+                .create_with_backend(Untouched::new(storage, length.len()));
+            let database = match opened {
+                Err(DatabaseError::RepairAborted) => return Ok(None),
+                opened => opened.map_err(file::open_failed(&path))?,
+            };
+            let (_database, snapshot) = file::checked(database, &path)?;
+            Ok(Some(Glance {
+                checkpoint: snapshot.checkpoint.clone(),
+                totals: snapshot.totals,
+                layout: crate::tables::LAYOUT,
+            }))
+        })
     }
 }
