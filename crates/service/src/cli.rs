@@ -488,7 +488,7 @@ pub(crate) struct DropArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
-    /// Folder of the development issuer's key
+    /// Folder of the development issuer's key, which is made if it is not there
     #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
     #[arg(default_value = "./data/dev")]
     pub(crate) data_dir: PathBuf,

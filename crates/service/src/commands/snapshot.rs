@@ -103,7 +103,7 @@ async fn make(args: &SnapshotArgs) -> anyhow::Result<(PathBuf, SnapshotStatus)> 
     let folder = &args.data_dir;
     if !Place::Live.is_there(folder)? {
         bail!(
-            "there is no read model in {}: give its --data-dir",
+            "there is no read model in {}: name the folder that holds read-model.redb with --data-dir",
             folder.display()
         );
     }

@@ -38,7 +38,8 @@ fn open(folder: &Path) -> anyhow::Result<Option<ReadModel>> {
     let shown = folder.display();
     ensure!(
         Place::Live.is_there(folder)?,
-        "there is no read model in --data-dir {shown}"
+        "there is no read model in --data-dir {shown}: name the folder that holds read-model.redb, or leave \
+         the flag out to ask the running service"
     );
     match ReadModel::open(folder, Options::default()) {
         Ok(model) => Ok(Some(model)),
