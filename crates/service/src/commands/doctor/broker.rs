@@ -160,7 +160,8 @@ fn grant(subject: &str) -> String {
 
 fn unencrypted(config: &NatsConfig, is_required: bool) -> Option<Finding> {
     let is_near = |host: &str| host == "localhost" || host == "::1" || host.starts_with("127.");
-    let is_far = config.servers.iter().any(|server| !is_near(server.host()));
+    let mut servers = config.servers.iter();
+    let is_far = servers.any(|server| !is_near(server.host()) && !server.tls_required());
     let is_asked_for = config.tls_ca.is_some() || config.tls_client.is_some();
     (is_far && !is_asked_for && !is_required).then(|| {
         Finding::new(
@@ -181,4 +182,25 @@ fn unreadable(subject: &'static str, error: &NatsError) -> Finding {
         "the service cannot read the stream either",
         "see the entry for its `connection` in deploy/RUNBOOK.md",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_far_server_in_clear_text_is_found() {
+        for (server, is_required, is_found) in [
+            ("nats://127.0.0.1", false, false),
+            ("nats://[::1]", false, false),
+            ("nats://nats.example", false, true),
+            ("nats://nats.example", true, false),
+            // The server may leave it to its clients.
+            ("tls://nats.example", false, false),
+        ] {
+            let config = NatsConfig::plain(server.parse().unwrap(), "S");
+            let found = unencrypted(&config, is_required);
+            assert_eq!(found.is_some(), is_found, "{server} {is_required}");
+        }
+    }
 }
