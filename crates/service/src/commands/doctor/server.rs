@@ -18,6 +18,8 @@ const RELEASE_MIN: (u64, u64) = (2, 11);
 const CLOCK_MAX: Duration = Duration::from_secs(5);
 /// A server that writes to disk less often loses more at a power cut than a second's events.
 const SYNC_MAX: Duration = Duration::from_secs(1);
+/// Some kilobytes are the rule.
+const MONITORING_BYTES_MAX: usize = 1024 * 1024;
 
 /// Judges what a server says at every connection.
 pub(super) fn judge(version: &str, max_payload: usize) -> Vec<Finding> {
@@ -81,9 +83,17 @@ pub(super) async fn monitoring(monitor: &str) -> Result<Vec<Finding>, String> {
     let http = reqwest::Client::builder().timeout(REQUEST_WITHIN).build();
     let http = http.map_err(|error| error.to_string())?;
     let answer = http.get(url).send().await;
-    let body = answer.map_err(|_error| format!("{shown} does not answer"))?;
-    let body = body.bytes().await;
-    let body = body.map_err(|_error| format!("{shown} does not answer to its end"))?;
+    let mut answer = answer.map_err(|_error| format!("{shown} does not answer"))?;
+    let mut body = Vec::new();
+    loop {
+        let more = answer.chunk().await;
+        let more = more.map_err(|_error| format!("{shown} does not answer to its end"))?;
+        let Some(more) = more else { break };
+        if MONITORING_BYTES_MAX < body.len() + more.len() {
+            return Err(format!("{shown} says too much"));
+        }
+        body.extend_from_slice(&more);
+    }
     let says: Value =
         serde_json::from_slice(&body).map_err(|_error| format!("{shown} says no JSON"))?;
     judge_monitoring(&says).ok_or_else(|| format!("{shown} does not say"))
@@ -124,6 +134,7 @@ fn judge_monitoring(says: &Value) -> Option<Vec<Finding>> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -184,6 +195,25 @@ mod tests {
             let said = monitoring(monitor).await.unwrap_err();
             assert_eq!(said, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_given_up() {
+        query::auth::install_crypto();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let talking = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let _request = client.read_u8().await.unwrap();
+            let mut sent = client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            while sent.is_ok() {
+                sent = client.write_all(&[b' '; 4096]).await;
+            }
+        });
+        let said = monitoring(&url).await.unwrap_err();
+        assert_eq!(said, format!("{url}/jsz?config=true says too much"));
+        // It is hung up on.
+        talking.await.unwrap();
     }
 
     #[test]
