@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::announcer::Announcer;
 use crate::config::Config;
+use crate::source::link::Connect;
 use crate::source::{Nats, Source};
 use crate::teller::Teller;
 use crate::writer::{Reach, WriteError, Writer};
@@ -186,29 +187,7 @@ impl Projector {
         commits: broadcast::Sender<Arc<Committed>>,
         reach: Reach,
     ) -> Self {
-        let (feed, records) = mpsc::channel(CHUNKS_MAX);
-        let limits = config.limits;
-        let position = model.reader().checkpoint();
-        let (setback, setbacks) = mpsc::channel(1);
-        let source = Source {
-            connector: Nats,
-            config,
-            position,
-            feed,
-            setbacks,
-            teller: teller.clone(),
-            last_states: reach.last_states,
-            standing: Vec::new(),
-        };
-        let writer = Writer {
-            model,
-            setback,
-            refusal: None,
-            feed: records,
-            announcer: Announcer { teller, commits },
-            limits,
-            reach,
-        };
+        let (source, writer) = assemble(Nats, config, model, teller, commits, reach);
         Self { source, writer }
     }
 
@@ -248,4 +227,39 @@ fn runtime() -> Result<Runtime, ProjectorError> {
         .enable_all()
         .build()
         .map_err(ProjectorError::Thread)
+}
+
+/// A source and a writer that go on behind what the rows hold, and what is between them. Simulations
+/// put the same together over a connector of their own.
+pub(crate) fn assemble<C: Connect>(
+    connector: C,
+    config: Config,
+    model: ReadModel,
+    teller: Teller,
+    commits: broadcast::Sender<Arc<Committed>>,
+    reach: Reach,
+) -> (Source<C>, Writer) {
+    let (feed, records) = mpsc::channel(CHUNKS_MAX);
+    let (setback, setbacks) = mpsc::channel(1);
+    let limits = config.limits;
+    let source = Source {
+        connector,
+        config,
+        position: model.reader().checkpoint(),
+        feed,
+        setbacks,
+        teller: teller.clone(),
+        last_states: reach.last_states,
+        standing: Vec::new(),
+    };
+    let writer = Writer {
+        model,
+        setback,
+        refusal: None,
+        feed: records,
+        announcer: Announcer { teller, commits },
+        limits,
+        reach,
+    };
+    (source, writer)
 }

@@ -6,17 +6,16 @@ use domain::Progress;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use read_model::ReadModel;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::broker::Broker;
 use super::connection::Connector;
-use crate::announcer::Announcer;
 use crate::config::{BatchLimits, Config, NoLogin};
-use crate::source::Source;
+use crate::projector::assemble;
 use crate::teller::Teller;
-use crate::writer::{Reach, WriteError, Writer};
+use crate::writer::{Reach, WriteError};
 
 /// One process: the projector's two halves.
 pub(super) struct Process {
@@ -51,33 +50,12 @@ impl Process {
             },
             false,
         );
-        let (feed, records) = mpsc::channel(4);
-        let (setback, setbacks) = mpsc::channel(1);
         let (commits, _) = broadcast::channel(4);
         let connector = Connector {
             broker: broker.clone(),
             chance: SmallRng::seed_from_u64(seed),
         };
-        let limits = config.limits;
-        let source = Source {
-            connector,
-            config,
-            position: reader.checkpoint(),
-            feed,
-            setbacks,
-            teller: teller.clone(),
-            last_states: way.reach.last_states,
-            standing: Vec::new(),
-        };
-        let writer = Writer {
-            model,
-            setback,
-            refusal: None,
-            feed: records,
-            announcer: Announcer { teller, commits },
-            limits,
-            reach: way.reach,
-        };
+        let (source, writer) = assemble(connector, config, model, teller, commits, way.reach);
         let stop = CancellationToken::new();
         Self {
             source: tokio::task::spawn_local(source.run(stop.clone())),
