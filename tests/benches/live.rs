@@ -24,14 +24,15 @@ use read_model::{Options, ReadModel};
 use serde_json::json;
 use tests::bench::{memory_kib, percentile, setting};
 use tests::broker::eventually;
+use tests::client::subscribing;
 use tests::service::{SOON, Service};
 use tests::world::World;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// Of many sockets, so many belong to users that change.
@@ -188,22 +189,14 @@ async fn open_all(world: &World, service: &Service, number: u64) -> anyhow::Resu
 }
 
 async fn open(service: &Service, token: &str) -> anyhow::Result<Socket> {
-    let address = service.client.public;
-    let stream = TcpStream::connect(address).await?;
+    let stream = TcpStream::connect(service.client.public).await?;
     stream.set_nodelay(true)?;
     // The library's own choice would take 128 KiB for each.
     let config = WebSocketConfig::default().read_buffer_size(4 * 1024);
-    let url = format!("ws://{address}/api/1.48.0/sync");
+    let url = service.client.sync_url();
     let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
-    let add = json!({"type": "Add", "queryId": 0, "udfPath": "profiles/queries:getCurrentUserProfile", "args": [{}]});
-    for message in [
-        json!({"type": "Connect", "sessionId": "00000000-0000-4000-8000-000000000001", "connectionCount": 0,
-            "lastCloseReason": "InitialConnect"}),
-        json!({"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": token}),
-        json!({"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": [add]}),
-    ] {
-        let text = Utf8Bytes::from(message.to_string());
-        socket.send(tungstenite::Message::Text(text)).await?;
+    for message in subscribing(token) {
+        socket.send(tungstenite::Message::text(message)).await?;
     }
     heard(&mut socket).await?;
     Ok(socket)

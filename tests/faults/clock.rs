@@ -13,6 +13,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use service::issuer::{AUDIENCE, ISSUER};
 use tests::broker::eventually;
+use tests::client::subscribing;
 use tests::fake_clock::FakeClock;
 use tests::service::{SOON, Service};
 use tests::world::World;
@@ -72,20 +73,10 @@ struct Page(WebSocketStream<TcpStream>);
 
 impl Page {
     async fn open(service: &Service, token: &str) -> anyhow::Result<Self> {
-        let address = service.client.public;
-        let stream = TcpStream::connect(address).await?;
-        let (mut socket, _) =
-            client_async(format!("ws://{address}/api/1.48.0/sync"), stream).await?;
-        let add = json!({"type": "Add", "queryId": 0, "udfPath": "profiles/queries:getCurrentUserProfile", "args": [{}]});
-        for message in [
-            json!({"type": "Connect", "sessionId": "00000000-0000-4000-8000-000000000001", "connectionCount": 0,
-                "lastCloseReason": "InitialConnect"}),
-            json!({"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": token}),
-            json!({"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": [add]}),
-        ] {
-            socket
-                .send(tungstenite::Message::text(message.to_string()))
-                .await?;
+        let stream = TcpStream::connect(service.client.public).await?;
+        let (mut socket, _) = client_async(service.client.sync_url(), stream).await?;
+        for message in subscribing(token) {
+            socket.send(tungstenite::Message::text(message)).await?;
         }
         Ok(Self(socket))
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The route of the one query.
 pub const RUN: &str = "/api/run/profiles/queries/getCurrentUserProfile";
@@ -30,7 +30,24 @@ pub struct Answer {
     pub sequence: Option<u64>,
 }
 
+/// What a page sends to subscribe to the query with a token.
+pub fn subscribing(token: &str) -> [String; 3] {
+    let query = json!({"type": "Add", "queryId": 0, "udfPath": "profiles/queries:getCurrentUserProfile", "args": [{}]});
+    let messages = [
+        json!({"type": "Connect", "sessionId": "00000000-0000-4000-8000-000000000001", "connectionCount": 0,
+            "lastCloseReason": "InitialConnect"}),
+        json!({"type": "Authenticate", "baseVersion": 0, "tokenType": "User", "value": token}),
+        json!({"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": [query]}),
+    ];
+    messages.map(|message| message.to_string())
+}
+
 impl Client {
+    /// Where sockets are opened.
+    pub fn sync_url(&self) -> String {
+        format!("ws://{}/api/1.48.0/sync", self.public)
+    }
+
     /// A client of these addresses.
     pub fn new(public: SocketAddr, admin: SocketAddr) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
