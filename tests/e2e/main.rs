@@ -18,6 +18,7 @@ mod doctor;
 mod erase;
 mod golden;
 mod import;
+mod keys;
 mod process;
 mod publish;
 mod quarantine;

@@ -128,6 +128,41 @@ async fn a_new_token_is_good(world: &World, service: &Service) -> anyhow::Result
     .await
 }
 
+/// A start while the issuer is away uses the keys of the last run, until they are too old.
+pub(crate) async fn kept_keys_grow_too_old() -> anyhow::Result<Seen> {
+    let world = World::new().await?;
+    let keys = KeyServer::of(&world).await?;
+    let clock = FakeClock::new(&world.data("")).await?;
+    let service = world.serve_by(&clock, "model").await?;
+    live(&service).await?;
+    let kept = world.data("model").join("signing-keys");
+    let files = || std::fs::read_dir(&kept).ok()?.next();
+    eventually("the kept keys", SOON, async || files()).await??;
+    service.kill().await?;
+    drop(keys);
+    for (hours, expected) in [
+        (0, StatusCode::OK),
+        (23, StatusCode::OK),
+        (25, StatusCode::SERVICE_UNAVAILABLE),
+        (-1, StatusCode::SERVICE_UNAVAILABLE),
+        (1, StatusCode::OK),
+    ] {
+        clock.set(hours * HOUR)?;
+        let service = world.serve_by(&clock, "model").await?;
+        let now = SystemTime::now();
+        let hour = Duration::from_hours(hours.unsigned_abs());
+        let now = if hours < 0 { now - hour } else { now + hour };
+        let token = world.issuer.mint("user_0", now, Duration::from_mins(5))?;
+        let found = status(&service, &token).await?;
+        ensure!(found == expected, "{found} at a clock of {hours:+} h");
+        service.kill().await?;
+    }
+    Ok(Seen {
+        note: "kept keys are used at 0, 1 and 23 h, not at 25 h and not an hour before".to_owned(),
+        ..Seen::default()
+    })
+}
+
 pub(crate) async fn jumps_under_load() -> anyhow::Result<Seen> {
     let world = World::new().await?;
     let keys = KeyServer::of(&world).await?;

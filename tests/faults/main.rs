@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         row!(disk::size_limited),
         row!(disk::folder_read_only),
         row!(clock::jumps_under_load),
+        row!(clock::kept_keys_grow_too_old),
         row!(process::terminated_in_mid_batch),
         row!(process::two_on_one_folder),
     ])

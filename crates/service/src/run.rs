@@ -94,7 +94,9 @@ impl Service {
         query::auth::install_crypto();
         let model = open_read_model(&config.data_dir)?;
         let reader = model.reader();
-        let (verifier, keys) = Verifier::new(config.auth.clone(), Arc::new(SystemTime::now))?;
+        let (verifier, mut keys) = Verifier::new(config.auth.clone(), Arc::new(SystemTime::now))?;
+        // Before the ports open, so that the first request finds them.
+        keys.begin(&config.data_dir).await;
         let tls = config.tls.as_ref().map(certificate).transpose()?;
         let limits = Limits::default();
         open_files::raise_for(limits.connections + limits.sync.sockets);

@@ -41,8 +41,10 @@ pub(super) struct KeySet {
     pub(super) keys: Arc<Keys>,
     /// What these keys are known to have signed.
     pub(super) known: Arc<KnownTokens>,
-    /// When it was last known to be what the source holds.
-    pub(super) confirmed: Instant,
+    /// When it was last known to be what the source holds, by a clock that is never set.
+    confirmed: Instant,
+    /// How old it was then: a set that was kept over a restart was confirmed before.
+    age_then: Duration,
 }
 
 impl KeySet {
@@ -52,7 +54,30 @@ impl KeySet {
             keys: Arc::new(keys),
             known: Arc::default(),
             confirmed: Instant::now(),
+            age_then: Duration::ZERO,
         }
+    }
+
+    /// A set that was last confirmed so long ago.
+    pub(super) fn of_age(keys: Keys, age: Duration) -> Self {
+        Self {
+            age_then: age,
+            ..Self::new(keys)
+        }
+    }
+
+    /// The same set, confirmed just now.
+    pub(super) fn confirmed_now(&self) -> Self {
+        Self {
+            confirmed: Instant::now(),
+            age_then: Duration::ZERO,
+            ..self.clone()
+        }
+    }
+
+    /// How long ago it was last known to be what the source holds.
+    pub(super) fn age(&self) -> Duration {
+        self.age_then.saturating_add(self.confirmed.elapsed())
     }
 }
 
@@ -150,7 +175,7 @@ impl KeySource {
     /// The set in use, unless there is none or it is too old to be trusted.
     pub(super) fn usable(&self) -> Option<Arc<KeySet>> {
         let set = self.set.load_full()?;
-        (set.confirmed.elapsed() <= self.timing.stale_max).then_some(set)
+        (set.age() <= self.timing.stale_max).then_some(set)
     }
 
     /// Whether an unknown key is a reason to load now.
@@ -188,7 +213,7 @@ impl KeySource {
             source: self.location.to_string(),
             usable: self.usable().is_some(),
             keys: set.as_ref().map_or(0, |set| set.keys.len()),
-            age_seconds: set.as_ref().map(|set| set.confirmed.elapsed().as_secs()),
+            age_seconds: set.as_ref().map(|set| set.age().as_secs()),
             failures: progress.failures,
             error: progress.error.as_deref().map(str::to_owned),
         }

@@ -2,19 +2,24 @@
 //!
 //! A loop is the only one that loads its source, so that there is never more than one load of it.
 
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::Client;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admitted, PRIVATE_PART, admit};
 use super::config::Location;
 use super::fetch::{self, LoadError, Loaded};
+use super::kept::{KeptFile, Unusable};
 use super::keys::{KeySet, KeySource};
 use super::metrics;
+use super::policy::Issuer;
+use super::verifier::WallClock;
 
 /// The HTTP client could not be set up, most likely for want of root certificates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,51 +27,139 @@ use super::metrics;
 pub struct ClientError(pub(super) String);
 
 /// Loads the keys of a [`super::Verifier`].
-#[derive(Debug)]
 pub struct KeyLoader {
-    sources: Vec<Arc<KeySource>>,
+    keepers: Vec<Keeper>,
     client: Client,
 }
 
+impl fmt::Debug for KeyLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sources = self.keepers.iter().map(|keeper| &keeper.source.location);
+        f.debug_list().entries(sources).finish()
+    }
+}
+
 impl KeyLoader {
-    pub(super) fn new(sources: Vec<Arc<KeySource>>) -> Result<Self, ClientError> {
+    pub(super) fn new(
+        sources: &[Arc<KeySource>],
+        issuers: &[Issuer],
+        clock: &WallClock,
+    ) -> Result<Self, ClientError> {
         let client = fetch::client(sources.iter().map(|source| &source.location))?;
-        Ok(Self { sources, client })
+        let keeper = |(index, source): (usize, &Arc<KeySource>)| Keeper {
+            source: Arc::clone(source),
+            issuers: names(issuers, index),
+            clock: Arc::clone(clock),
+            kept: None,
+            document: Vec::new(),
+            skipped: Vec::new(),
+        };
+        let keepers = sources.iter().enumerate().map(keeper).collect();
+        Ok(Self { keepers, client })
+    }
+
+    /// Takes the keys that are on this machine: those of files, and the sets that an earlier run had
+    /// from addresses and kept in `folder`. From now on such sets are kept there. Some milliseconds,
+    /// and bounded; what cannot be had now, [`KeyLoader::run`] goes on to load.
+    pub async fn begin(&mut self, folder: &Path) {
+        let client = &self.client;
+        let keepers = self.keepers.iter_mut();
+        join_all(keepers.map(|keeper| keeper.begin(client, folder))).await;
     }
 
     /// Loads all keys now and keeps them fresh until `stop`. Failures are logged, counted and
     /// retried; they never end it.
     pub async fn run(self, stop: CancellationToken) {
-        let loops = self.sources.iter().map(|source| {
-            let keeper = Keeper {
-                source,
-                client: &self.client,
-                document: Vec::new(),
-                skipped: Vec::new(),
-            };
-            keeper.run(&stop)
-        });
-        join_all(loops).await;
+        let Self { keepers, client } = self;
+        let keepers = keepers.into_iter();
+        join_all(keepers.map(|keeper| keeper.run(&client, &stop))).await;
     }
 }
 
+/// The issuers whose keys a source holds.
+fn names(issuers: &[Issuer], source: usize) -> Vec<Box<str>> {
+    let of_source = issuers.iter().filter(|issuer| issuer.keys == source);
+    of_source.map(|issuer| issuer.name.clone()).collect()
+}
+
 /// The loop of one source.
-struct Keeper<'l> {
-    source: &'l KeySource,
-    client: &'l Client,
+struct Keeper {
+    source: Arc<KeySource>,
+    issuers: Vec<Box<str>>,
+    clock: WallClock,
+    /// Where a set is kept for the next start; files are not.
+    kept: Option<KeptFile>,
     /// The document that the keys in use came from.
     document: Vec<u8>,
     /// What was left out of it, so that it is said once.
     skipped: Vec<&'static str>,
 }
 
-impl Keeper<'_> {
-    async fn run(mut self, stop: &CancellationToken) {
+impl Keeper {
+    async fn begin(&mut self, client: &Client, folder: &Path) {
+        let within = self.source.timing.fetch_max;
+        if let Location::Address(url) = &self.source.location {
+            let kept = KeptFile::of(folder, url.to_string(), self.issuers.clone());
+            self.kept = Some(kept.clone());
+            // What takes longer than a load is not worth waiting for.
+            let _ = timeout(within, self.take_kept(kept)).await;
+        } else {
+            let _ = timeout(within, self.load(client, true)).await;
+        }
+    }
+
+    async fn take_kept(&mut self, kept: KeptFile) {
+        let path = kept.path.display().to_string();
+        let (now, age_max) = ((self.clock)(), self.source.timing.stale_max);
+        let read = tokio::task::spawn_blocking(move || kept.read(now, age_max)).await;
+        let problem = match read.unwrap_or_else(|error| Err(Unusable::Read(error.into()))) {
+            Ok(None) => return,
+            Ok(Some(set)) => match admit(&set.document) {
+                Ok(Admitted { keys, skipped }) => {
+                    let source = &self.source.location;
+                    let age_seconds = set.age.as_secs();
+                    tracing::info!(
+                        %source,
+                        keys = keys.len(),
+                        age_seconds,
+                        "signing keys of the last run are used until the source answers"
+                    );
+                    self.document = set.document;
+                    self.skipped = skipped;
+                    let set = KeySet::of_age(keys, set.age);
+                    return self.source.set.store(Some(Arc::new(set)));
+                }
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        let source = &self.source.location;
+        tracing::warn!(%source, path, problem, "kept signing keys are not used");
+    }
+
+    /// Keeps the set in use for the next start.
+    async fn keep(&self) {
+        let Some(kept) = self.kept.clone() else {
+            return;
+        };
+        let path = kept.path.display().to_string();
+        let (document, now) = (self.document.clone(), (self.clock)());
+        let written = tokio::task::spawn_blocking(move || kept.write(&document, now)).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(error.into())) {
+            tracing::warn!(path, %error, "signing keys cannot be kept for the next start");
+        }
+    }
+
+    async fn run(mut self, client: &Client, stop: &CancellationToken) {
+        if let Some(set) = self.source.usable() {
+            let source = self.source.location.to_string();
+            metrics::in_use(&source, set.keys.len(), set.age());
+        }
         let mut forced = true;
         loop {
             let pause = tokio::select! {
                 () = stop.cancelled() => return,
-                pause = self.load(forced) => pause,
+                pause = self.load(client, forced) => pause,
             };
             let due = Instant::now() + pause;
             forced = tokio::select! {
@@ -89,8 +182,8 @@ impl Keeper<'_> {
     }
 
     /// Loads once, and returns how long to wait for the next time.
-    async fn load(&mut self, forced: bool) -> Duration {
-        let timing = &self.source.timing;
+    async fn load(&mut self, client: &Client, forced: bool) -> Duration {
+        let timing = self.source.timing.clone();
         let is_file = matches!(self.source.location, Location::File(_));
         // A look at a file that has not changed is no load: it must not delay a wanted one.
         let is_look = is_file && !forced && !self.document.is_empty();
@@ -99,7 +192,7 @@ impl Keeper<'_> {
                 .progress
                 .send_modify(|progress| progress.running = true);
         }
-        let loaded = fetch::load(self.client, &self.source.location, timing.fetch_max).await;
+        let loaded = fetch::load(client, &self.source.location, timing.fetch_max).await;
         let unchanged = loaded
             .as_ref()
             .is_ok_and(|new| new.document == self.document);
@@ -113,6 +206,7 @@ impl Keeper<'_> {
                 if is_file {
                     return timing.file_poll;
                 }
+                self.keep().await;
                 let (least, most) = timing.refresh_bounds;
                 let refresh = max_age.map_or(timing.refresh, |age| age.clamp(least, most));
                 refresh.mul_f64(0.9 + 0.2 * rand::random::<f64>())
@@ -150,15 +244,15 @@ impl Keeper<'_> {
     /// Notes that the source still holds the keys in use.
     fn confirm(&self) {
         if let Some(set) = self.source.set.load_full() {
-            let mut set = KeySet::clone(&set);
-            set.confirmed = Instant::now();
-            self.source.set.store(Some(Arc::new(set)));
+            self.source.set.store(Some(Arc::new(set.confirmed_now())));
         }
     }
 
     fn succeeded(&self) {
         let keys = self.source.usable().map_or(0, |set| set.keys.len());
-        metrics::loaded(&self.source.location.to_string(), keys);
+        let source = self.source.location.to_string();
+        metrics::loaded(&source);
+        metrics::in_use(&source, keys, Duration::ZERO);
         self.source.progress.send_modify(|progress| {
             progress.ended(None);
         });

@@ -1,5 +1,7 @@
 //! The names of this module's metrics, and what they count.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use metrics::{Counter, counter, gauge};
 
 use super::AuthError;
@@ -34,11 +36,17 @@ pub(super) fn reload_suppressed() {
     counter!(RELOAD_SUPPRESSED).increment(1);
 }
 
-pub(super) fn loaded(source: &str, keys: usize) {
+pub(super) fn loaded(source: &str) {
     counter!(LOADS, "source" => source.to_owned(), "result" => "ok").increment(1);
+}
+
+/// Shows the keys of a source, last known to be right so long ago.
+pub(super) fn in_use(source: &str, keys: usize, age: Duration) {
     gauge!(KEYS, "source" => source.to_owned()).set(u32::try_from(keys).unwrap_or(u32::MAX));
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    gauge!(CONFIRMED, "source" => source.to_owned()).set(now.unwrap_or_default().as_secs_f64());
+    let confirmed = SystemTime::now().checked_sub(age);
+    let since_1970 = confirmed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let seconds = since_1970.unwrap_or_default().as_secs_f64();
+    gauge!(CONFIRMED, "source" => source.to_owned()).set(seconds);
 }
 
 pub(super) fn load_failed(source: &str) {

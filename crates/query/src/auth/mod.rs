@@ -16,6 +16,7 @@ mod claims;
 mod config;
 mod error;
 mod fetch;
+mod kept;
 mod keys;
 mod known;
 mod latest;

@@ -70,7 +70,7 @@ impl Verifier {
         let AuthConfig { issuers, sources } = config;
         let source = |location| Arc::new(KeySource::new(location, timing.clone()));
         let sources: Vec<_> = sources.into_iter().map(source).collect();
-        let loader = KeyLoader::new(sources.clone())?;
+        let loader = KeyLoader::new(&sources, &issuers, &clock)?;
         let verifier = Self {
             listed: Issuer::listed(&issuers).into(),
             issuers,

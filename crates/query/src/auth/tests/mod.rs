@@ -4,6 +4,7 @@ mod config;
 mod contract;
 mod hostile;
 mod hostile_keys;
+mod kept;
 mod loader;
 mod properties;
 mod remembered;
