@@ -10,7 +10,6 @@
 
 mod answers;
 mod bad_events;
-mod bootstrap;
 mod broker_faults;
 mod contract;
 mod crash;
@@ -24,6 +23,7 @@ mod publish;
 mod quarantine;
 mod rebuild;
 mod replay;
+mod routes;
 mod runbook;
 mod snapshot;
 mod tidy;

@@ -26,20 +26,6 @@ pub(crate) struct Place {
     pub(crate) at: Fingerprint,
     /// The stream had nothing behind it when it was sent.
     pub(crate) is_last: bool,
-    /// How many records are on its subject, where only the last of them is read.
-    pub(crate) on_subject: OnSubject,
-}
-
-/// How many records are on a subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OnSubject {
-    pub(crate) least: u64,
-    /// More than the least where records came since they were counted.
-    pub(crate) most: u64,
-}
-
-impl OnSubject {
-    pub(crate) const ONE: Self = Self { least: 1, most: 1 };
 }
 
 /// How long a record's pieces are.
@@ -171,11 +157,7 @@ mod tests {
                 time_ns: 5,
             };
             let is_last = sequence.get() == 3;
-            let place = Place {
-                at,
-                is_last,
-                on_subject: OnSubject::ONE,
-            };
+            let place = Place { at, is_last };
             chunk.push(place, message);
         }
         let taken = chunk.take();

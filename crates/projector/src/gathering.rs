@@ -2,15 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, apply, stands_for_all};
+use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, apply};
 use metrics::histogram;
 use read_model::{Batch, CommitError, Committed};
 use tokio::time::Instant;
 
-use crate::chunk::{Chunk, OnSubject};
+use crate::chunk::Chunk;
 use crate::config::BatchLimits;
 use crate::metrics::{BATCH, COMMIT};
-use crate::writer::{Reach, WriteError};
+use crate::writer::WriteError;
 
 /// A batch with what it has taken in so far.
 pub(crate) struct Gathering<'m> {
@@ -25,24 +25,18 @@ pub(crate) struct Gathering<'m> {
     pub(crate) is_done: bool,
     /// The stream had nothing behind the last record.
     pub(crate) is_at_end: bool,
-    /// Each record is the last of its subject.
-    last_states: bool,
 }
 
 impl<'m> Gathering<'m> {
-    pub(crate) fn new(mut batch: Batch<'m>, reach: &Reach, target: Option<u64>) -> Self {
-        if reach.last_states {
-            batch.of_last_states();
-        }
+    pub(crate) fn new(batch: Batch<'m>, until: Option<u64>, target: Option<u64>) -> Self {
         Self {
             batch,
             records: 0,
             last: None,
-            until: reach.until,
+            until,
             target,
             is_done: false,
             is_at_end: false,
-            last_states: reach.last_states,
         }
     }
 
@@ -54,11 +48,7 @@ impl<'m> Gathering<'m> {
                 return Ok(ControlFlow::Break(()));
             }
             self.batch.arrives(place.at);
-            let outcome = if self.last_states {
-                self.apply_last(record, place.on_subject)?
-            } else {
-                apply(&mut self.batch, record)?
-            };
+            let outcome = apply(&mut self.batch, record)?;
             warn_of(outcome, record);
             self.records = self.records.saturating_add(1);
             self.last = Some(place.at);
@@ -68,28 +58,6 @@ impl<'m> Gathering<'m> {
                 .is_some_and(|until| until == sequence || place.is_last);
             Ok(ControlFlow::Continue(()))
         })
-    }
-
-    /// Applies a record that has to stand for all of its subject.
-    fn apply_last(
-        &mut self,
-        record: &RecordRef<'_>,
-        OnSubject { least, most }: OnSubject,
-    ) -> Result<Outcome, WriteError> {
-        let not_whole = |why: String| WriteError::NotWhole {
-            subject: record.subject.to_owned(),
-            sequence: record.sequence.get(),
-            why,
-        };
-        stands_for_all(record, least, most).map_err(|why| not_whole(why.to_string()))?;
-        let outcome = apply(&mut self.batch, record)?;
-        if let Outcome::Parked(reason) = outcome {
-            return Err(not_whole(format!(
-                "it would be parked: {}",
-                reason.as_str()
-            )));
-        }
-        Ok(outcome)
     }
 
     /// Whether it holds all that it is to hold.

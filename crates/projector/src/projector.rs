@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::source::link::Connect;
 use crate::source::{Nats, Source};
 use crate::teller::Teller;
-use crate::writer::{Reach, WriteError, Writer};
+use crate::writer::{WriteError, Writer};
 
 /// Chunks of records between source and writer. A chunk is bounded by the source's credit.
 const CHUNKS_MAX: usize = 4;
@@ -41,12 +41,6 @@ pub enum ProjectorError {
         /// The sequence that the source attached behind.
         after: u64,
     },
-    /// The last events of all documents are not enough; which, where and why.
-    #[error("{0}")]
-    NotWhole(String),
-    /// The last events of all documents were not read to the end: begin again with an empty file.
-    #[error("reading the last events of all documents was interrupted")]
-    Interrupted,
     /// The system gave no thread.
     #[error("the projector cannot start a thread")]
     Thread(#[source] io::Error),
@@ -64,12 +58,7 @@ impl ProjectorError {
         match self {
             Self::Commit(error) => error.is_disk_full(),
             Self::Reopen(error) => error.is_disk_full(),
-            Self::Elsewhere { .. }
-            | Self::NotWhole(_)
-            | Self::Interrupted
-            | Self::Thread(_)
-            | Self::Panicked(_)
-            | Self::CutOff(_) => false,
+            Self::Elsewhere { .. } | Self::Thread(_) | Self::Panicked(_) | Self::CutOff(_) => false,
         }
     }
 }
@@ -80,8 +69,6 @@ impl From<WriteError> for ProjectorError {
             WriteError::Commit(error) => Self::Commit(error),
             WriteError::Reopen(error) => Self::Reopen(error),
             WriteError::Elsewhere { applied, after } => Self::Elsewhere { applied, after },
-            not_whole @ WriteError::NotWhole { .. } => Self::NotWhole(not_whole.to_string()),
-            WriteError::Interrupted => Self::Interrupted,
         }
     }
 }
@@ -112,8 +99,7 @@ impl Projector {
             commits: commits.clone(),
             teller: teller.clone(),
         };
-        let reach = Reach::default();
-        (Self::of(config, model, teller, commits, reach), handle)
+        (Self::of(config, model, teller, commits, None), handle)
     }
 
     /// Prepares a projector that goes on for one that ended, with its rows or with others, and tells
@@ -143,7 +129,7 @@ impl Projector {
             }));
         }
         let (teller, commits) = (handle.teller.clone(), handle.commits.clone());
-        Self::of(config, model, teller, commits, Reach::default())
+        Self::of(config, model, teller, commits, None)
     }
 
     /// Prepares a projector of rows that nobody is served: to the sequence `until` and no further, or
@@ -155,29 +141,7 @@ impl Projector {
     ) -> (Self, watch::Receiver<Progress>) {
         let (teller, progress) = Teller::new(progress_of(&model), false);
         let (commits, _) = broadcast::channel(COMMITS_MAX);
-        let reach = Reach {
-            until,
-            ..Reach::default()
-        };
-        (Self::of(config, model, teller, commits, reach), progress)
-    }
-
-    /// Prepares a projector that fills an empty read model with the last event of each subject, up to the
-    /// tail when it attaches. What it leaves on the way has no true checkpoint: only rows that it gives
-    /// back without an error are those of the whole stream.
-    pub fn of_last_states(config: Config, model: ReadModel) -> (Self, watch::Receiver<Progress>) {
-        let (teller, progress) = Teller::new(progress_of(&model), false);
-        let (commits, _) = broadcast::channel(COMMITS_MAX);
-        let reach = Reach {
-            until: None,
-            last_states: true,
-        };
-        (Self::of(config, model, teller, commits, reach), progress)
-    }
-
-    /// Gives the read model back without having run.
-    pub fn into_model(self) -> ReadModel {
-        self.writer.model
+        (Self::of(config, model, teller, commits, until), progress)
     }
 
     fn of(
@@ -185,9 +149,9 @@ impl Projector {
         model: ReadModel,
         teller: Teller,
         commits: broadcast::Sender<Arc<Committed>>,
-        reach: Reach,
+        until: Option<u64>,
     ) -> Self {
-        let (source, writer) = assemble(Nats, config, model, teller, commits, reach);
+        let (source, writer) = assemble(Nats, config, model, teller, commits, until);
         Self { source, writer }
     }
 
@@ -237,7 +201,7 @@ pub(crate) fn assemble<C: Connect>(
     model: ReadModel,
     teller: Teller,
     commits: broadcast::Sender<Arc<Committed>>,
-    reach: Reach,
+    until: Option<u64>,
 ) -> (Source<C>, Writer) {
     let (feed, records) = mpsc::channel(CHUNKS_MAX);
     let (setback, setbacks) = mpsc::channel(1);
@@ -249,7 +213,6 @@ pub(crate) fn assemble<C: Connect>(
         feed,
         setbacks,
         teller: teller.clone(),
-        last_states: reach.last_states,
         standing: Vec::new(),
     };
     let writer = Writer {
@@ -259,7 +222,7 @@ pub(crate) fn assemble<C: Connect>(
         feed: records,
         announcer: Announcer { teller, commits },
         limits,
-        reach,
+        until,
     };
     (source, writer)
 }

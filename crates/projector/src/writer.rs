@@ -38,18 +38,6 @@ pub(crate) enum WriteError {
     /// out to be kept. A defect otherwise.
     #[error("the rows end at message {applied}, the records begin behind {after}")]
     Elsewhere { applied: u64, after: u64 },
-    /// The last record of a subject is not enough to know what all of them give.
-    #[error(
-        "the last event of {subject}, at sequence {sequence}, does not stand for all of them: {why}"
-    )]
-    NotWhole {
-        subject: String,
-        sequence: u64,
-        why: String,
-    },
-    /// The last records of all subjects were not read to the end, and half of them are of no use.
-    #[error("reading the last events of all documents was interrupted")]
-    Interrupted,
 }
 
 impl WriteError {
@@ -57,7 +45,7 @@ impl WriteError {
         match self {
             Self::Commit(error) => error.is_disk_full(),
             Self::Reopen(error) => error.is_disk_full(),
-            Self::Elsewhere { .. } | Self::NotWhole { .. } | Self::Interrupted => false,
+            Self::Elsewhere { .. } => false,
         }
     }
 
@@ -84,16 +72,8 @@ pub(crate) struct Writer {
     pub(crate) feed: mpsc::Receiver<Feed>,
     pub(crate) announcer: Announcer,
     pub(crate) limits: BatchLimits,
-    pub(crate) reach: Reach,
-}
-
-/// How far the stream is read, and how.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Reach {
     /// The last sequence to apply; it ends there. It goes on with the stream without.
     pub(crate) until: Option<u64>,
-    /// The last record of each subject alone is read, up to the tail at the beginning.
-    pub(crate) last_states: bool,
 }
 
 /// Why a batch ends, and what comes next.
@@ -114,7 +94,6 @@ impl Writer {
         let mut follows = false;
         self.announcer.metrics(&self.model.reader());
         let mut next = self.feed.recv().await;
-        let mut is_done = false;
         while let Some(feed) = next.take() {
             let after = match feed {
                 Feed::Attached {
@@ -141,15 +120,8 @@ impl Writer {
             next = match after {
                 Next::Feed(Some(feed)) => Some(feed),
                 Next::Feed(None) => self.feed.recv().await,
-                Next::Closed => None,
-                Next::Done => {
-                    is_done = true;
-                    None
-                }
+                Next::Closed | Next::Done => None,
             };
-        }
-        if self.reach.last_states && !is_done {
-            return Err(WriteError::Interrupted);
         }
         Ok(self.model)
     }
@@ -177,11 +149,7 @@ impl Writer {
             self.announcer.teller.committed(committed.checkpoint, false);
         }
         self.announcer.teller.attached(applied, tail, is_at_end);
-        if self.reach.last_states {
-            self.reach.until = Some(tail);
-        }
         let is_done = self
-            .reach
             .until
             .is_some_and(|until| is_at_end || until <= applied);
         if is_done || self.announcer.teller.target().is_none() {
@@ -249,7 +217,7 @@ impl Writer {
         let target = self.announcer.teller.target();
         let mut time_max = Instant::now() + self.limits.time_max;
         let reader = self.model.reader();
-        let mut gathering = Gathering::new(self.model.begin(), &self.reach, target);
+        let mut gathering = Gathering::new(self.model.begin(), self.until, target);
         gathering.take(&records)?;
         let mut next = Next::Feed(None);
         while !gathering.is_complete(&self.limits) {

@@ -15,8 +15,6 @@ pub enum Place {
     Live,
     /// It is being built, to take the live one's place.
     Rebuild,
-    /// It is being filled with the last states of all documents. Until then its checkpoint is not true.
-    Bootstrap,
     /// It was live before the one that is.
     Previous,
     /// It is built to be compared with the live one, and thrown away.
@@ -32,7 +30,6 @@ impl Place {
         match self {
             Self::Live => "read-model.redb",
             Self::Rebuild => "read-model.rebuild.redb",
-            Self::Bootstrap => "read-model.bootstrap.redb",
             Self::Previous => "read-model.previous.redb",
             Self::Verify => "read-model.verify.redb",
         }
@@ -55,11 +52,9 @@ impl Place {
         sync_folder(folder)
     }
 
-    /// Gives the file, which nobody has open, another place; a file that is there goes.
-    pub fn become_other(self, other: Self, folder: &Path) -> Result<(), OpenError> {
-        let path = self.path(folder);
-        fs::rename(&path, other.path(folder)).map_err(failed("rename", &path))?;
-        sync_folder(folder)
+    /// Removes what releases before left that no release reads any more.
+    pub fn discard_leftovers(folder: &Path) -> Result<(), OpenError> {
+        remove_if_there(&folder.join("read-model.bootstrap.redb"))
     }
 
     /// Gives the live file the previous one's place, so that another is made. For a live file that

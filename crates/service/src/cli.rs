@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::doctor::permissions::Role;
-use crate::keeper::Bootstrap;
 use crate::snapshot::SnapshotAt;
 
 /// The profile read model: folds identity events from JetStream, answers the profile query.
@@ -149,9 +148,6 @@ pub(crate) struct ServeArgs {
     /// Build the read model from the stream where the snapshot cannot be used
     #[arg(long, env = "PROFILE_PROJECTOR_OR_REBUILD", requires = "from_snapshot")]
     pub(crate) or_rebuild: bool,
-    /// Fill an empty read model, and begin --rebuild, with the last event of each subject
-    #[arg(long, env = "PROFILE_PROJECTOR_BOOTSTRAP", value_name = "HOW")]
-    pub(crate) bootstrap: Option<Bootstrap>,
 }
 
 #[derive(Debug, Args)]
@@ -204,14 +200,6 @@ pub(crate) struct RebuildArgs {
     /// Swap even if the stream gives fewer users or profiles than are served
     #[arg(long, env = "PROFILE_PROJECTOR_ACCEPT_LOSS")]
     pub(crate) accept_loss: bool,
-    /// Begin with the last event of each subject, for streams of whole states
-    #[arg(
-        long,
-        env = "PROFILE_PROJECTOR_BOOTSTRAP",
-        value_name = "HOW",
-        conflicts_with = "rollback"
-    )]
-    pub(crate) bootstrap: Option<Bootstrap>,
 }
 
 #[derive(Debug, Args)]

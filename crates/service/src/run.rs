@@ -110,8 +110,8 @@ impl Service {
         let folder = config.data_dir;
         let log =
             LogAccess::of(config.nats, config.consumer_name, &folder)?.within(config.memory_budget);
-        let (mut keeper, handle, desk) = Keeper::new(log, folder.clone(), model);
-        keeper.rebuild_at_start(&desk, config.rebuild, config.bootstrap)?;
+        let (keeper, handle, desk) = Keeper::new(log, folder.clone(), model);
+        keeper.rebuild_at_start(&desk, config.rebuild)?;
         let commits = handle.commits.subscribe();
         let verifier = Arc::new(verifier);
         let query = QueryState::new(reader.clone(), verifier, handle.progress, texts, limits);

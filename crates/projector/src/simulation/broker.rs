@@ -1,7 +1,7 @@
 //! A broker in memory: one stream, one consumer, and whatever may happen to them and to the connection.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,8 +43,6 @@ pub(super) struct Pull {
 
 pub(super) struct Consumer {
     next: u64,
-    /// Those that are not the last of their subject, where only that is wanted.
-    skips: BTreeSet<u64>,
     delivered: u64,
     pub(super) pulls: VecDeque<Pull>,
     heartbeat: Instant,
@@ -188,23 +186,6 @@ impl Log {
         }
     }
 
-    /// How many records stand on each subject.
-    fn subjects(&self) -> Value {
-        let mut counts = BTreeMap::<&str, u64>::new();
-        for stored in self.held.values() {
-            *counts.entry(&stored.event.subject).or_default() += 1;
-        }
-        json!(counts)
-    }
-
-    /// Which records have another behind them on their subject.
-    fn not_last(&self) -> BTreeSet<u64> {
-        let mut last = BTreeMap::new();
-        let held = self.held.iter();
-        held.filter_map(|(sequence, stored)| last.insert(&stored.event.subject, *sequence))
-            .collect()
-    }
-
     fn info(&self) -> Value {
         json!({
             "type": "io.nats.jetstream.api.v1.stream_info_response",
@@ -222,21 +203,15 @@ impl Log {
 }
 
 impl Consumer {
-    fn wants(&self, sequence: u64) -> bool {
-        !self.skips.contains(&sequence)
-    }
-
     /// What it delivers next.
     fn first<'l>(&self, log: &'l Log) -> Option<(u64, &'l Stored)> {
-        let mut rest = log.held.range(self.next..);
-        let (sequence, stored) = rest.find(|(sequence, _)| self.wants(**sequence))?;
+        let (sequence, stored) = log.held.range(self.next..).next()?;
         Some((*sequence, stored))
     }
 
     /// How many it has to deliver yet.
     fn pending(&self, log: &Log) -> usize {
-        let rest = log.held.range(self.next..);
-        rest.filter(|(sequence, _)| self.wants(**sequence)).count()
+        log.held.range(self.next..).count()
     }
 }
 
@@ -315,11 +290,7 @@ impl State {
             return not_found;
         };
         if subject.starts_with("STREAM.INFO") {
-            let mut info = log.info();
-            if request["offset"] == 0 {
-                info["state"]["subjects"] = log.subjects();
-            }
-            return info;
+            return log.info();
         }
         if subject.starts_with("STREAM.MSG.GET") {
             let sequence = request["seq"].as_u64().unwrap_or(0);
@@ -340,11 +311,6 @@ impl State {
         let config = &request["config"];
         let consumer = Consumer {
             next: config["opt_start_seq"].as_u64().unwrap_or(1),
-            skips: if config["deliver_policy"] == "last_per_subject" {
-                log.not_last()
-            } else {
-                BTreeSet::new()
-            },
             delivered: 0,
             pulls: VecDeque::new(),
             heartbeat: Instant::now(),

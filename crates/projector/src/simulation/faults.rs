@@ -14,7 +14,7 @@ use read_model::{Digest, ReadModel};
 use tokio::time::{Instant, sleep};
 
 use super::broker::{Broker, Log};
-use super::process::{Process, Way};
+use super::process::Process;
 use super::{in_simulated_time, keep_running};
 use crate::config::BatchLimits;
 
@@ -53,11 +53,7 @@ fn start(broker: &Broker, disk: &ForgetfulDisk, seed: u64) -> Process {
         live_records_max: 7,
         ..BatchLimits::default()
     };
-    let way = Way {
-        limits,
-        ..Way::default()
-    };
-    Process::start(broker, model, &way, seed)
+    Process::start(broker, model, limits, seed)
 }
 
 /// What the rows are by an independent fold: of this stream, up to the checkpoint.

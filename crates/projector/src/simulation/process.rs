@@ -15,7 +15,7 @@ use super::connection::Connector;
 use crate::config::{BatchLimits, Config, NoLogin};
 use crate::projector::assemble;
 use crate::teller::Teller;
-use crate::writer::{Reach, WriteError};
+use crate::writer::WriteError;
 
 /// One process: the projector's two halves.
 pub(super) struct Process {
@@ -25,22 +25,15 @@ pub(super) struct Process {
     pub(super) progress: watch::Receiver<Progress>,
 }
 
-/// How a process reads the stream.
-#[derive(Default)]
-pub(super) struct Way {
-    pub(super) limits: BatchLimits,
-    pub(super) reach: Reach,
-}
-
 impl Process {
     /// Starts one on rows that were kept before, or on none.
-    pub(super) fn start(broker: &Broker, model: ReadModel, way: &Way, seed: u64) -> Self {
+    pub(super) fn start(broker: &Broker, model: ReadModel, limits: BatchLimits, seed: u64) -> Self {
         let config = Config {
             servers: Vec::new(),
             login: Arc::new(NoLogin),
             stream: "S".to_owned(),
             consumer: "c".to_owned(),
-            limits: way.limits,
+            limits,
         };
         let reader = model.reader();
         let (teller, progress) = Teller::new(
@@ -55,7 +48,7 @@ impl Process {
             broker: broker.clone(),
             chance: SmallRng::seed_from_u64(seed),
         };
-        let (source, writer) = assemble(connector, config, model, teller, commits, way.reach);
+        let (source, writer) = assemble(connector, config, model, teller, commits, None);
         let stop = CancellationToken::new();
         Self {
             source: tokio::task::spawn_local(source.run(stop.clone())),

@@ -1,16 +1,10 @@
-//! Four routes to one state: live, rebuilt, from the last record of each subject, and from a snapshot with
-//! the tail.
+//! Three routes to one state: live, rebuilt, and from a snapshot with the tail.
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use domain::testing::{History, Message, Oracle, Seen, history, identity_history, whole_history};
-use domain::{
-    Decoded, Event, Fingerprint, MemoryState, Outcome, ParkReason, Phase, ProfileChange, Record,
-    UserChange, WorkosUserId, apply, decode,
-};
+use domain::testing::{Message, Oracle, Seen, history, identity_history};
+use domain::{Fingerprint, MemoryState, Phase, Record, WorkosUserId, apply};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
@@ -21,12 +15,11 @@ use read_model::{Arrived, Incoming, Options, ReadModel, Totals, differences};
 use tokio::time::{Instant, sleep};
 
 use super::broker::Broker;
-use super::process::{Process, Way};
+use super::process::Process;
 use super::{in_simulated_time, keep_running};
 use crate::config::BatchLimits;
-use crate::writer::{Reach, WriteError};
 
-/// Histories of each kind.
+/// Histories.
 const CASES: u32 = 100;
 /// Longest time, of the simulated kind, until a route is at its end.
 const WITHIN: Duration = Duration::from_mins(2);
@@ -39,8 +32,6 @@ const OPTIONS: Options = Options {
 struct Ends {
     live: ReadModel,
     rebuilt: ReadModel,
-    /// From the last records up to the cut, and the tail; or why that is not possible.
-    last: Result<ReadModel, WriteError>,
     /// From a snapshot at the cut, and the tail.
     restored: ReadModel,
 }
@@ -71,7 +62,7 @@ async fn until_live(process: &mut Process, last: usize) {
 
 /// Runs a process of `model` until it is live at the stream's end, then ends it.
 async fn follow(broker: &Broker, model: ReadModel, last: usize, seed: u64) -> ReadModel {
-    let mut process = Process::start(broker, model, &Way::default(), seed);
+    let mut process = Process::start(broker, model, BatchLimits::default(), seed);
     until_live(&mut process, last).await;
     process.end().await.unwrap()
 }
@@ -89,13 +80,9 @@ async fn live(
         live_records_max: chance.random_range(1..6),
         ..BatchLimits::default()
     };
-    let way = Way {
-        limits,
-        ..Way::default()
-    };
     let start = |disk: &ForgetfulDisk| {
         let model = ReadModel::on_storage(disk.clone()).unwrap();
-        Process::start(broker, model, &way, 1)
+        Process::start(broker, model, limits, 1)
     };
     let mut process = start(&disk);
     let mut snapshot = Vec::new();
@@ -146,41 +133,21 @@ async fn rebuilt(broker: &Broker, last: usize, chance: &mut SmallRng) -> ReadMod
         time_max: Duration::from_millis(chance.random_range(100..4_000)),
         ..BatchLimits::default()
     };
-    let way = Way {
-        limits,
-        ..Way::default()
-    };
     let mut disk = ForgetfulDisk::default();
     for _ in 0..chance.random_range(0..3_u32) {
         let model = ReadModel::on_storage(disk.clone()).unwrap();
-        let process = Process::start(broker, model, &way, 2);
+        let process = Process::start(broker, model, limits, 2);
         sleep(Duration::from_millis(chance.random_range(1..1_500))).await;
         process.kill();
         disk = disk.after_power_cut();
     }
     let model = ReadModel::on_storage(disk.clone()).unwrap();
-    let mut process = Process::start(broker, model, &way, 2);
+    let mut process = Process::start(broker, model, limits, 2);
     until_live(&mut process, last).await;
     broker.0.borrow_mut().pace = None;
     // As a rebuild does at its end.
     process.end().await.unwrap().compact().unwrap();
     ReadModel::on_storage(disk).unwrap()
-}
-
-/// Fills a read model with the last record of each subject.
-async fn filled(broker: &Broker) -> Result<ReadModel, WriteError> {
-    let reach = Reach {
-        until: None,
-        last_states: true,
-    };
-    let way = Way {
-        reach,
-        ..Way::default()
-    };
-    let mut process = Process::start(broker, ReadModel::in_memory().unwrap(), &way, 3);
-    let ended = (&mut process.writer).await.unwrap();
-    process.kill();
-    ended
 }
 
 fn ends(records: &[Record], cut: usize, seed: u64) -> Ends {
@@ -198,20 +165,9 @@ fn ends(records: &[Record], cut: usize, seed: u64) -> Ends {
         let restored = ReadModel::open(folder.path(), OPTIONS).unwrap();
         let restored = follow(&broker, restored, last, 4).await;
 
-        let broker = broker_with(&records[..cut], seed);
-        let last = match filled(&broker).await {
-            Ok(model) => {
-                for record in &records[cut..] {
-                    broker.publish(Message::from(record));
-                }
-                Ok(follow(&broker, model, last, 5).await)
-            }
-            Err(error) => Err(error),
-        };
         Ends {
             live,
             rebuilt,
-            last,
             restored,
         }
     })
@@ -288,118 +244,21 @@ fn assert_holds(model: &ReadModel, state: &MemoryState) {
     assert_eq!(totals.parked_records, count(state.all_parked().count()));
 }
 
-/// Runs a history by all routes and compares where they end. Gives why the last records were refused.
-fn assert_one_end(records: &[Record], cut: Index, seed: u64) -> Option<String> {
+/// Runs a history by all routes and compares where they end.
+fn assert_one_end(records: &[Record], cut: Index, seed: u64) {
     let cut = 1 + cut.index(records.len());
     let ends = ends(records, cut, seed);
     assert_is_fold(&ends.live, records);
     assert_same(&ends.live, &ends.rebuilt);
     assert_same(&ends.live, &ends.restored);
-    match &ends.last {
-        Err(error) => {
-            assert!(matches!(error, WriteError::NotWhole { .. }), "{error}");
-            Some(error.to_string())
-        }
-        Ok(model) => {
-            if !is_unseen(&records[..cut]) {
-                let (live, last) = (look(&ends.live), look(model));
-                assert_eq!(live.totals.digest, last.totals.digest);
-                assert_eq!(live.parked, last.parked);
-                assert_eq!(live.totals.users, last.totals.users);
-                assert_eq!(live.totals.profiles, last.totals.profiles);
-                let found = differences(&ends.live.reader(), &model.reader(), 5).unwrap();
-                assert_eq!(found, []);
-            }
-            None
-        }
-    }
 }
 
-/// What last records cannot show: a version that was never published, and what the fold of all records
-/// counts as a conflict or a return from erasure.
-fn is_unseen(records: &[Record]) -> bool {
-    let mut state = MemoryState::default();
-    let mut versions: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-    let mut is_counted = false;
-    for record in records {
-        let Ok(outcome) = record.with_ref(|record| apply(&mut state, record));
-        is_counted |= matches!(
-            outcome,
-            Outcome::Resurrect | Outcome::Parked(ParkReason::MappingConflict)
-        );
-        if let Some((document, version)) = document_of(record) {
-            versions.entry(document).or_default().insert(version);
-        }
-    }
-    let has_hole = |versions: &BTreeSet<u64>| {
-        let length = u64::try_from(versions.len()).unwrap();
-        !versions.iter().copied().eq(1..=length)
-    };
-    is_counted || versions.values().any(has_hole)
-}
-
-/// Which document an event is about, and its version; an erasure has none.
-fn document_of(record: &Record) -> Option<(String, u64)> {
-    let Decoded::Event(event) = record.with_ref(decode) else {
-        return None;
-    };
-    let (id, version) = match event {
-        Event::User { user, change } => match change {
-            UserChange::State { version, .. } | UserChange::Deleted { version } => {
-                (user.to_string(), version)
-            }
-            UserChange::Erased => return None,
-        },
-        Event::Profile {
-            profile, change, ..
-        } => match change {
-            ProfileChange::State { version, .. }
-            | ProfileChange::Patch { version, .. }
-            | ProfileChange::Deleted { version } => (profile.to_string(), version),
-            ProfileChange::Erased => return None,
-        },
-        Event::Dropped { .. } => return None,
-    };
-    Some((format!("{} {id}", record.subject), version.get()))
-}
-
-/// The records of a history that hold whole states, numbered anew.
-fn whole_states(history: &[Record]) -> Vec<Record> {
-    let is_whole = |record: &&Record| match record.with_ref(decode) {
-        Decoded::Event(Event::Profile { change, .. }) => {
-            !matches!(change, ProfileChange::Patch { .. })
-        }
-        Decoded::Event(Event::User { .. }) => true,
-        Decoded::Event(Event::Dropped { .. })
-        | Decoded::UnknownType(_)
-        | Decoded::Invalid { .. } => false,
-    };
-    let messages: Vec<Message> = history.iter().filter(is_whole).map(Message::from).collect();
-    domain::testing::records(&messages)
-}
-
-fn any_history() -> impl Strategy<Value = Vec<Record>> {
-    let few = |history: History| whole_states(&history);
-    let whole = history(14)
-        .prop_map(few)
-        .prop_filter("nothing is whole", |few| !few.is_empty());
-    prop_oneof![
+#[test]
+fn three_routes_end_in_one_state() {
+    let histories = prop_oneof![
         2 => history(60).prop_map(|history| history.0),
-        1 => whole,
         1 => identity_history(24).prop_map(|history| history.0),
-    ]
-}
-
-/// How the last records of histories were taken: for telling that both ways are walked.
-#[derive(Debug, Default)]
-struct Counts {
-    taken: Cell<u32>,
-    refused: Cell<u32>,
-}
-
-/// Runs histories by all routes.
-fn try_all(histories: impl Strategy<Value = Vec<Record>>) -> Counts {
-    let counts = Counts::default();
+    ];
     let mut runner = TestRunner::new(ProptestConfig {
         // The inputs are printed, and no file is written.
         failure_persistence: None,
@@ -407,29 +266,10 @@ fn try_all(histories: impl Strategy<Value = Vec<Record>>) -> Counts {
     });
     let inputs = (histories, any::<Index>(), any::<u64>());
     let ran = runner.run(&inputs, |(records, cut, seed)| {
-        let counted = match assert_one_end(&records, cut, seed) {
-            Some(_) => &counts.refused,
-            None => &counts.taken,
-        };
-        counted.set(counted.get() + 1);
+        assert_one_end(&records, cut, seed);
         Ok(())
     });
     if let Err(error) = ran {
         panic!("{error}");
     }
-    println!("last records: {counts:?}");
-    counts
-}
-
-#[test]
-fn four_routes_end_in_one_state() {
-    let counts = try_all(any_history());
-    assert!(CASES / 10 < counts.taken.get(), "{counts:?}");
-    assert!(CASES / 10 < counts.refused.get(), "{counts:?}");
-}
-
-#[test]
-fn of_whole_states_in_order_none_is_refused() {
-    let counts = try_all(whole_history(60).prop_map(|history| history.0));
-    assert_eq!(counts.refused.get(), 0);
 }

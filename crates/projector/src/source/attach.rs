@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::counts::Counts;
 use super::link::{Link, RequestFault};
 use super::{End, Trouble};
 use crate::config::Config;
@@ -19,9 +18,6 @@ use crate::findings::{self, Finding};
 
 /// The server removes a consumer that nobody asks for this long.
 const INACTIVE_AFTER: Duration = Duration::from_mins(5);
-
-/// Matches every subject.
-pub(super) const EVERYTHING: &str = ">";
 
 /// A stream that was verified, and a consumer that starts behind our position.
 pub(crate) struct Attached {
@@ -31,8 +27,6 @@ pub(crate) struct Attached {
     pub(crate) is_at_end: bool,
     /// What of the stream's settings endangers the events.
     pub(crate) dangers: Vec<Finding>,
-    /// How many records are on a subject, where only the last of them is read.
-    pub(crate) counts: Option<Counts>,
 }
 
 /// Any answer whose content does not matter.
@@ -53,10 +47,7 @@ pub(crate) async fn attach(
 ) -> Result<Attached, End> {
     let applied = position.map_or(0, Checkpoint::sequence);
     link.begin_attaching().await;
-    let from = DeliverPolicy::ByStartSequence {
-        start_sequence: applied.saturating_add(1),
-    };
-    let created = create_consumer(link, config, from).await?;
+    let created = create_consumer(link, config, applied.saturating_add(1)).await?;
     let (info, bounds) = verify(link, config, position).await?;
     warn_of_beginning(bounds.first, applied);
     let position = match position {
@@ -68,25 +59,6 @@ pub(crate) async fn attach(
         tail: bounds.last,
         is_at_end: created.num_pending == 0,
         dangers: findings::dangers(&info),
-        counts: None,
-    })
-}
-
-/// Attaches to the last record of each subject, in the order of the stream. Those that come behind the
-/// tail follow them.
-pub(crate) async fn attach_to_last(link: &impl Link, config: &Config) -> Result<Attached, End> {
-    link.begin_attaching().await;
-    let (_, before) = verify(link, config, None).await?;
-    let counts = Counts::ask(link, config, before.last).await?;
-    let created = create_consumer(link, config, DeliverPolicy::LastPerSubject).await?;
-    let (info, bounds) = verify(link, config, None).await?;
-    warn_of_beginning(bounds.first, 0);
-    Ok(Attached {
-        position: Checkpoint::start_of(bounds.stream),
-        tail: bounds.last,
-        is_at_end: created.num_pending == 0,
-        dangers: findings::dangers(&info),
-        counts: Some(counts),
     })
 }
 
@@ -140,23 +112,16 @@ pub(super) fn bounds(info: &Value) -> Result<LogBounds, End> {
 async fn create_consumer(
     link: &impl Link,
     config: &Config,
-    deliver_policy: DeliverPolicy,
+    start_sequence: u64,
 ) -> Result<Created, End> {
     leave(link, config).await;
     // Without this permission all goes well until there is a consumer to delete.
     if let Some(trouble) = link.told_trouble() {
         return Err(End::Trouble(trouble));
     }
-    // Only this policy needs a filter; the server asks for one then.
-    let filter_subject = if deliver_policy == DeliverPolicy::LastPerSubject {
-        EVERYTHING.to_owned()
-    } else {
-        String::new()
-    };
     let consumer = pull::Config {
         name: Some(config.consumer.clone()),
-        deliver_policy,
-        filter_subject,
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
         ack_policy: AckPolicy::None,
         memory_storage: true,
         num_replicas: 1,

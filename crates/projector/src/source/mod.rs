@@ -5,7 +5,6 @@
 
 mod attach;
 mod client;
-mod counts;
 mod ledger;
 pub(crate) mod link;
 mod pull;
@@ -84,9 +83,6 @@ pub(crate) struct Source<C> {
     /// What the writer could not keep, and why.
     pub(crate) setbacks: mpsc::Receiver<Refusal>,
     pub(crate) teller: Teller,
-    /// The last record of each subject alone is read, in one attachment: another one would be of
-    /// another state.
-    pub(crate) last_states: bool,
     /// The dangers that the last attachment found.
     pub(crate) standing: Vec<Finding>,
 }
@@ -115,9 +111,6 @@ impl<C: Connect> Source<C> {
                 break;
             };
             self.tell(end, verdict.say);
-            if self.last_states && self.position.is_some() {
-                break;
-            }
             if verdict.reconnect
                 && let Some(link) = &link
             {
@@ -147,11 +140,7 @@ impl<C: Connect> Source<C> {
             Some(link) => link,
             None => link.insert(self.connect().await?),
         };
-        let mut attached = if self.last_states {
-            attach::attach_to_last(link, &self.config).await?
-        } else {
-            attach::attach(link, &self.config, self.position.as_ref()).await?
-        };
+        let mut attached = attach::attach(link, &self.config, self.position.as_ref()).await?;
         let dangers = std::mem::take(&mut attached.dangers);
         let position = attached.position.clone();
         let stream = position.stream.clone();

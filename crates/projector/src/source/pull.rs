@@ -13,11 +13,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::attach::{Attached, bounds, stream_info};
-use super::counts::Counts;
 use super::ledger::{Delivery, Doubt, Ledger};
 use super::link::{Connect, Link};
 use super::{End, Source};
-use crate::chunk::{Chunk, OnSubject, Place};
+use crate::chunk::{Chunk, Place};
 use crate::config::Config;
 use crate::writer::Feed;
 
@@ -54,8 +53,6 @@ struct Pulling<'a, L> {
     request: Bytes,
     subject: String,
     connects: u64,
-    /// Of records by subject, where only the last of each is read.
-    counts: Option<Counts>,
 }
 
 impl<C: Connect> Source<C> {
@@ -84,7 +81,6 @@ impl<C: Connect> Source<C> {
         let subscriber = subscribing.await.map_err(End::Trouble)?;
         let mut messages = subscriber.ready_chunks(READY_MAX);
         let mut pulling = Pulling::new(link, &self.config, inbox, position.sequence());
-        pulling.counts = attached.counts;
         let mut checks = interval(CHECK_EVERY);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked = Instant::now();
@@ -111,7 +107,7 @@ impl<C: Connect> Source<C> {
                 messages = messages.next() => {
                     let messages = messages.ok_or(Doubt::SubscriptionEnded)?;
                     let mut messages = messages.into_iter().peekable();
-                    let mut may_jump = position.applied.is_none() || pulling.counts.is_some();
+                    let mut may_jump = position.applied.is_none();
                     while messages.peek().is_some() {
                         let taken = pulling.take(&mut messages, may_jump, waiting, &mut position);
                         self.position = Some(position.clone());
@@ -166,7 +162,6 @@ impl<'a, L: Link> Pulling<'a, L> {
                 config.stream, config.consumer
             ),
             connects: link.connects(),
-            counts: None,
         }
     }
 
@@ -234,13 +229,9 @@ impl<'a, L: Link> Pulling<'a, L> {
         if !may_jump && self.ledger.next_sequence() < delivery.sequence {
             return Ok(None);
         }
-        let counts = self.counts.as_ref();
         Ok(Some(Place {
             at: self.ledger.accept(&delivery, now)?,
             is_last: delivery.pending == 0,
-            on_subject: counts.map_or(OnSubject::ONE, |counts| {
-                counts.of(&message.subject, delivery.sequence)
-            }),
         }))
     }
 

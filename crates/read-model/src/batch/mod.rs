@@ -56,8 +56,6 @@ pub struct Batch<'m> {
     arrived: BTreeMap<Sequence, i64>,
     /// For rows that are written out.
     scratch: Vec<u8>,
-    /// Documents come without their earlier versions, which is no gap.
-    last_states: bool,
 }
 
 /// Whose answer a commit may have changed.
@@ -105,14 +103,7 @@ impl<'m> Batch<'m> {
             current: None,
             arrived: BTreeMap::new(),
             scratch: Vec::new(),
-            last_states: false,
         }
-    }
-
-    /// Counts a document's first version as applied, whatever it is: the records are the last of each
-    /// subject.
-    pub fn of_last_states(&mut self) {
-        self.last_states = true;
     }
 
     /// The checkpoint that this batch goes on from.
@@ -386,8 +377,6 @@ impl State for Batch<'_> {
     }
 
     fn count(&mut self, outcome: Outcome) {
-        let is_first = self.last_states && outcome == Outcome::VersionGap;
-        let counted = if is_first { Outcome::Applied } else { outcome };
-        self.totals.outcomes.count(counted);
+        self.totals.outcomes.count(outcome);
     }
 }

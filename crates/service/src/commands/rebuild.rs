@@ -13,7 +13,6 @@ pub(crate) fn run(args: &RebuildArgs) -> Result<(), Failure> {
     };
     let job = Job {
         accept_loss: args.accept_loss,
-        bootstrap: args.bootstrap,
         ..Job::of(kind)
     };
     super::block_on(job::ask(&args.admin.admin, job))

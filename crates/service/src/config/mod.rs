@@ -15,7 +15,6 @@ pub use faults::{ConfigFault, ConfigFaults};
 pub use nats::{NatsConfig, NatsCredentials};
 
 use crate::cli::{LogArgs, ServeArgs};
-pub use crate::keeper::Bootstrap;
 use crate::snapshot::{InvalidPlace, SnapshotAt};
 use crate::telemetry::LogFormat;
 use faults::Judge;
@@ -46,8 +45,6 @@ pub struct Config {
     pub rebuild: bool,
     /// What to begin with where there is no read model yet.
     pub from_snapshot: Option<FromSnapshot>,
-    /// What a read model that is built is filled with first.
-    pub bootstrap: Option<Bootstrap>,
 }
 
 /// A snapshot to begin with.
@@ -118,7 +115,6 @@ impl Config {
                 verbose_errors: args.verbose_errors,
                 rebuild: args.rebuild,
                 from_snapshot,
-                bootstrap: args.bootstrap,
             })
         };
         judge.end(config().zip(log))

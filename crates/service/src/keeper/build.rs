@@ -64,9 +64,6 @@ impl Keeper {
         goal: &Goal,
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
-        if job.bootstrap.is_some() {
-            self.fill_with_last_states(stop).await?;
-        }
         let model = self.open(job.kind).await?;
         let refusal = match (self.run_to(goal, model, stop).await?, job.kind) {
             // To go back to rows that the stream does not continue is what was asked for.
@@ -99,7 +96,7 @@ impl Keeper {
         compacted.ok_or(JobFault::Stopped)??
     }
 
-    pub(super) async fn open(&self, kind: JobKind) -> Result<ReadModel, JobFault> {
+    async fn open(&self, kind: JobKind) -> Result<ReadModel, JobFault> {
         let (place, folder) = (kind.place(), self.folder.clone());
         if kind == JobKind::Rollback && !place.is_there(&folder)? {
             let file = place.file_name();
@@ -177,7 +174,7 @@ impl Keeper {
     }
 
     /// Tells of progress until there is nothing to wait for any more.
-    pub(super) async fn follow(
+    async fn follow(
         &self,
         until: Option<u64>,
         mut progress: watch::Receiver<Progress>,

@@ -1,7 +1,6 @@
 //! Keeps the read model: runs the projector of what is served, and beside it builds another file when
 //! that is asked for, which takes the first one's place.
 
-mod bootstrap;
 mod build;
 mod compare;
 pub(crate) mod routes;
@@ -23,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::log_access::LogAccess;
 use build::Goal;
 use compare::Comparison;
-pub use status::Bootstrap;
 pub(crate) use status::{Job, JobKind, JobState, JobStatus};
 
 /// Jobs that may wait; one is under way at a time, and more are refused.
@@ -74,8 +72,6 @@ pub(crate) struct Keeper {
     handle: Handle,
     jobs: mpsc::Receiver<Job>,
     told: Arc<watch::Sender<JobStatus>>,
-    /// Whether the live rows are to come from the first job, and nothing else fills them.
-    waits: bool,
 }
 
 /// Asks a [`Keeper`] for jobs, and sees what becomes of them.
@@ -128,49 +124,26 @@ impl Keeper {
             handle: handle.clone(),
             jobs,
             told,
-            waits: false,
         };
         (keeper, handle, desk)
     }
 
     /// Asks for the rebuild that was cut off before, or that is wanted at every start.
-    pub(crate) fn rebuild_at_start(
-        &mut self,
-        desk: &Desk,
-        wanted: bool,
-        bootstrap: Option<Bootstrap>,
-    ) -> anyhow::Result<()> {
+    pub(crate) fn rebuild_at_start(&self, desk: &Desk, wanted: bool) -> anyhow::Result<()> {
         Place::Verify.discard(&self.folder)?;
-        let unfinished = Place::Rebuild.is_there(&self.folder)?;
-        let filling = Place::Bootstrap.is_there(&self.folder)?;
-        let progress = self.handle.progress.borrow().clone();
-        let is_empty = progress.checkpoint.is_none();
-        let mut job = Job::of(JobKind::Rebuild);
-        if is_empty && bootstrap.is_none() {
-            Place::Bootstrap.discard(&self.folder)?;
-        }
-        if is_empty && bootstrap.is_some() {
-            tracing::info!(
-                "the read model is empty: it begins with the last event of each subject"
-            );
-            (self.waits, job.bootstrap) = (true, bootstrap);
-        } else if filling && !is_empty {
-            tracing::info!("a rebuild from last events was cut off and begins again");
-            job.bootstrap = Some(Bootstrap::LastPerSubject);
-        } else if unfinished {
+        Place::discard_leftovers(&self.folder)?;
+        if Place::Rebuild.is_there(&self.folder)? {
             tracing::info!("a rebuild was cut off and goes on");
         } else if !wanted {
             return Ok(());
-        } else if is_empty {
+        } else if self.handle.progress.borrow().checkpoint.is_none() {
             tracing::info!(
                 "the read model is empty: it is built as it is, without another beside it"
             );
             return Ok(());
-        } else {
-            job.bootstrap = bootstrap;
         }
         // Nothing else can be under way yet.
-        let _ = desk.ask(job);
+        let _ = desk.ask(Job::of(JobKind::Rebuild));
         Ok(())
     }
 
@@ -179,11 +152,7 @@ impl Keeper {
         let Some(projector) = self.projector.take() else {
             return Ok(());
         };
-        let mut live = if self.waits {
-            Running::idle(projector)
-        } else {
-            Running::start(projector)
-        };
+        let mut live = Running::start(projector);
         loop {
             let job = tokio::select! {
                 () = stop.cancelled() => {
@@ -197,9 +166,6 @@ impl Keeper {
                 Some(job) = self.jobs.recv() => job,
             };
             live = self.job(job, live, &stop).await?;
-            if std::mem::take(&mut self.waits) && !stop.is_cancelled() {
-                self.first_filled()?;
-            }
         }
     }
 
@@ -248,17 +214,6 @@ impl Keeper {
             let error = crate::exit::in_one_line(&error);
             tracing::warn!(error, "the unfinished file could not be removed");
         }
-    }
-
-    /// Whether the first job filled the live rows; there is nothing to serve otherwise.
-    fn first_filled(&self) -> anyhow::Result<()> {
-        let status = self.told.borrow().clone();
-        anyhow::ensure!(
-            status.state == JobState::Done,
-            "the read model could not be filled with the last event of each subject: {}",
-            status.detail.unwrap_or_default()
-        );
-        Ok(())
     }
 
     fn conclude(&self, job: Job, result: Result<Comparison, JobFault>) {
@@ -329,17 +284,6 @@ impl Running {
     fn start(projector: Projector) -> Self {
         let stop = CancellationToken::new();
         let task = tokio::spawn(projector.run(stop.clone()));
-        Self { stop, task }
-    }
-
-    /// Keeps the rows of a projector that does not run.
-    fn idle(projector: Projector) -> Self {
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            stopped.cancelled().await;
-            Ok(projector.into_model())
-        });
         Self { stop, task }
     }
 

@@ -11,17 +11,6 @@ pub(crate) struct Job {
     /// Whether rows may be fewer than before, from the same place of the same stream.
     #[serde(default)]
     pub(crate) accept_loss: bool,
-    /// Whether a rebuild begins with less than the whole stream.
-    #[serde(default)]
-    pub(crate) bootstrap: Option<Bootstrap>,
-}
-
-/// What a file is filled with before the stream is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Bootstrap {
-    /// The last event of each subject.
-    LastPerSubject,
 }
 
 impl Job {
@@ -29,7 +18,6 @@ impl Job {
         Self {
             kind,
             accept_loss: false,
-            bootstrap: None,
         }
     }
 }

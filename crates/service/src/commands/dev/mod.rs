@@ -140,7 +140,6 @@ fn service_config(
         verbose_errors: true,
         rebuild: false,
         from_snapshot: None,
-        bootstrap: None,
     })
 }
 
