@@ -143,7 +143,8 @@ impl ParkedSummary {
         self.undecodable != 0 || self.find(document).is_ok()
     }
 
-    pub(crate) fn add(&mut self, document: Option<&ParkedDocument>) {
+    /// Counts a record that is parked in the lane.
+    pub fn add(&mut self, document: Option<&ParkedDocument>) {
         let Some(document) = document else {
             self.undecodable = self.undecodable.saturating_add(1);
             return;

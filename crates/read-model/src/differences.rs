@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::iter::Peekable;
 
+use crate::check;
 use crate::codec::Problem;
-use crate::reader::{Reader, Snapshot, Table, row_of};
+use crate::reader::{Reader, Snapshot};
 use crate::rows::person;
 use crate::runs::{self, Kind, Row, Run};
-use crate::tables::PEOPLE;
 use crate::{Digest, StorageError};
 
 /// A row that two read models do not have alike.
@@ -44,7 +44,8 @@ impl fmt::Display for DifferenceKind {
 }
 
 /// The first `limit` rows that differ, table by table in the order of users. Reads one commit of each;
-/// both must have been read from the same place for the answer to mean anything.
+/// both must have been read from the same place for the answer to mean anything. A damaged row counts as
+/// missing: an audit names it.
 pub fn differences(
     first: &Reader,
     second: &Reader,
@@ -76,14 +77,15 @@ fn tables() -> [(&'static str, OfSnapshot); 3] {
 /// Takes from a row what is compared; empty for nothing.
 type Part = fn(&[u8]) -> Result<&[u8], Problem>;
 
-fn rows(table: &Table, runs: &[Run], part: Part) -> Result<Rows, StorageError> {
+fn rows(table: &check::Rows, runs: &[Run], part: Part) -> Result<Rows, StorageError> {
     let rows = runs::rows(table, runs, Kind::Person)?;
-    let parts = rows.filter_map(move |row| {
-        let part_of = |(key, row): Row| {
-            let part = part(&row).map_err(row_of(PEOPLE))?;
-            Ok((!part.is_empty()).then(|| (key, part.to_vec())))
-        };
-        row.and_then(part_of).transpose()
+    let parts = rows.filter_map(move |row| match row {
+        Ok((key, row)) => {
+            let part = part(&row).ok().filter(|part| !part.is_empty())?;
+            Some(Ok((key, part.to_vec())))
+        }
+        Err(StorageError::Damaged(_)) => None,
+        Err(other) => Some(Err(other)),
     });
     let parts: Box<dyn Iterator<Item = _>> = Box::new(parts);
     Ok(parts.peekable())

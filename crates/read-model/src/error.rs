@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use domain::StreamId;
 
+use crate::Damage;
+
 /// Why a read model cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -55,14 +57,9 @@ pub enum StorageError {
         /// What it said.
         source: Box<redb::Error>,
     },
-    /// A row does not hold what its table holds.
-    #[error("a row of {table} is not readable: {problem}")]
-    Row {
-        /// The table.
-        table: &'static str,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
+    /// A row is not what was written.
+    #[error("{0}")]
+    Damaged(Damage),
     /// It failed before and could not be opened again since.
     #[error("the read model is closed")]
     Closed,
@@ -77,6 +74,28 @@ impl StorageError {
         }
     }
 
+    /// The row that is not what was written, where that is what failed.
+    pub fn damage(&self) -> Option<&Damage> {
+        match self {
+            Self::Damaged(damage) => Some(damage),
+            Self::Engine { .. } | Self::Closed => None,
+        }
+    }
+
+    /// Whether the engine says that its pages are damaged.
+    pub(crate) fn is_corruption(&self) -> bool {
+        let Self::Engine { source, .. } = self else {
+            return false;
+        };
+        if let redb::Error::Io(error) = &**source {
+            return error.kind() == io::ErrorKind::UnexpectedEof;
+        }
+        matches!(
+            **source,
+            redb::Error::Corrupted(_) | redb::Error::LockPoisoned(_)
+        )
+    }
+
     /// Whether the disk, quota or file size limit is what failed: space, not the file.
     pub fn is_disk_full(&self) -> bool {
         let Self::Engine { source, .. } = self else {
@@ -86,6 +105,12 @@ impl StorageError {
             return false;
         };
         is_no_space(source)
+    }
+}
+
+impl From<Damage> for StorageError {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage)
     }
 }
 
@@ -133,6 +158,14 @@ pub enum CommitError {
 }
 
 impl CommitError {
+    /// The row that is not what was written, where that is what failed.
+    pub fn damage(&self) -> Option<&Damage> {
+        match self {
+            Self::Storage(source) => source.damage(),
+            Self::OtherStream { .. } | Self::Backward { .. } => None,
+        }
+    }
+
     /// Whether the disk, quota or file size limit is what failed: space, not the file.
     pub fn is_disk_full(&self) -> bool {
         match self {

@@ -12,14 +12,18 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+};
 
 use crate::batch::Batch;
+use crate::check::{self, RowsMut};
+use crate::damage::Damages;
 use crate::meta;
 use crate::reader::{Reader, Snapshot};
 use crate::runs::Written;
 use crate::tables::{ARRIVALS, AWAITING, LAYOUT, META, OWNERS, PARKED, PEOPLE};
-use crate::{OpenError, Place, StorageError, place};
+use crate::{Damage, OpenError, Place, StorageError, place};
 
 /// Longest wait for readers of a file that another one took the place of. They take microseconds.
 const READERS_MAX: Duration = Duration::from_secs(10);
@@ -40,7 +44,8 @@ impl Default for Options {
 }
 
 /// Opens the storage of one read model, as often as it is asked.
-type OpenStorage = Box<dyn Fn() -> Result<(Database, Snapshot), OpenError> + Send + Sync>;
+type OpenStorage =
+    Box<dyn Fn(&Arc<Damages>) -> Result<(Database, Snapshot), OpenError> + Send + Sync>;
 
 /// The one writer of the read model (R3).
 pub struct ReadModel {
@@ -71,7 +76,7 @@ impl ReadModel {
         if !place.is_there(folder)? {
             create(folder, &path, options)?;
         }
-        let open = move || {
+        let open = move |damages: &Arc<Damages>| {
             let file = open_file(OpenOptions::new().read(true).write(true), &path)?;
             let opened = inode(file.metadata(), &path)?;
             guarded(&path, || {
@@ -80,7 +85,7 @@ impl ReadModel {
                     // Its owner put another in its place between our opening and our locking.
                     return Err(OpenError::InUse { path: path.clone() });
                 }
-                checked(database, &path)
+                checked(database, &path, damages)
             })
         };
         Self::opened_with(Box::new(open))
@@ -101,20 +106,20 @@ impl ReadModel {
         storage: impl Fn() -> B + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let path = Path::new("storage");
-        let open = move || {
+        let open = move |damages: &Arc<Damages>| {
             let database = builder(Options::default())
                 .create_with_backend(storage())
                 .map_err(open_failed(path))?;
             if layout_of(&database).map_err(damaged(path))?.is_none() {
                 initialise(&database).map_err(damaged(path))?;
             }
-            checked(database, path)
+            checked(database, path, damages)
         };
         Self::opened_with(Box::new(open))
     }
 
     fn opened_with(open: OpenStorage) -> Result<Self, OpenError> {
-        let (database, snapshot) = open()?;
+        let (database, snapshot) = open(&Arc::default())?;
         Ok(Self {
             database: Some(database),
             open,
@@ -148,7 +153,9 @@ impl ReadModel {
     pub fn reopen(&mut self) -> Result<(), OpenError> {
         // The lock goes with the old handle, so that one goes first.
         self.database = None;
-        let (database, snapshot) = (self.open)()?;
+        // What was damaged in it still is.
+        let damages = Arc::clone(&self.current.load().damages);
+        let (database, snapshot) = (self.open)(&damages)?;
         self.current.store(Arc::new(snapshot));
         self.database = Some(database);
         Ok(())
@@ -187,15 +194,7 @@ impl ReadModel {
             .map_err(StorageError::engine("write"))?;
         // As every commit of rows: opening after a crash need not walk the file.
         transaction.set_quick_repair(true);
-        {
-            let mut table = transaction
-                .open_table(META)
-                .map_err(StorageError::engine("open a table of"))?;
-            let empty: &[u8] = &[];
-            table
-                .insert(meta::WAS_LIVE_KEY, empty)
-                .map_err(StorageError::engine("write"))?;
-        }
+        RowsMut::open(&transaction, &META)?.put(meta::WAS_LIVE_KEY, Some(&[]))?;
         transaction
             .commit()
             .map_err(StorageError::engine("commit"))?;
@@ -225,7 +224,8 @@ impl ReadModel {
     /// Lets readers see the latest commit, which may have written a run.
     pub(crate) fn publish(&self, written: Option<Written>) -> Result<(), StorageError> {
         let known = self.current.load_full();
-        let snapshot = Snapshot::take(self.database()?, &known.runs, written)?;
+        let damages = &known.damages;
+        let snapshot = Snapshot::take(self.database()?, &known.runs, written, damages)?;
         self.current.store(Arc::new(snapshot));
         Ok(())
     }
@@ -319,14 +319,7 @@ fn initialise(database: &Database) -> Result<(), StorageError> {
             .open_table(table)
             .map_err(StorageError::engine("make a table of"))?;
     }
-    {
-        let mut table = transaction
-            .open_table(META)
-            .map_err(StorageError::engine("make a table of"))?;
-        table
-            .insert(meta::LAYOUT_KEY, LAYOUT.to_le_bytes().as_slice())
-            .map_err(StorageError::engine("write"))?;
-    }
+    RowsMut::open(&transaction, &META)?.put(meta::LAYOUT_KEY, Some(&LAYOUT.to_le_bytes()))?;
     transaction.commit().map_err(StorageError::engine("commit"))
 }
 
@@ -343,10 +336,14 @@ pub(crate) fn guarded<T>(
 }
 
 /// A file of our layout (R4), and what is committed in it.
-pub(crate) fn checked(database: Database, path: &Path) -> Result<(Database, Snapshot), OpenError> {
+pub(crate) fn checked(
+    database: Database,
+    path: &Path,
+    damages: &Arc<Damages>,
+) -> Result<(Database, Snapshot), OpenError> {
     match layout_of(&database).map_err(damaged(path))? {
         Some(LAYOUT) => {
-            let snapshot = Snapshot::take(&database, &[], None).map_err(damaged(path))?;
+            let snapshot = Snapshot::take(&database, &[], None, damages).map_err(damaged(path))?;
             Ok((database, snapshot))
         }
         found => Err(OpenError::OtherLayout {
@@ -367,12 +364,27 @@ fn layout_of(database: &Database) -> Result<Option<u32>, StorageError> {
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
         Err(error) => return Err(StorageError::engine("open a table of")(error)),
     };
+    let damaged = |problem| StorageError::from(Damage::of_row("meta", meta::LAYOUT_KEY, problem));
     let row = ReadableTable::get(&table, meta::LAYOUT_KEY).map_err(StorageError::engine("read"))?;
-    let layout = row.map(|row| row.value().try_into().map(u32::from_le_bytes));
-    layout.transpose().or(Err(StorageError::Row {
-        table: "meta",
-        problem: "the layout is no number",
-    }))
+    let Some(row) = row else {
+        let is_empty = table.is_empty().map_err(StorageError::engine("read"))?;
+        return if is_empty {
+            Ok(None)
+        } else {
+            Err(damaged("it is missing"))
+        };
+    };
+    let stored = row.value();
+    // The number comes first whatever the layout.
+    let layout = stored
+        .first_chunk()
+        .ok_or_else(|| damaged("it is no number"))?;
+    let layout = u32::from_le_bytes(*layout);
+    // What another layout has behind its number is not known.
+    if layout == LAYOUT && check::checked("meta", meta::LAYOUT_KEY, stored).is_none() {
+        return Err(damaged(check::CHECK_FAILS));
+    }
+    Ok(Some(layout))
 }
 
 pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use domain::{
     Checkpoint, Family, Lane, Parked, ProfileRow, Sequence, UserId, UserRow, WorkosUserId,
 };
-use redb::ReadableTable;
 
-use crate::StorageError;
+use crate::check::Rows;
 use crate::meta::Totals;
-use crate::reader::{Snapshot, Table, get, row_of};
+use crate::reader::Snapshot;
 use crate::rows::arrival::{self, Arrival};
 use crate::rows::{self, parked};
 use crate::runs::{self, Kind, Run};
-use crate::tables::{ARRIVALS, AWAITING, Bytes, OWNERS, PARKED};
+use crate::{Damage, StorageError};
 
 /// One committed state (R5). Everything it tells belongs together.
 pub struct Inspection(pub(crate) Arc<Snapshot>);
@@ -53,14 +52,20 @@ impl Inspection {
         self.0.totals
     }
 
+    /// The damaged rows that were met since the file was opened.
+    pub fn damages(&self) -> Vec<Damage> {
+        self.0.damages.all()
+    }
+
     /// The oldest parked record's place and time.
     pub fn oldest(&self) -> Result<Option<(Sequence, Option<i64>)>, StorageError> {
-        let first = self.0.arrivals.first();
-        let Some((key, row)) = first.map_err(StorageError::engine("read"))? else {
+        let arrivals = &self.0.arrivals;
+        let Some((key, row)) = arrivals.scan(&[])?.next().transpose()? else {
             return Ok(None);
         };
-        let sequence = arrival::read_key(key.value()).map_err(row_of(ARRIVALS))?;
-        let Arrival { time_ns, .. } = arrival::read(row.value()).map_err(row_of(ARRIVALS))?;
+        let damaged = |problem| arrivals.damaged(key.value(), problem);
+        let sequence = arrival::read_key(key.value()).map_err(damaged)?;
+        let Arrival { time_ns, .. } = arrival::read(row.row()).map_err(damaged)?;
         Ok(Some((sequence, time_ns)))
     }
 
@@ -69,36 +74,31 @@ impl Inspection {
         &self,
         after: u64,
     ) -> Result<impl Iterator<Item = Result<Arrived, StorageError>>, StorageError> {
-        let first = after.saturating_add(1).to_be_bytes();
-        let rows = self
-            .0
-            .arrivals
-            .range(first.as_slice()..)
-            .map_err(StorageError::engine("read"))?;
+        let arrivals = &self.0.arrivals;
+        let rows = arrivals.scan(&after.saturating_add(1).to_be_bytes())?;
         Ok(rows.map(|row| {
-            let (_, row) = row.map_err(StorageError::engine("read"))?;
-            let arrival = arrival::read(row.value()).map_err(row_of(ARRIVALS))?;
-            self.arrived(&arrival)
+            let (key, row) = row?;
+            let arrival = arrival::read(row.row());
+            let damaged = |problem| arrivals.damaged(key.value(), problem);
+            self.arrived(key.value(), &arrival.map_err(damaged)?)
         }))
     }
 
     /// The record parked from this place of the stream.
     pub fn parked_at(&self, sequence: Sequence) -> Result<Option<Arrived>, StorageError> {
-        let arrival = get(
-            &self.0.arrivals,
-            ARRIVALS,
-            &arrival::key(sequence),
-            arrival::read,
-        )?;
-        arrival.map(|arrival| self.arrived(&arrival)).transpose()
+        let key = arrival::key(sequence);
+        let arrival = self.0.arrivals.read(&key, arrival::read)?;
+        arrival
+            .map(|arrival| self.arrived(&key, &arrival))
+            .transpose()
     }
 
-    fn arrived(&self, arrival: &Arrival) -> Result<Arrived, StorageError> {
-        let parked = get(&self.0.parked, PARKED, &arrival.key, parked::read)?;
+    fn arrived(&self, key: &[u8], arrival: &Arrival) -> Result<Arrived, StorageError> {
         let time_ns = arrival.time_ns;
-        let parked = parked.ok_or("it names a record that is not parked");
-        let parked = parked.map_err(row_of(ARRIVALS))?;
-        Ok(Arrived { parked, time_ns })
+        match self.0.parked.read(&arrival.key, parked::read)? {
+            Some(parked) => Ok(Arrived { parked, time_ns }),
+            None => Err(self.0.arrivals.damaged(key, NOT_PARKED)),
+        }
     }
 
     /// What is parked in a lane, in the order of the stream. Each is read when it is asked for.
@@ -106,29 +106,32 @@ impl Inspection {
         &self,
         lane: &Lane,
     ) -> Result<impl Iterator<Item = Result<Arrived, StorageError>>, StorageError> {
+        let Snapshot {
+            parked, arrivals, ..
+        } = &*self.0;
         let (first, last) = rows::sequences_of(&parked::lane_prefix(Some(lane)), 0);
-        let range = first.as_slice()..=last.as_slice();
-        let rows = ReadableTable::range(&self.0.parked, range);
-        let rows = rows.map_err(StorageError::engine("read"))?;
-        Ok(rows.map(|row| {
-            let (key, row) = row.map_err(StorageError::engine("read"))?;
-            let parked = parked::read(row.value()).map_err(row_of(PARKED))?;
-            let sequence = rows::sequence_of(key.value()).map_err(row_of(PARKED))?;
-            let key = arrival::key(sequence);
-            let arrival = get(&self.0.arrivals, ARRIVALS, &key, arrival::read)?;
+        Ok(parked.scan(&first)?.upto(last).map(|row| {
+            let (key, row) = row?;
+            let damaged = |problem| parked.damaged(key.value(), problem);
+            let record = parked::read(row.row()).map_err(damaged)?;
+            let sequence = rows::sequence_of(key.value()).map_err(damaged)?;
+            let arrival = arrivals.read(&arrival::key(sequence), arrival::read)?;
             let time_ns = arrival.and_then(|arrival| arrival.time_ns);
-            Ok(Arrived { parked, time_ns })
+            Ok(Arrived {
+                parked: record,
+                time_ns,
+            })
         }))
     }
 
     /// The user's row; the default one for nobody.
     pub fn user(&self, user: &UserId) -> Result<UserRow, StorageError> {
-        self.0.user(user)
+        Ok(self.0.rows_of(user)?.0)
     }
 
     /// The user's profiles; the default row for none.
     pub fn profiles(&self, user: &UserId) -> Result<ProfileRow, StorageError> {
-        self.0.profiles(user)
+        Ok(self.0.rows_of(user)?.1)
     }
 
     /// The live user that an identity maps to.
@@ -150,19 +153,22 @@ impl Inspection {
         Ok(Left {
             user: self.user(user)?,
             profiles: self.profiles(user)?,
-            identities: count_of(user, &self.0.owners, &self.0.runs, OWNERS)?,
+            identities: count_of(user, &self.0.owners, &self.0.runs)?,
             parked,
-            awaiting: count_of(user, &self.0.awaiting, &[], AWAITING)?,
+            awaiting: count_of(user, &self.0.awaiting, &[])?,
         })
     }
 }
 
+/// What is wrong with an arrival whose record is not parked.
+pub(crate) const NOT_PARKED: &str = "it names a record that is not parked";
+
 /// How many rows of an index name a user.
-fn count_of(user: &UserId, index: &Table, runs: &[Run], table: Bytes) -> Result<u64, StorageError> {
+fn count_of(user: &UserId, index: &Rows, runs: &[Run]) -> Result<u64, StorageError> {
     let mut count = 0_u64;
     for row in runs::rows(index, runs, Kind::Owner)? {
         let (_, named) = row?;
-        let named = rows::user_id(&named).map_err(row_of(table))?;
+        let named = rows::user_id(&named).map_err(|problem| index.damaged(&[], problem))?;
         count = count.saturating_add(u64::from(named == *user));
     }
     Ok(count)

@@ -13,11 +13,15 @@
 //! - **R5** A reader sees rows and checkpoint of one commit.
 //! - **R6** A file is created whole or not at all, from nothing or from a snapshot.
 //! - **R7** One file of a folder is live. Another takes its place in one step, and the one before is kept.
+//! - **R8** No row is used whose check fails: damaged bytes are an error, never an answer.
 //!
 //! Knows redb and nothing of NATS, HTTP, or what events mean.
 
+mod audit;
 mod batch;
+mod check;
 mod codec;
+mod damage;
 mod differences;
 mod digest;
 mod error;
@@ -34,7 +38,9 @@ mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use audit::Audit;
 pub use batch::{Batch, Changes, Committed};
+pub use damage::Damage;
 pub use differences::{Difference, DifferenceKind, differences};
 pub use digest::Digest;
 pub use error::{CommitError, OpenError, StorageError};

@@ -5,50 +5,49 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use domain::{Checkpoint, Profile, ProfileRow, UserId, UserRow, WorkosUserId};
-use redb::{
-    AccessGuard, Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
-};
+use redb::{Database, ReadableDatabase};
 
-use crate::StorageError;
+use crate::check::{Checked, Rows, guarded};
 use crate::codec::Problem;
+use crate::damage::Damages;
 use crate::inspect::Inspection;
 use crate::meta::{self, Totals};
-use crate::rows::{self, person, profile};
+use crate::rows::{self, person, profile, user};
 use crate::runs::{self, Kind, Run, Written};
-use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PEOPLE};
-
-pub(crate) type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
+use crate::tables::{ARRIVALS, AWAITING, META, OWNERS, PARKED, PEOPLE};
+use crate::{Damage, StorageError};
 
 /// Where a person's row is read from.
 enum Row {
-    /// Held where it lies. A commit does not touch it.
-    InTable(AccessGuard<'static, &'static [u8]>),
+    InTable(Checked),
     InRun(Vec<u8>),
 }
 
 impl Row {
-    /// The bytes of the profiles' row; none for a row that holds nothing.
-    fn profiles(&self) -> Result<&[u8], Problem> {
-        let person = match self {
-            Self::InTable(row) => row.value(),
+    /// The bytes of the user's row and of the profiles'; none for a row that holds nothing.
+    fn split(&self) -> Result<(&[u8], &[u8]), Problem> {
+        person::split(match self {
+            Self::InTable(row) => row.row(),
             Self::InRun(person) => person,
-        };
-        Ok(person::split(person)?.1)
+        })
     }
 }
 
 /// One committed state: its tables, held open, and what is small enough to be at hand.
 pub(crate) struct Snapshot {
-    pub(crate) people: Table,
-    pub(crate) owners: Table,
-    pub(crate) parked: Table,
-    pub(crate) arrivals: Table,
-    pub(crate) awaiting: Table,
+    pub(crate) people: Rows,
+    pub(crate) owners: Rows,
+    pub(crate) parked: Rows,
+    pub(crate) arrivals: Rows,
+    pub(crate) awaiting: Rows,
+    pub(crate) meta: Rows,
     /// Newest first; they have the word before the tables.
     pub(crate) runs: Vec<Run>,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) totals: Totals,
     pub(crate) was_live: bool,
+    /// What was found damaged in the file since it was opened.
+    pub(crate) damages: Arc<Damages>,
 }
 
 /// An answer and the sequence it is of, from one snapshot (R5).
@@ -87,8 +86,11 @@ impl Answer {
         let (Some(user), Some(row)) = (&self.user, &self.row) else {
             return Ok(None);
         };
-        let live = row.profiles().and_then(profile::read_answer);
-        let live = live.map_err(row_of(PEOPLE))?;
+        let live = row.split().and_then(|row| profile::read_answer(row.1));
+        let live = live.map_err(|problem| {
+            let key = user.as_str().as_bytes();
+            Damage::of_row("people", key, problem)
+        })?;
         Ok(live.map(|(id, profile)| AnsweredProfile {
             user: user.as_str(),
             id,
@@ -140,49 +142,20 @@ impl Reader {
         self.current.load().was_live
     }
 
+    /// The damaged rows that were met since the file was opened. They stay damaged: a rebuild puts
+    /// another file in its place.
+    pub fn damages(&self) -> Vec<Damage> {
+        self.current.load().damages.all()
+    }
+
     /// One committed state, to look at more closely. Hold it briefly: pages it shows are not used again.
     pub fn inspect(&self) -> Inspection {
         Inspection(self.current.load_full())
     }
 }
 
-/// Adds the table to what is wrong with a row of it.
-pub(crate) fn row_of(table: Bytes) -> impl FnOnce(Problem) -> StorageError {
-    move |problem| StorageError::Row {
-        table: table_name(table),
-        problem,
-    }
-}
-
-fn table_name(table: Bytes) -> &'static str {
-    [("people", PEOPLE), ("owners", OWNERS), ("parked", PARKED)]
-        .into_iter()
-        .chain([
-            ("arrivals", ARRIVALS),
-            ("awaiting", AWAITING),
-            ("meta", META),
-        ])
-        .find(|(_, known)| redb::TableHandle::name(known) == redb::TableHandle::name(&table))
-        .map_or("an unknown table", |(name, _)| name)
-}
-
-fn open_table(transaction: &ReadTransaction, table: Bytes) -> Result<Table, StorageError> {
-    transaction
-        .open_table(table)
-        .map_err(StorageError::engine("open a table of"))
-}
-
-pub(crate) fn get<T>(
-    from: &Table,
-    table: Bytes,
-    key: &[u8],
-    read: impl FnOnce(&[u8]) -> Result<T, Problem>,
-) -> Result<Option<T>, StorageError> {
-    match ReadableTable::get(from, key).map_err(StorageError::engine("read"))? {
-        None => Ok(None),
-        Some(row) => read(row.value()).map(Some).map_err(row_of(table)),
-    }
-}
+/// What is wrong with an owner's row that names somebody who does not own the identity.
+pub(crate) const NOT_THE_OWNER: &str = "it names a user who does not have the identity";
 
 impl Snapshot {
     /// Takes what is committed. `known` are runs that were open before, `written` is one that is new.
@@ -190,25 +163,32 @@ impl Snapshot {
         database: &Database,
         known: &[Run],
         written: Option<Written>,
+        damages: &Arc<Damages>,
     ) -> Result<Self, StorageError> {
-        let transaction = database
-            .begin_read()
-            .map_err(StorageError::engine("read"))?;
-        let meta = open_table(&transaction, META)?;
-        let checkpoint = get(&meta, META, meta::CHECKPOINT_KEY, meta::read_checkpoint)?;
-        let totals = get(&meta, META, meta::TOTALS_KEY, meta::read_totals)?;
-        let was_live = get(&meta, META, meta::WAS_LIVE_KEY, |_| Ok(()))?;
-        let ids = get(&meta, META, meta::RUNS_KEY, runs::read_ids)?;
+        let transaction = guarded("meta", || {
+            let transaction = database.begin_read();
+            transaction.map_err(StorageError::engine("read"))
+        })?;
+        let open = |table| Rows::open(&transaction, table, damages);
+        let meta = open(&META)?;
+        let checkpoint = meta.read(meta::CHECKPOINT_KEY, meta::read_checkpoint)?;
+        let totals = meta.read(meta::TOTALS_KEY, meta::read_totals)?;
+        let was_live = meta.get(meta::WAS_LIVE_KEY)?;
+        let ids = meta
+            .read(meta::RUNS_KEY, runs::read_ids)?
+            .unwrap_or_default();
         Ok(Self {
-            runs: runs::open(&transaction, &ids.unwrap_or_default(), known, written)?,
-            people: open_table(&transaction, PEOPLE)?,
-            owners: open_table(&transaction, OWNERS)?,
-            parked: open_table(&transaction, PARKED)?,
-            arrivals: open_table(&transaction, ARRIVALS)?,
-            awaiting: open_table(&transaction, AWAITING)?,
+            runs: runs::open(&transaction, &ids, known, written, damages)?,
+            people: open(&PEOPLE)?,
+            owners: open(&OWNERS)?,
+            parked: open(&PARKED)?,
+            arrivals: open(&ARRIVALS)?,
+            awaiting: open(&AWAITING)?,
+            meta,
             checkpoint,
             totals: totals.unwrap_or_default(),
             was_live: was_live.is_some(),
+            damages: Arc::clone(damages),
         })
     }
 
@@ -219,12 +199,16 @@ impl Snapshot {
         };
         let row = match self.run_row(Kind::Person, user.as_str())? {
             Some(person) => Some(Row::InRun(person)),
-            None => self
-                .people
-                .get(user.as_str().as_bytes())
-                .map_err(StorageError::engine("read"))?
-                .map(Row::InTable),
+            None => self.people.get(user.as_str().as_bytes())?.map(Row::InTable),
         };
+        let owned = row
+            .as_ref()
+            .map_or(Ok(None), |row| user::read_identity(row.split()?.0));
+        let owned =
+            owned.map_err(|problem| self.people.damaged(user.as_str().as_bytes(), problem))?;
+        if owned != Some(workos_id.as_str()) {
+            return Err(self.owners.damaged(&[], NOT_THE_OWNER));
+        }
         Ok(Answer {
             row,
             user: Some(user),
@@ -233,16 +217,9 @@ impl Snapshot {
     }
 
     pub(crate) fn owner(&self, workos_id: &WorkosUserId) -> Result<Option<UserId>, StorageError> {
-        if let Some(row) = self.run_row(Kind::Owner, workos_id.as_str())? {
-            let user = (!row.is_empty()).then(|| rows::user_id(&row)).transpose();
-            return user.map_err(row_of(OWNERS));
-        }
-        get(
-            &self.owners,
-            OWNERS,
-            workos_id.as_str().as_bytes(),
-            rows::user_id,
-        )
+        let row = self.owner_row(workos_id)?;
+        let user = (!row.is_empty()).then(|| rows::user_id(&row)).transpose();
+        user.map_err(|problem| self.owners.damaged(&[], problem))
     }
 
     /// The user id that an identity maps to, as bytes; none for none.
@@ -250,9 +227,8 @@ impl Snapshot {
         if let Some(row) = self.run_row(Kind::Owner, workos_id.as_str())? {
             return Ok(row);
         }
-        let key = workos_id.as_str().as_bytes();
-        let row = get(&self.owners, OWNERS, key, |row| Ok(row.to_vec()))?;
-        Ok(row.unwrap_or_default())
+        let row = self.owners.get(workos_id.as_str().as_bytes())?;
+        Ok(row.map(|row| row.row().to_vec()).unwrap_or_default())
     }
 
     /// A user's row, as [`rows::person`] writes it.
@@ -260,22 +236,16 @@ impl Snapshot {
         if let Some(row) = self.run_row(Kind::Person, id.as_str())? {
             return Ok(row);
         }
-        let key = id.as_str().as_bytes();
-        let row = get(&self.people, PEOPLE, key, |row| Ok(row.to_vec()))?;
-        Ok(row.unwrap_or_else(|| person::NOTHING.to_vec()))
+        let row = self.people.get(id.as_str().as_bytes())?;
+        Ok(row.map_or_else(|| person::NOTHING.to_vec(), |row| row.row().to_vec()))
     }
 
     fn run_row(&self, kind: Kind, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
         runs::get(&self.runs, kind, key.as_bytes())
     }
 
-    pub(crate) fn user(&self, id: &UserId) -> Result<UserRow, StorageError> {
-        let row = person::read(&self.person(id)?).map_err(row_of(PEOPLE))?;
-        Ok(row.0)
-    }
-
-    pub(crate) fn profiles(&self, id: &UserId) -> Result<ProfileRow, StorageError> {
-        let row = person::read(&self.person(id)?).map_err(row_of(PEOPLE))?;
-        Ok(row.1)
+    pub(crate) fn rows_of(&self, id: &UserId) -> Result<(UserRow, ProfileRow), StorageError> {
+        let row = person::read(&self.person(id)?);
+        row.map_err(|problem| self.people.damaged(id.as_str().as_bytes(), problem))
     }
 }

@@ -1,12 +1,12 @@
 //! The tables of the file: what is stored, under which key.
 //!
-//! Keys and values are bytes that [`crate::rows`] and [`crate::meta`] write and read. Any change of
-//! them is a new [`LAYOUT`], and with it a rebuild.
+//! Keys and values are bytes that [`crate::rows`] and [`crate::meta`] write and read; behind each value
+//! stands its [`crate::check`]. Any change of them is a new [`LAYOUT`], and with it a rebuild.
 
 use redb::TableDefinition;
 
 /// The layout of everything in this crate that reaches the disk.
-pub(crate) const LAYOUT: u32 = 5;
+pub(crate) const LAYOUT: u32 = 6;
 
 /// A table of bytes.
 pub(crate) type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;

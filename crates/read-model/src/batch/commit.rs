@@ -1,22 +1,43 @@
 //! Writing a batch: changed rows in key order, figures brought up to date by the rows they replace.
 
 use domain::Checkpoint;
-use redb::{Table, WriteTransaction};
+use redb::WriteTransaction;
 
 use super::overlay::{Changed, Sorted};
 use super::{Batch, bad_row};
 use crate::StorageError;
+use crate::check::{RowsMut, guarded};
 use crate::meta::{self, Totals};
 use crate::rows::{self, arrival, parked};
 use crate::runs::{self, Kind, Merge, RUNS_MAX, RunId, RunWriter, Source, Written};
-use crate::tables::{ARRIVALS, AWAITING, Bytes, META, OWNERS, PARKED, PEOPLE};
-
-type WriteTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
+use crate::tables::{ARRIVALS, AWAITING, META, OWNERS, PARKED, PEOPLE};
 
 impl Batch<'_> {
     /// One transaction, durable when it returns. Gives the totals that it wrote.
     pub(super) fn write(&self, to: &Checkpoint) -> Result<Totals, StorageError> {
         let _writing = self.model.writing();
+        self.guarded(|| self.write_into_tables(to))
+    }
+
+    /// The same, but that rows go into a run.
+    pub(super) fn write_run(&self, to: &Checkpoint) -> Result<Written, StorageError> {
+        let _writing = self.model.writing();
+        self.guarded(|| self.write_into_run(to))
+    }
+
+    /// Damage that is met on the way is noted, as that which readers meet.
+    fn guarded<T>(
+        &self,
+        write: impl FnOnce() -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let written = guarded("people", write);
+        if let Err(StorageError::Damaged(damage)) = &written {
+            self.base.damages.note(damage);
+        }
+        written
+    }
+
+    fn write_into_tables(&self, to: &Checkpoint) -> Result<Totals, StorageError> {
         let transaction = self.begin_write()?;
         let changed = self.changed();
         let totals = changed.totals;
@@ -31,9 +52,7 @@ impl Batch<'_> {
         self.finish(transaction, to, totals, &[])
     }
 
-    /// The same, but that rows go into a run.
-    pub(super) fn write_run(&self, to: &Checkpoint) -> Result<Written, StorageError> {
-        let _writing = self.model.writing();
+    fn write_into_run(&self, to: &Checkpoint) -> Result<Written, StorageError> {
         let transaction = self.begin_write()?;
         let Changes {
             totals,
@@ -111,14 +130,14 @@ impl Batch<'_> {
     ) -> Result<Totals, StorageError> {
         self.write_parked(&transaction, &mut totals)?;
         self.write_awaiting(&transaction)?;
-        let mut table = open(&transaction, META)?;
+        let mut table = RowsMut::open(&transaction, &META)?;
         let runs = (!runs.is_empty()).then(|| runs::write_ids(runs));
         for (key, value) in [
             (meta::CHECKPOINT_KEY, Some(meta::write_checkpoint(to))),
             (meta::TOTALS_KEY, Some(meta::write_totals(&totals))),
             (meta::RUNS_KEY, runs),
         ] {
-            put(&mut table, key, value.as_deref(), |_| Ok(()))?;
+            table.put(key, value.as_deref())?;
         }
         drop(table);
         transaction
@@ -132,13 +151,11 @@ impl Batch<'_> {
         transaction: &WriteTransaction,
         totals: &mut Totals,
     ) -> Result<(), StorageError> {
-        let mut table = open(transaction, PARKED)?;
-        let mut arrivals = open(transaction, ARRIVALS)?;
+        let mut table = RowsMut::open(transaction, &PARKED)?;
+        let mut arrivals = RowsMut::open(transaction, &ARRIVALS)?;
         for (key, row) in self.parked.iter() {
-            let mut was_there = false;
-            put(&mut table, key, row, |old| {
-                was_there = true;
-                let reason = parked::read_reason(old).map_err(bad_row("parked"))?;
+            let old = table.put_over(key, row, |old| {
+                let reason = parked::read_reason(old)?;
                 totals.count_parked(reason, |count| count.saturating_sub(1));
                 totals.digest.remove("parked", key, old);
                 Ok(())
@@ -148,7 +165,7 @@ impl Batch<'_> {
                 totals.count_parked(reason, |count| count.saturating_add(1));
                 totals.digest.add("parked", key, row);
             }
-            self.note_arrival(&mut arrivals, key, was_there, row.is_some())?;
+            self.note_arrival(&mut arrivals, key, old.is_some(), row.is_some())?;
         }
         Ok(())
     }
@@ -156,7 +173,7 @@ impl Batch<'_> {
     /// Keeps the place and time of what is parked now and was not, and forgets what is no more.
     fn note_arrival(
         &self,
-        arrivals: &mut WriteTable<'_>,
+        arrivals: &mut RowsMut<'_>,
         key: &[u8],
         was_there: bool,
         is_there: bool,
@@ -166,18 +183,14 @@ impl Batch<'_> {
         }
         let sequence = rows::sequence_of(key).map_err(bad_row("parked"))?;
         let row = is_there.then(|| arrival::write(key, self.arrived.get(&sequence).copied()));
-        put(
-            arrivals,
-            &arrival::key(sequence),
-            row.as_deref(),
-            |_| Ok(()),
-        )
+        arrivals.put(&arrival::key(sequence), row.as_deref())?;
+        Ok(())
     }
 
     fn write_awaiting(&self, transaction: &WriteTransaction) -> Result<(), StorageError> {
-        let mut table = open(transaction, AWAITING)?;
+        let mut table = RowsMut::open(transaction, &AWAITING)?;
         for (key, user) in self.awaiting.iter() {
-            put(&mut table, key, user, |_| Ok(()))?;
+            table.put(key, user)?;
         }
         Ok(())
     }
@@ -200,39 +213,16 @@ fn delete_run(transaction: &WriteTransaction, id: RunId) -> Result<(), StorageEr
 
 /// Writes rows to where readers look for them for good.
 fn write_tables(transaction: &WriteTransaction, mut rows: Merge<'_>) -> Result<(), StorageError> {
-    let mut people = open(transaction, PEOPLE)?;
-    let mut owners = open(transaction, OWNERS)?;
+    let mut people = RowsMut::open(transaction, &PEOPLE)?;
+    let mut owners = RowsMut::open(transaction, &OWNERS)?;
     while let Some(entry) = rows.entry() {
         let table = match entry.kind {
             Kind::Person => &mut people,
             Kind::Owner => &mut owners,
         };
         let value = (!entry.kind.is_none(entry.value)).then_some(entry.value);
-        put(table, entry.key, value, |_| Ok(()))?;
+        table.put(entry.key, value)?;
         rows.advance()?;
     }
     Ok(())
-}
-
-fn open(transaction: &WriteTransaction, table: Bytes) -> Result<WriteTable<'_>, StorageError> {
-    transaction
-        .open_table(table)
-        .map_err(StorageError::engine("open a table of"))
-}
-
-/// Writes or removes a row and shows the one it replaces.
-fn put(
-    table: &mut WriteTable<'_>,
-    key: &[u8],
-    value: Option<&[u8]>,
-    replaced: impl FnOnce(&[u8]) -> Result<(), StorageError>,
-) -> Result<(), StorageError> {
-    let old = match value {
-        Some(value) => table.insert(key, value),
-        None => table.remove(key),
-    };
-    match old.map_err(StorageError::engine("write"))? {
-        Some(old) => replaced(old.value()),
-        None => Ok(()),
-    }
 }

@@ -19,7 +19,7 @@ use crate::meta::Totals;
 use crate::reader::Snapshot;
 use crate::rows::{self, awaiting, parked, person};
 use crate::runs::Kind;
-use crate::{CommitError, StorageError};
+use crate::{CommitError, Damage, StorageError};
 use overlay::Rows;
 use person_row::PersonRow;
 use waiting::Waiting;
@@ -265,8 +265,9 @@ impl<'m> Batch<'m> {
     }
 }
 
+/// What is wrong with a row of ours in memory, or with one whose check holds: a defect.
 fn bad_row(table: &'static str) -> impl FnOnce(Problem) -> StorageError {
-    move |problem| StorageError::Row { table, problem }
+    move |problem| Damage::somewhere(table, problem).into()
 }
 
 impl State for Batch<'_> {

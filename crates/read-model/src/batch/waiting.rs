@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
-use redb::ReadableTable;
-
 use crate::StorageError;
-use crate::reader::Table;
+use crate::check::Rows;
 use crate::rows;
 
 /// What an entry takes beside its key and its row, in bytes (about).
@@ -61,7 +59,7 @@ impl Waiting {
     /// `after`; its key and value are given to `read`.
     pub(super) fn next<T>(
         &mut self,
-        table: &Table,
+        table: &Rows,
         prefix: &[u8],
         after: u64,
         read: impl FnOnce(&[u8], &[u8]) -> Result<T, StorageError>,
@@ -75,12 +73,10 @@ impl Waiting {
         let range = (Bound::Included(from), Bound::Included(to));
         let mut changes = self.rows.range::<[u8], _>(range);
         let mut change = changes.next();
-        let kept = ReadableTable::range(table, from..=to);
-        let mut kept = kept.map_err(StorageError::engine("read"))?;
+        let mut kept = table.scan(from)?.upto(to.to_vec());
         let mut passes_over = false;
         let found = loop {
-            let row = kept.next().transpose();
-            let row = row.map_err(StorageError::engine("read"))?;
+            let row = kept.next().transpose()?;
             let upto = row.as_ref().map_or(to, |(key, _)| key.value());
             let mut is_removed = false;
             let mut instead = None;
@@ -96,7 +92,7 @@ impl Waiting {
             match (instead, &row) {
                 (Some((key, row)), _) => break Some((sequence_of(key), read(key, row)?)),
                 (None, Some((key, row))) if !is_removed => {
-                    break Some((sequence_of(key.value()), read(key.value(), row.value())?));
+                    break Some((sequence_of(key.value()), read(key.value(), row.row())?));
                 }
                 (None, Some(_)) => {}
                 (None, None) => break None,
@@ -122,12 +118,14 @@ fn sequence_of(key: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use proptest::prelude::*;
     use redb::backends::InMemoryBackend;
     use redb::{Builder, Database, ReadableDatabase};
 
     use super::*;
+    use crate::check::RowsMut;
     use crate::tables::PARKED;
 
     fn key(prefix: u8, sequence: u64) -> Vec<u8> {
@@ -135,18 +133,19 @@ mod tests {
     }
 
     /// A table of these rows, and what keeps it open.
-    fn table_of(keys: &BTreeSet<Vec<u8>>) -> (Database, Table) {
+    fn table_of(keys: &BTreeSet<Vec<u8>>) -> (Database, Rows) {
         let backend = InMemoryBackend::new();
         let database = Builder::new().create_with_backend(backend).unwrap();
         let transaction = database.begin_write().unwrap();
         {
-            let mut table = transaction.open_table(PARKED).unwrap();
+            let mut table = RowsMut::open(&transaction, &PARKED).unwrap();
             for key in keys {
-                table.insert(key.as_slice(), key.as_slice()).unwrap();
+                table.put(key, Some(key)).unwrap();
             }
         }
         transaction.commit().unwrap();
-        let table = database.begin_read().unwrap().open_table(PARKED).unwrap();
+        let transaction = database.begin_read().unwrap();
+        let table = Rows::open(&transaction, &PARKED, &Arc::default()).unwrap();
         (database, table)
     }
 

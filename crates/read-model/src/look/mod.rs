@@ -4,6 +4,7 @@ mod untouched;
 
 use std::fs::OpenOptions;
 use std::path::Path;
+use std::sync::Arc;
 
 use domain::Checkpoint;
 use redb::DatabaseError;
@@ -48,7 +49,7 @@ impl Place {
                 Err(DatabaseError::RepairAborted) => return Ok(None),
                 opened => opened.map_err(file::open_failed(&path))?,
             };
-            let (_database, snapshot) = file::checked(database, &path)?;
+            let (_database, snapshot) = file::checked(database, &path, &Arc::default())?;
             Ok(Some(Glance {
                 checkpoint: snapshot.checkpoint.clone(),
                 totals: snapshot.totals,

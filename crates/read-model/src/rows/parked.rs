@@ -50,6 +50,15 @@ pub(crate) fn lane_prefix(lane: Option<&Lane>) -> Vec<u8> {
     key
 }
 
+/// The user and family of a lane, of what its keys begin with.
+pub(crate) fn lane_of(prefix: &[u8]) -> Option<(&[u8], Family)> {
+    let (rest, family) = prefix.split_last_chunk::<2>()?;
+    let family = FAMILIES
+        .iter()
+        .find(|(_, code)| family.get(1) == Some(code))?;
+    Some((rest, family.0))
+}
+
 pub(crate) fn key(lane: Option<&Lane>, sequence: Sequence) -> Vec<u8> {
     let mut key = lane_prefix(lane);
     key.extend_from_slice(&sequence.get().to_be_bytes());

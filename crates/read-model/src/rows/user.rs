@@ -33,6 +33,16 @@ pub(crate) fn write(row: &UserRow, to: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// The identity that the row's live user has, where it lies.
+pub(crate) fn read_identity(bytes: &[u8]) -> Result<Option<&str>, Problem> {
+    let mut from = Cursor(bytes);
+    if from.is_empty() || from.byte()? != LIVE {
+        return Ok(None);
+    }
+    let _version = from.number()?;
+    from.text().map(Some)
+}
+
 pub(crate) fn read(bytes: &[u8]) -> Result<UserRow, Problem> {
     let mut from = Cursor(bytes);
     let document = match from.byte()? {

@@ -3,10 +3,9 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use redb::Range as TableRange;
-
 use super::{Kind, Run, bad_run};
 use crate::StorageError;
+use crate::check::Scan;
 use crate::codec::{Cursor, Problem};
 
 /// A row of a run.
@@ -97,7 +96,7 @@ impl Source for Merge<'_> {
 
 /// Reads a run from its first entry to its last.
 pub(super) struct RunSource {
-    blocks: TableRange<'static, &'static [u8], &'static [u8]>,
+    blocks: Scan,
     block: Vec<u8>,
     /// What is not read of the block.
     rest: Range<usize>,
@@ -115,12 +114,8 @@ struct Parts {
 impl Run {
     /// All entries of this run.
     pub(crate) fn source(&self) -> Result<impl Source + use<>, StorageError> {
-        let blocks = self
-            .table
-            .range::<&[u8]>(..)
-            .map_err(StorageError::engine("read"))?;
         let mut source = RunSource {
-            blocks,
+            blocks: self.table.scan(&[])?,
             block: Vec::new(),
             rest: 0..0,
             parts: None,
@@ -146,9 +141,9 @@ impl Source for RunSource {
                 self.parts = None;
                 return Ok(());
             };
-            let (_, block) = block.map_err(StorageError::engine("read"))?;
+            let (_, block) = block?;
             self.block.clear();
-            self.block.extend_from_slice(block.value());
+            self.block.extend_from_slice(block.row());
             self.rest = 0..self.block.len();
         }
         let rest = self.block.get(self.rest.clone()).unwrap_or_default();

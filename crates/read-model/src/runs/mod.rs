@@ -15,12 +15,13 @@ mod write;
 
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableTable, TableDefinition};
+use redb::{ReadTransaction, TableDefinition};
 
-use crate::StorageError;
+use crate::check::Rows;
 use crate::codec::{Cursor, Problem, Writer};
-use crate::reader::Table;
+use crate::damage::Damages;
 use crate::rows::person;
+use crate::{Damage, StorageError};
 use filter::Filter;
 pub(crate) use merge::{Entry, Merge, Source};
 pub(crate) use view::{Row, rows};
@@ -76,7 +77,7 @@ pub(crate) struct RunId {
 #[derive(Clone)]
 pub(crate) struct Run {
     pub(crate) id: RunId,
-    table: Arc<Table>,
+    table: Arc<Rows>,
     filter: Arc<Filter>,
 }
 
@@ -101,14 +102,12 @@ pub(crate) fn open(
     ids: &[RunId],
     known: &[Run],
     written: Option<Written>,
+    damages: &Arc<Damages>,
 ) -> Result<Vec<Run>, StorageError> {
     let mut written = written;
     ids.iter()
         .map(|id| {
-            let name = table_name(id.number);
-            let table = transaction
-                .open_table(definition(&name))
-                .map_err(StorageError::engine("open a table of"))?;
+            let table = Rows::open_named(transaction, table_name(id.number).into(), damages)?;
             let filter = if let Some(run) = known.iter().find(|run| run.id == *id) {
                 Arc::clone(&run.filter)
             } else if let Some(new) = written.take_if(|new| new.id == *id) {
@@ -125,11 +124,11 @@ pub(crate) fn open(
         .collect()
 }
 
-fn filter_of(id: RunId, table: &Table) -> Result<Filter, StorageError> {
+fn filter_of(id: RunId, table: &Rows) -> Result<Filter, StorageError> {
     let mut filter = Filter::with_room(usize::try_from(id.rows).unwrap_or(usize::MAX));
-    for block in table.iter().map_err(StorageError::engine("read"))? {
-        let (_, block) = block.map_err(StorageError::engine("read"))?;
-        let mut rest = Cursor(block.value());
+    for block in table.scan(&[])? {
+        let (_, block) = block?;
+        let mut rest = Cursor(block.row());
         while !rest.is_empty() {
             let entry = Entry::read(&mut rest).map_err(bad_run)?;
             filter.insert(entry.kind, entry.key);
@@ -145,20 +144,17 @@ impl Run {
             return Ok(None);
         }
         let wanted = block_key(kind, key);
-        let upto = ..=wanted.as_slice();
-        let mut blocks =
-            ReadableTable::range(&*self.table, upto).map_err(StorageError::engine("read"))?;
-        let Some(block) = blocks.next_back() else {
-            return Ok(None);
-        };
-        let (_, block) = block.map_err(StorageError::engine("read"))?;
-        let mut rest = Cursor(block.value());
-        while !rest.is_empty() {
-            let entry = Entry::read(&mut rest).map_err(bad_run)?;
-            if (entry.kind, entry.key) == (kind, key) {
-                return Ok(Some(entry.value.to_vec()));
+        if let Some(block) = self.table.last_upto(&wanted)? {
+            let mut rest = Cursor(block.row());
+            while !rest.is_empty() {
+                let entry = Entry::read(&mut rest).map_err(bad_run)?;
+                if (entry.kind, entry.key) == (kind, key) {
+                    return Ok(Some(entry.value.to_vec()));
+                }
             }
         }
+        // The block that has it may stand under another key.
+        self.table.is_absent(&wanted)?;
         Ok(None)
     }
 }
@@ -183,10 +179,7 @@ fn block_key(kind: Kind, key: &[u8]) -> Vec<u8> {
 }
 
 fn bad_run(problem: Problem) -> StorageError {
-    StorageError::Row {
-        table: "a run",
-        problem,
-    }
+    Damage::somewhere("runs", problem).into()
 }
 
 /// The list of runs as `meta` keeps it, newest first.

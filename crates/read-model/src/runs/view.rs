@@ -1,46 +1,57 @@
 //! A table as it would be if the runs were merged into it.
 
-use redb::Range as TableRange;
-
 use super::{Entry, Kind, Merge, Run, Source};
 use crate::StorageError;
-use crate::reader::Table;
+use crate::check::{Rows, Scan};
 
 /// Key and value.
 pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
-/// The rows of a table and of runs over it, in key order.
+type Found = Result<Row, StorageError>;
+
+/// The rows of a table and of runs over it, in key order. Behind a row that is damaged the next follows;
+/// where runs are damaged, nothing.
 pub(crate) fn rows(
-    table: &Table,
+    table: &Rows,
     runs: &[Run],
     kind: Kind,
-) -> Result<impl Iterator<Item = Result<Row, StorageError>> + use<>, StorageError> {
+) -> Result<Box<dyn Iterator<Item = Found>>, StorageError> {
+    if runs.is_empty() {
+        let rows = table.scan(&[])?;
+        return Ok(Box::new(rows.map(|row| {
+            row.map(|(key, row)| (key.value().to_vec(), row.row().to_vec()))
+        })));
+    }
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     for run in runs {
         sources.push(Box::new(run.source()?));
     }
-    let rows = table
-        .range::<&[u8]>(..)
-        .map_err(StorageError::engine("read"))?;
     let mut of_table = OfTable {
-        rows,
+        rows: table.scan(&[])?,
         kind,
         row: None,
     };
     of_table.advance()?;
     sources.push(Box::new(of_table));
-    let mut merge = Merge::new(sources);
-    Ok(std::iter::from_fn(move || {
-        loop {
-            let row = row_of(&merge.entry()?, kind);
-            if let Err(error) = merge.advance() {
-                return Some(Err(error));
-            }
-            if let Some(row) = row {
-                return Some(Ok(row));
-            }
+    let mut merge = Some(Merge::new(sources));
+    Ok(Box::new(std::iter::from_fn(move || {
+        next_of(&mut merge, kind)
+    })))
+}
+
+/// The next row of a kind. A source that failed has lost its place, so nothing is merged after it.
+fn next_of(merge: &mut Option<Merge<'_>>, kind: Kind) -> Option<Found> {
+    loop {
+        let sources = merge.as_mut()?;
+        let row = row_of(&sources.entry()?, kind);
+        if let Err(error) = sources.advance() {
+            *merge = None;
+            return Some(Err(error));
         }
-    }))
+        if let Some(row) = row {
+            return Some(Ok(row));
+        }
+    }
 }
 
 /// The row that an entry stands for, if it is of this kind and there is one.
@@ -51,7 +62,7 @@ fn row_of(entry: &Entry<'_>, kind: Kind) -> Option<Row> {
 
 /// The rows of a table.
 struct OfTable {
-    rows: TableRange<'static, &'static [u8], &'static [u8]>,
+    rows: Scan,
     kind: Kind,
     row: Option<Row>,
 }
@@ -67,9 +78,8 @@ impl Source for OfTable {
     }
 
     fn advance(&mut self) -> Result<(), StorageError> {
-        let row = self.rows.next().transpose();
-        let row = row.map_err(StorageError::engine("read"))?;
-        self.row = row.map(|(key, value)| (key.value().to_vec(), value.value().to_vec()));
+        let row = self.rows.next().transpose()?;
+        self.row = row.map(|(key, row)| (key.value().to_vec(), row.row().to_vec()));
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! Writing a run: entries in order, gathered into blocks that fill a page each.
 
-use redb::{Table, WriteTransaction};
+use redb::WriteTransaction;
 
 use super::filter::Filter;
-use super::{Entry, RunId, Written, block_key, definition, table_name};
+use super::{Entry, RunId, Written, block_key, table_name};
 use crate::StorageError;
+use crate::check::RowsMut;
 use crate::codec::Writer;
 
 /// A block, its key and what the engine adds fill a page of 4 KiB.
@@ -12,7 +13,7 @@ const BLOCK_BYTES: usize = 3_900;
 
 /// Writes one run within a transaction.
 pub(crate) struct RunWriter<'t> {
-    table: Table<'t, &'static [u8], &'static [u8]>,
+    table: RowsMut<'t>,
     number: u64,
     rows: u64,
     filter: Filter,
@@ -28,12 +29,8 @@ impl<'t> RunWriter<'t> {
         number: u64,
         rows_max: usize,
     ) -> Result<Self, StorageError> {
-        let name = table_name(number);
-        let table = transaction
-            .open_table(definition(&name))
-            .map_err(StorageError::engine("make a table of"))?;
         Ok(Self {
-            table,
+            table: RowsMut::open_named(transaction, table_name(number).into())?,
             number,
             rows: 0,
             filter: Filter::with_room(rows_max),
@@ -66,9 +63,7 @@ impl<'t> RunWriter<'t> {
         if self.block.is_empty() {
             return Ok(());
         }
-        self.table
-            .insert(self.first.as_slice(), self.block.as_slice())
-            .map_err(StorageError::engine("write"))?;
+        self.table.put(&self.first, Some(&self.block))?;
         self.block.clear();
         Ok(())
     }

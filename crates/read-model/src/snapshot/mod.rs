@@ -19,11 +19,12 @@ use domain::Checkpoint;
 
 pub use read::Incoming;
 
+use crate::check::Rows;
 use crate::meta::Totals;
-use crate::reader::{Snapshot, Table};
+use crate::reader::Snapshot;
 use crate::runs::Kind;
 use crate::tables::{ARRIVALS, AWAITING, Bytes, OWNERS, PARKED, PEOPLE};
-use crate::{OpenError, StorageError};
+use crate::{Damage, OpenError, StorageError};
 
 /// What a snapshot begins with, its format's number included.
 pub const SNAPSHOT_MAGIC: [u8; 16] = *b"profile-models-1";
@@ -31,16 +32,16 @@ pub const SNAPSHOT_MAGIC: [u8; 16] = *b"profile-models-1";
 /// Marks the end of the rows.
 const END: u8 = 0;
 /// The tables in their order, each with the code that stands before its rows. Pinned.
-const TABLES: [(u8, Bytes, OfSnapshot); 5] = [
-    (1, PEOPLE, |of| (&of.people, Some(Kind::Person))),
-    (2, OWNERS, |of| (&of.owners, Some(Kind::Owner))),
-    (3, PARKED, |of| (&of.parked, None)),
-    (4, ARRIVALS, |of| (&of.arrivals, None)),
-    (5, AWAITING, |of| (&of.awaiting, None)),
+const TABLES: [(u8, &Bytes, OfSnapshot); 5] = [
+    (1, &PEOPLE, |of| (&of.people, Some(Kind::Person))),
+    (2, &OWNERS, |of| (&of.owners, Some(Kind::Owner))),
+    (3, &PARKED, |of| (&of.parked, None)),
+    (4, &ARRIVALS, |of| (&of.arrivals, None)),
+    (5, &AWAITING, |of| (&of.awaiting, None)),
 ];
 
 /// A table, and what its rows are in a run, where they are spilled at all.
-type OfSnapshot = fn(&Snapshot) -> (&Table, Option<Kind>);
+type OfSnapshot = fn(&Snapshot) -> (&Rows, Option<Kind>);
 
 /// More is no row of ours: a length that was damaged must not take the memory.
 const ROW_BYTES_MAX: u32 = 256 * 1024 * 1024;
@@ -82,9 +83,30 @@ pub enum SnapshotError {
     /// The snapshot cannot be written.
     #[error("it cannot be written")]
     Write(#[from] io::Error),
+    /// What is stored is not what was written: the snapshot could not be restored.
+    #[error(
+        "the read model is damaged, and a snapshot of it could not be restored ({0}): `profile-projector \
+         rebuild` makes it anew from the stream"
+    )]
+    Damaged(Damage),
     /// The rows cannot be read.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(StorageError),
+}
+
+impl From<StorageError> for SnapshotError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Damaged(damage) => Self::Damaged(damage),
+            other @ (StorageError::Engine { .. } | StorageError::Closed) => Self::Storage(other),
+        }
+    }
+}
+
+impl From<Damage> for SnapshotError {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage)
+    }
 }
 
 /// Why a snapshot was not taken. The folder is as it was.

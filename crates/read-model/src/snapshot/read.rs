@@ -4,9 +4,10 @@ use std::io::{Read, Take};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use redb::{Database, Table, TableHandle};
+use redb::{Database, TableHandle};
 
 use super::{END, Manifest, ROW_BYTES_MAX, RestoreError, SNAPSHOT_MAGIC, TABLES, TELL_EVERY};
+use crate::check::RowsMut;
 use crate::digest::Digest;
 use crate::file::{self, Options};
 use crate::meta::{self, read_checkpoint, read_totals};
@@ -81,8 +82,7 @@ impl<R: Read> Incoming<R> {
         let (mut rows, mut digest) = (0_u64, Digest::default());
         let mut next = self.code()?;
         for (code, definition, _) in TABLES {
-            let table = transaction.open_table(definition);
-            let mut table = table.map_err(engine("open a table of"))?;
+            let mut table = RowsMut::open(&transaction, definition)?;
             while next == code {
                 self.row(&mut table, definition.name(), &mut digest)?;
                 rows = rows.saturating_add(1);
@@ -96,16 +96,14 @@ impl<R: Read> Incoming<R> {
             return Err(RestoreError::Damaged("its tables are not in their order"));
         }
         self.check_end(rows, digest)?;
-        let table = transaction.open_table(META);
-        let mut table = table.map_err(engine("open a table of"))?;
+        let mut table = RowsMut::open(&transaction, &META)?;
         let checkpoint = meta::write_checkpoint(&self.manifest.checkpoint);
         let totals = meta::write_totals(&self.manifest.totals);
         for (key, value) in [
             (meta::CHECKPOINT_KEY, checkpoint),
             (meta::TOTALS_KEY, totals),
         ] {
-            let put = table.insert(key, value.as_slice());
-            put.map_err(engine("write"))?;
+            table.put(key, Some(&value))?;
         }
         drop(table);
         transaction.commit().map_err(engine("commit"))
@@ -118,7 +116,7 @@ impl<R: Read> Incoming<R> {
 
     fn row(
         &mut self,
-        table: &mut Table<'_, &'static [u8], &'static [u8]>,
+        table: &mut RowsMut<'_>,
         name: &str,
         digest: &mut Digest,
     ) -> Result<(), RestoreError> {
@@ -129,9 +127,7 @@ impl<R: Read> Incoming<R> {
         if Digest::TABLES.contains(&name) {
             digest.add(name, &key, &value);
         }
-        let put = table.insert(key.as_slice(), value.as_slice());
-        let before = put.map_err(engine("write"))?;
-        if before.is_some() {
+        if table.put(&key, Some(&value))? {
             return Err(RestoreError::Damaged("a row is in it twice"));
         }
         Ok(())

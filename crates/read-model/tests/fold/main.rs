@@ -93,6 +93,9 @@ fn assert_same(model: &ReadModel, state: &MemoryState) {
     }
     let parked: Vec<_> = state.all_parked().cloned().collect();
     let inspection = reader.inspect();
+    let audit = inspection.audit().unwrap();
+    assert_eq!(audit.damages, []);
+    assert_eq!(audit.digest, reader.totals().digest);
     let held = inspection.parked_after(0).unwrap().map(|row| {
         let arrived = row.unwrap();
         assert_eq!(arrived.time_ns, Some(time_of(arrived.parked.sequence())));

@@ -49,9 +49,10 @@ fn cannot_write(path: &Path, error: SnapshotError) -> anyhow::Error {
         SnapshotError::Write(error) => {
             anyhow!("{} cannot be written: {error}", path.display())
         }
-        other @ (SnapshotError::Empty | SnapshotError::Stopped | SnapshotError::Storage(_)) => {
-            other.into()
-        }
+        other @ (SnapshotError::Empty
+        | SnapshotError::Stopped
+        | SnapshotError::Damaged(_)
+        | SnapshotError::Storage(_)) => other.into(),
     }
 }
 
