@@ -34,6 +34,57 @@ fn implemented() -> Option<Value> {
     Some(serde_saphyr::from_str(yaml).unwrap())
 }
 
+/// What a document says without the width of its numbers, of which the implemented one is silent.
+fn without_formats(mut document: Value) -> Value {
+    for_each_object(&mut document, &mut |object| {
+        if object.get("type") == Some(&json!("number")) {
+            object.remove("format");
+        }
+    });
+    document
+}
+
+fn for_each_object(value: &mut Value, act: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            act(object);
+            for value in object.values_mut() {
+                for_each_object(value, act);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|v| for_each_object(v, act)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[tokio::test]
+async fn generated_clients_read_every_number_whole() {
+    let mut document = published().await;
+    let mut numbers = 0;
+    for_each_object(&mut document, &mut |object| {
+        if object.get("type") == Some(&json!("number")) {
+            // Without it a Go client has 32 bits, in which a time is wrong by a minute.
+            assert_eq!(object.get("format"), Some(&json!("double")), "{object:?}");
+            numbers += 1;
+        }
+    });
+    assert!(numbers >= 3, "{numbers}");
+}
+
+#[tokio::test]
+async fn every_answer_has_content_of_one_kind() {
+    let document = published().await;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            // A generator of clients refuses a document in which some failures have content and some have none.
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let content = response.pointer("/content/application~1json/schema");
+                assert!(content.is_some(), "{method} {path} {status}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_of_the_implemented_document_can_use_ours() {
     let (ours, Some(theirs)) = (published().await, implemented()) else {
@@ -49,7 +100,11 @@ async fn a_client_of_the_implemented_document_can_use_ours() {
         &format!("{ROUTE}/requestBody"),
         &format!("{ROUTE}/responses/200/content"),
     ] {
-        assert_eq!(at(&ours, same), at(&theirs, same), "{same}");
+        assert_eq!(
+            without_formats(at(&ours, same)),
+            at(&theirs, same),
+            "{same}"
+        );
     }
     for status in ["400", "500"] {
         let pointer = format!("{ROUTE}/responses/{status}/content");
