@@ -11,16 +11,16 @@ pub struct Limits {
     /// From accepting a connection to knowing its protocol: the TLS handshake, then the bytes that
     /// tell HTTP/1 from HTTP/2. 5 s.
     pub first_byte_timeout: Duration,
-    /// From the end of one HTTP/1 request to the end of the next one's header, so also how long an
-    /// idle connection stays. A proxy in front must give up idle connections sooner. 15 s.
+    /// From the first byte of an HTTP/1 request to the end of its header. 15 s.
     pub header_timeout: Duration,
-    /// How long an HTTP/2 connection stays without a request. 30 s.
+    /// How long a connection stays without a request. A proxy in front must give up idle connections sooner: most
+    /// keep them for 60 s. 75 s.
     pub idle_timeout: Duration,
     /// For a request's whole body. 5 s, then 408.
     pub body_timeout: Duration,
     /// How long a client may leave us unable to send. 10 s.
     pub write_timeout: Duration,
-    /// After this a connection is told to end; clients open another one. 10 min.
+    /// After this a connection is told to end, HTTP/1 with its next answer; clients open another one. 10 min.
     pub connection_age: Duration,
     /// What a connection that is told to end has left for the requests under way. 5 s.
     pub farewell: Duration,
@@ -72,7 +72,7 @@ impl Default for Limits {
             connections: 4096,
             first_byte_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(15),
-            idle_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
             connection_age: Duration::from_mins(10),

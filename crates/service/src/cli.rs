@@ -121,6 +121,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_LISTEN", value_name = "ADDRESS")]
     #[arg(default_value = "127.0.0.1:3211")]
     pub(crate) admin_listen: String,
+    /// How long a connection without a request is kept; longer than a proxy in front keeps its own
+    #[arg(
+        long,
+        env = "PROFILE_PROJECTOR_KEEP_ALIVE_SECONDS",
+        value_name = "SECONDS"
+    )]
+    #[arg(default_value = "75")]
+    pub(crate) keep_alive_seconds: String,
     /// Certificate chain of the Convex routes (PEM); without it they are plain HTTP
     #[arg(long, env = "PROFILE_PROJECTOR_TLS_CERT", value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,

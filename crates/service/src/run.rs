@@ -76,6 +76,7 @@ async fn begin_with_snapshot(config: &Config, stop: &CancellationToken) -> anyho
 
 /// A service that holds its folder and its ports, and does nothing yet.
 pub(crate) struct Service {
+    limits: Limits,
     folder: PathBuf,
     reader: Reader,
     keeper: Keeper,
@@ -98,7 +99,10 @@ impl Service {
         // Before the ports open, so that the first request finds them.
         keys.begin(&config.data_dir).await;
         let tls = config.tls.as_ref().map(certificate).transpose()?;
-        let limits = Limits::default();
+        let limits = Limits {
+            idle_timeout: config.keep_alive,
+            ..Limits::default()
+        };
         open_files::raise_for(limits.connections + limits.sync.sockets);
         let public = listen("--listen", config.listen).await?;
         let admin = listen("--admin-listen", config.admin_listen).await?;
@@ -114,8 +118,15 @@ impl Service {
         keeper.rebuild_at_start(&desk, config.rebuild)?;
         let commits = handle.commits.subscribe();
         let verifier = Arc::new(verifier);
-        let query = QueryState::new(reader.clone(), verifier, handle.progress, texts, limits);
+        let query = QueryState::new(
+            reader.clone(),
+            verifier,
+            handle.progress,
+            texts,
+            limits.clone(),
+        );
         Ok(Self {
+            limits,
             folder,
             reader,
             keeper,
@@ -162,13 +173,13 @@ impl Service {
         let public = Server {
             name: "public",
             router: query::http::router(Arc::clone(&self.query)),
-            limits: Limits::default(),
+            limits: self.limits.clone(),
             tls: self.tls.clone(),
         };
         let operators = Server {
             name: "admin",
             router: operators,
-            limits: Limits::default(),
+            limits: self.limits,
             tls: None,
         };
         let keeper = self.keeper.run(parts.stop.clone());

@@ -1,11 +1,16 @@
 //! One connection, from its first byte to its end.
 
+use std::convert::Infallible;
 use std::future::{self, Future};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service as _, service_fn};
@@ -20,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Server;
+use super::pace::{Pace, Paced};
 use super::sniff::{Protocol, sniff};
 use crate::Limits;
 use crate::metrics::{OpenConnection, connection_ended};
@@ -83,18 +89,36 @@ async fn speak(
 ) -> Reason {
     let mut io = TimeoutStream::new(io);
     io.set_write_timeout(Some(server.limits.write_timeout));
-    let io = TokioIo::new(Box::pin(io));
+    let io = Box::pin(io);
     let routes = TowerToHyperService::new(server.router.clone());
     let limits = &server.limits;
     match protocol {
         Protocol::Http1 => {
+            let pace = Arc::new(Pace::new(limits));
+            let io = TokioIo::new(Paced::new(io, Arc::clone(&pace)));
+            let counting = Arc::clone(&pace);
+            let routes = service_fn(move |request| {
+                let pace = Arc::clone(&counting);
+                pace.asked();
+                let answered = routes.call(request);
+                async move {
+                    let mut response = answered.await?;
+                    if pace.answered() {
+                        say_goodbye(&mut response);
+                    }
+                    Ok::<_, Infallible>(response)
+                }
+            });
             let connection = http1_of(limits)
                 .serve_connection(io, routes)
                 .with_upgrades();
             let farewell = |connection: Pin<&mut _>| {
                 http1::UpgradeableConnection::graceful_shutdown(connection);
             };
-            until_end(connection, farewell, limits, stop, future::pending()).await
+            match until_end(connection, farewell, limits, stop, pace.overdue()).await {
+                "closed" if pace.is_old() => "age",
+                reason => reason,
+            }
         }
         Protocol::Http2 => {
             let (under_way, seen) = watch::channel(0);
@@ -110,11 +134,16 @@ async fn speak(
             });
             let streams = Streams::default();
             let _guard = streams.cancelled.clone().drop_guard();
-            let connection = http2_of(limits, streams).serve_connection(io, routes);
+            let connection = http2_of(limits, streams).serve_connection(TokioIo::new(io), routes);
             let farewell =
                 |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
-            let idle = idle(seen, limits.idle_timeout);
-            until_end(connection, farewell, limits, stop, idle).await
+            let overdue = async {
+                tokio::select! {
+                    () = sleep(limits.connection_age) => "age",
+                    () = idle(seen, limits.idle_timeout) => "idle",
+                }
+            };
+            until_end(connection, farewell, limits, stop, overdue).await
         }
     }
 }
@@ -122,8 +151,7 @@ async fn speak(
 fn http1_of(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        .header_read_timeout(None)
         .max_header_size(limits.header_bytes);
     builder
 }
@@ -139,28 +167,39 @@ fn http2_of(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
     builder
 }
 
+/// Has a connection end with its answer. Closed while it idles, it could lose a request that is on its way.
+fn say_goodbye(response: &mut Response<Body>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+}
+
 /// Drives a connection. One that must end is told so first, and has [`Limits::farewell`] to do it.
 async fn until_end<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     farewell: impl FnOnce(Pin<&mut C>),
     limits: &Limits,
     stop: &CancellationToken,
-    idle: impl Future<Output = ()>,
+    overdue: impl Future<Output = Reason>,
 ) -> Reason {
     let mut connection = pin!(connection);
     let reason = tokio::select! {
+        // The connection first: what it does decides when it is overdue.
+        biased;
         ended = connection.as_mut() => return match ended {
             Ok(()) => "closed",
             Err(error) if error.is_timeout() => "slow",
             Err(_broken) => "broken",
         },
         () = stop.cancelled() => "stop",
-        () = sleep(limits.connection_age) => "age",
-        () = idle => "idle",
+        reason = overdue => reason,
     };
-    farewell(connection.as_mut());
-    // Whether it took the hint or is dropped now, it ends for the same reason.
-    let _ = timeout(limits.farewell, connection).await;
+    if reason != "slow" {
+        farewell(connection.as_mut());
+        // Whether it took the hint or is dropped now, it ends for the same reason.
+        let _ = timeout(limits.farewell, connection).await;
+    }
     reason
 }
 

@@ -5,6 +5,7 @@
 //! routes), while it idles, and as a whole.
 
 mod connection;
+mod pace;
 mod sniff;
 mod tls;
 

@@ -15,6 +15,7 @@ mod connections;
 mod exchange;
 mod freshness;
 mod http2;
+mod keep_alive;
 mod openapi;
 mod quarantine;
 mod running;

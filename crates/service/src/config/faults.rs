@@ -31,6 +31,7 @@ fn example(flag: &str) -> &'static str {
         "--from-snapshot" => "object:snapshots/latest",
         "--data-dir" => "./data",
         "--memory-budget" => "512MiB",
+        "--keep-alive-seconds" => "75",
         "--listen" => "127.0.0.1:3210",
         "--admin" => "http://127.0.0.1:3211",
         "--admin-listen" => "127.0.0.1:3211",

@@ -7,6 +7,7 @@ mod nats;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use query::auth::AuthConfig;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the admin routes.
     pub admin_listen: SocketAddr,
+    /// How long a connection without a request is kept.
+    pub keep_alive: Duration,
     /// Certificate and key of the Convex routes; plain HTTP without.
     pub tls: Option<PemPair>,
     /// Whose tokens are believed.
@@ -91,6 +94,7 @@ impl Config {
                 "is the address of --listen: the admin routes must never be on the public port",
             );
         }
+        let keep_alive = judge_keep_alive(&args.keep_alive_seconds, &mut judge);
         let tls = judge_pair(
             ("--tls-cert", args.tls_cert.as_deref()),
             ("--tls-key", args.tls_key.as_deref()),
@@ -110,6 +114,7 @@ impl Config {
                 memory_budget: memory_budget?,
                 listen: listen?,
                 admin_listen: admin_listen?,
+                keep_alive: keep_alive?,
                 tls,
                 auth: auth?,
                 verbose_errors: args.verbose_errors,
@@ -155,6 +160,14 @@ fn judge_address(flag: &'static str, text: &str, judge: &mut Judge) -> Option<So
         judge.fault(flag, "is no address: expected IP:PORT");
     }
     address
+}
+
+fn judge_keep_alive(text: &str, judge: &mut Judge) -> Option<Duration> {
+    let seconds = text.parse().ok().filter(|s| (1..=3600).contains(s));
+    if seconds.is_none() {
+        judge.fault("--keep-alive-seconds", "is no number from 1 to 3600");
+    }
+    seconds.map(Duration::from_secs)
 }
 
 fn judge_snapshot(args: &ServeArgs, judge: &mut Judge) -> Option<FromSnapshot> {

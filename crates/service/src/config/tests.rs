@@ -24,6 +24,7 @@ fn the_defaults_need_an_issuer_only() {
         config.memory_budget,
         projector::BatchLimits::default().memory_bytes_max
     );
+    assert_eq!(config.keep_alive.as_secs(), 75);
     assert_eq!(log.filter, "info");
 }
 
@@ -48,6 +49,8 @@ fn all_faults_are_told_at_once() {
         "missing.key",
         "--memory-budget",
         "512MB",
+        "--keep-alive-seconds",
+        "75s",
         "--consumer-name",
         "",
         "--log-format",

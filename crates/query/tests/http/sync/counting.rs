@@ -17,10 +17,11 @@ const QUERIES: u32 = 5;
 
 /// Counts, and forgets everything else.
 #[derive(Default)]
-struct Counters(Mutex<HashMap<String, Arc<AtomicU64>>>);
+pub(crate) struct Counters(Mutex<HashMap<String, Arc<AtomicU64>>>);
 
 impl Counters {
-    fn get(&self, name: &str) -> u64 {
+    /// What was counted by a name and the values of its labels, with spaces between.
+    pub(crate) fn get(&self, name: &str) -> u64 {
         let counters = self.0.lock().unwrap();
         counters
             .get(name)
@@ -39,7 +40,11 @@ impl Recorder for Counters {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         let mut counters = self.0.lock().unwrap();
-        let counter = counters.entry(key.name().to_owned()).or_default();
+        let values = key.labels().map(metrics::Label::value);
+        let name = values.fold(key.name().to_owned(), |name, value| {
+            format!("{name} {value}")
+        });
+        let counter = counters.entry(name).or_default();
         Counter::from_arc(Arc::clone(counter))
     }
 

@@ -2,7 +2,7 @@
 
 pub(crate) mod client;
 mod conversations;
-mod counting;
+pub(crate) mod counting;
 mod following;
 mod limits;
 mod upgrade;

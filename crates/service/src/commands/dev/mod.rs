@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use projector::BatchLimits;
+use query::Limits;
 use query::auth::AuthConfig;
 use tokio_util::sync::CancellationToken;
 
@@ -135,6 +136,7 @@ fn service_config(
         memory_budget: BatchLimits::default().memory_bytes_max,
         listen: config.listen.unwrap_or(FREE_PORT),
         admin_listen: config.admin_listen.unwrap_or(FREE_PORT),
+        keep_alive: Limits::default().idle_timeout,
         tls: None,
         auth: AuthConfig::from_file(&issuer.auth_config())?,
         verbose_errors: true,
