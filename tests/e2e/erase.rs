@@ -40,7 +40,14 @@ fn traces(user: &str, identity: &str) -> Vec<Message> {
 
 async fn erase(broker: &Broker, more: &[&str]) -> anyhow::Result<Ended> {
     let url = broker.server.url();
-    let arguments = ["erase", "--nats-url", &url, "--request-id", "request-7"];
+    let arguments = [
+        "erase",
+        "--yes",
+        "--nats-url",
+        &url,
+        "--request-id",
+        "request-7",
+    ];
     command(&[&arguments[..], more].concat()).await
 }
 

@@ -15,6 +15,7 @@ mod contract;
 mod crash;
 mod doctor;
 mod erase;
+mod erase_proof;
 mod golden;
 mod import;
 mod keys;

@@ -275,7 +275,7 @@ pub(crate) async fn exact_permissions_of_commands() -> anyhow::Result<Seen> {
         ),
         (
             "erase",
-            &["erase", "u1", "--request-id", "r1"],
+            &["erase", "u1", "--yes", "--request-id", "r1"],
             "$JS.API.STREAM.MSG.DELETE.IDENTITY_EVENTS",
         ),
     ] {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::broker::{STREAM, eventually};
@@ -223,6 +224,30 @@ pub async fn command(arguments: &[&str]) -> anyhow::Result<Ended> {
     end_of(command).await
 }
 
+/// The same on a terminal of its own, where these lines are typed. What it says is all in `output`.
+pub async fn command_on_terminal(arguments: &[&str], typed: &str) -> anyhow::Result<Ended> {
+    let program =
+        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let mut child = Command::new("python3")
+        .args(["-c", program])
+        .arg(binary()?)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut input = child.stdin.take().context("it has an input")?;
+    input.write_all(typed.as_bytes()).await?;
+    let ended = tokio::time::timeout(Duration::from_mins(2), child.wait_with_output()).await??;
+    drop(input);
+    Ok(Ended {
+        code: ended.status.code(),
+        output: String::from_utf8(ended.stdout)?,
+        said: String::from_utf8(ended.stderr)?,
+    })
+}
+
 async fn end_of(mut command: Command) -> anyhow::Result<Ended> {
     let child = command
         .stdin(Stdio::null())
@@ -236,6 +261,14 @@ async fn end_of(mut command: Command) -> anyhow::Result<Ended> {
         output: String::from_utf8(ended.stdout)?,
         said: String::from_utf8(ended.stderr)?,
     })
+}
+
+/// Starts a command of the binary and does not wait for its end; killed with this handle.
+pub fn spawn_command(arguments: &[&str]) -> anyhow::Result<Child> {
+    let mut command = Command::new(binary()?);
+    command.env_clear().args(arguments).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    Ok(command.stderr(Stdio::null()).spawn()?)
 }
 
 /// Starts the binary and does not wait for it to listen: it may be killed before.

@@ -15,6 +15,7 @@
 
 mod apply;
 mod decode;
+mod erasure;
 mod event;
 mod fault;
 mod ids;
@@ -31,6 +32,7 @@ pub mod testing;
 
 pub use apply::{Remedy, Surroundings, apply, remedies, waits_behind};
 pub use decode::{DATA_BYTES_MAX, decode};
+pub use erasure::{Circle, Folds, erased_document};
 pub use event::{Decoded, Event, ProfileChange, UserChange};
 pub use fault::Fault;
 pub use ids::{InvalidId, ProfileId, UserId, Version, WorkosUserId};

@@ -35,7 +35,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Publish the users and profiles of a Convex export; never overwrites, safe to repeat
     Import(ImportArgs),
-    /// Erase a person: delete the messages, publish that it is final, prove that nothing is left
+    /// Erase a person: publish that it is final, prove it stored, delete the messages, prove that nothing
+    /// is left
     Erase(EraseArgs),
     /// Print the contract: list its documents, or print one
     Schema(SchemaArgs),
@@ -403,11 +404,24 @@ pub(crate) struct EraseArgs {
     /// Change nothing; show what would be done
     #[arg(long, env = "PROFILE_PROJECTOR_DRY_RUN")]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
     /// Print what was done as one JSON object
     #[arg(long, env = "PROFILE_PROJECTOR_JSON")]
     pub(crate) json: bool,
     /// The person's user id
     pub(crate) user: String,
+}
+
+/// Answers given beforehand. They have no variables: each run is decided for itself.
+#[derive(Debug, Args)]
+pub(crate) struct ConsentArgs {
+    /// Do not ask before messages are deleted; needed where there is no terminal to ask on
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Accept that a rebuild changes the rows of other users, who are named otherwise
+    #[arg(long)]
+    pub(crate) accept_changes: bool,
 }
 
 #[derive(Debug, Subcommand)]

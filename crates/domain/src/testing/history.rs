@@ -160,6 +160,68 @@ fn well_behaved(acts: &[(u8, Act)]) -> Vec<Message> {
     messages
 }
 
+/// A history of well-behaved sources whose users pass identities around: each version once and in order,
+/// nothing of a user after the erasure. Operators give parked registrations up. Users are `u0` to `u4`,
+/// identities `w0` to `w2`.
+pub fn meeting_history(length_max: usize) -> impl Strategy<Value = History> {
+    let act = prop_oneof![
+        8 => (0_u8..3).prop_map(Meeting::Claim),
+        2 => Just(Meeting::Deleted),
+        1 => Just(Meeting::Erased),
+        2 => Just(Meeting::Profile),
+        3 => any::<Index>().prop_map(Meeting::GivenUp),
+    ];
+    let acts = proptest::collection::vec((0_u8..5, act), 1..=length_max);
+    acts.prop_map(|acts| History(records(&meetings(&acts))))
+}
+
+/// What a user of a [`meeting_history`] does next.
+#[derive(Debug, Clone, Copy)]
+enum Meeting {
+    Claim(u8),
+    Deleted,
+    Erased,
+    Profile,
+    GivenUp(Index),
+}
+
+fn meetings(acts: &[(u8, Meeting)]) -> Vec<Message> {
+    let mut versions: BTreeMap<(u8, &str), u64> = BTreeMap::new();
+    let mut erased = Vec::new();
+    let mut messages: Vec<Message> = Vec::new();
+    let mut claims: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
+    for (n, act) in acts {
+        if erased.contains(n) {
+            continue;
+        }
+        let (user, profile) = (format!("u{n}"), format!("p{n}"));
+        let mut next = |kind| {
+            let version = versions.entry((*n, kind)).or_default();
+            *version = version.saturating_add(1);
+            *version
+        };
+        let draft = match act {
+            Meeting::Claim(identity) => {
+                let at = u64::try_from(messages.len()).unwrap_or(u64::MAX);
+                claims.entry(*n).or_default().push(at.saturating_add(1));
+                user_state(&user, next("user"), &format!("w{identity}"))
+            }
+            Meeting::Deleted => user_deleted(&user, next("user")),
+            Meeting::Erased => {
+                erased.push(*n);
+                user_erased(&user, next("user"))
+            }
+            Meeting::Profile => profile_state(&user, &profile, next("profile"), &named("x")),
+            Meeting::GivenUp(which) => match claims.get(n) {
+                Some(claims) => dropped(&user, *which.get(claims)),
+                None => continue,
+            },
+        };
+        messages.push(draft.message(Form::Binary));
+    }
+    messages
+}
+
 /// The members of any valid profile.
 pub fn profile_members() -> impl Strategy<Value = Value> {
     let text = || proptest::option::of(".{0,12}");

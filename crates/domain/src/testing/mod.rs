@@ -8,7 +8,9 @@ mod invariants;
 mod oracle;
 mod workload;
 
-pub use history::{Form, History, history, identity_history, profile_members, whole_history};
+pub use history::{
+    Form, History, history, identity_history, meeting_history, profile_members, whole_history,
+};
 pub use invariants::broken_invariant;
 pub use oracle::{Oracle, Seen};
 pub use workload::workload;

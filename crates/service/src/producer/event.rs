@@ -20,7 +20,7 @@ pub struct OutgoingEvent {
 }
 
 /// Attributes and their headers. The trace context goes as plain headers too, where tracing tools look.
-pub(super) const HEADERS: [(&str, &str); 12] = [
+pub(crate) const HEADERS: [(&str, &str); 12] = [
     ("specversion", "ce-specversion"),
     ("id", "ce-id"),
     ("id", "Nats-Msg-Id"),

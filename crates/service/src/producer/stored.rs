@@ -12,13 +12,13 @@ pub(crate) fn version_of(id: &str) -> Option<(&str, u64)> {
 }
 
 /// What a message of the stream is, in whichever form it came.
-pub(crate) struct Stored {
+pub(super) struct Stored {
     /// The event's id.
-    pub(crate) id: Option<String>,
+    pub(super) id: Option<String>,
     /// Its data.
     pub(super) data: Option<Value>,
     /// Whether it says that a document is gone for good.
-    pub(crate) is_erasure: bool,
+    pub(super) is_erasure: bool,
 }
 
 impl Stored {
@@ -28,7 +28,7 @@ impl Stored {
         version.is_some_and(|(of, _)| of == document)
     }
 
-    pub(crate) fn of(message: &StreamMessage) -> Self {
+    pub(super) fn of(message: &StreamMessage) -> Self {
         let body: Option<Value> = serde_json::from_slice(&message.payload).ok();
         let header = |wanted: &str| {
             let mut headers = message.headers.iter();

@@ -1,33 +1,43 @@
 //! `erase`: a person out of the stream and out of the read models.
 //!
-//! The erasures are published first and the messages deleted after. Interrupted in between, the stream
-//! says that the person is gone and the next run deletes the rest; the other way round nothing would be
-//! left that tells read models to forget. Rows are the same either way: an erasure leaves nothing but a
-//! tombstone without a version, whatever came before it.
+//! In this order: the erasures are published, each is read back from the stream and decoded, the messages
+//! are deleted, and what is left is looked at. Interrupted in between, the stream says that the person is
+//! gone and the next run deletes the rest; the other way round nothing would be left that tells read
+//! models to forget.
+//!
+//! The person's rows are the same either way: an erasure leaves nothing but a tombstone without a version,
+//! whatever came before it. The rows of others need not be, where they claimed the same identity: who
+//! they are is computed before anything is done.
 
+mod ask;
+mod erasing;
+mod others;
 mod person;
 mod report;
+mod stored;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use async_nats::jetstream::stream::Stream;
-use domain::{ProfileId, UserId, Version};
+use domain::{Circle, UserId};
 use indicatif::{ProgressBar, ProgressStyle};
 use query::quarantine::Kept;
-use serde_json::{Value, json};
 
 use crate::admin_client::AdminClient;
-use crate::cli::EraseArgs;
+use crate::cli::{ConsentArgs, EraseArgs};
 use crate::commands::{block_on, waiting};
 use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::nats::{self, Connection, REQUEST_WITHIN};
-use crate::producer::{Checker, OutgoingEvent, send_one};
+use crate::producer::{Checker, OutgoingEvent};
 use crate::signals;
 
+use erasing::Erasures;
+use others::Others;
 use person::Person;
-use report::{Left, Published, Report};
+use report::{Left, Report};
+use stored::Reading;
 
 /// How often messages are looked for again: a producer may go on while they are deleted.
 const ROUNDS_MAX: u32 = 3;
@@ -35,7 +45,7 @@ const ROUNDS_MAX: u32 = 3;
 pub(crate) fn run(args: &EraseArgs) -> Result<(), Failure> {
     let config = NatsConfig::of(&args.nats)?;
     let user = &args.user;
-    UserId::parse(user).with_context(|| format!("{user:?} is no user id"))?;
+    let id = UserId::parse(user).with_context(|| format!("{user:?} is no user id"))?;
     let services = waiting::services(&args.wait)?;
     let checker = Checker::new()?;
     block_on(async {
@@ -43,12 +53,22 @@ pub(crate) fn run(args: &EraseArgs) -> Result<(), Failure> {
         let work = async {
             let connection = nats::connect(&config, "profile-projector erase").await?;
             let mut denied = connection.denied.clone();
+            let reading = Reading {
+                jetstream: &connection.jetstream,
+                stream: &config.stream,
+            };
             let erasing = Erasing {
                 args,
-                stream_name: &config.stream,
+                user: id,
                 stream: open(&connection, &config.stream).await?,
-                connection: &connection,
-                checker,
+                reading,
+                erasures: Erasures {
+                    connection: &connection,
+                    reading,
+                    checker: &checker,
+                    user,
+                    request_id: &args.request_id,
+                },
                 services,
                 bar: bar(),
             };
@@ -96,49 +116,42 @@ fn bar() -> ProgressBar {
 
 struct Erasing<'a> {
     args: &'a EraseArgs,
-    connection: &'a Connection,
-    stream_name: &'a str,
+    user: UserId,
     stream: Stream,
-    checker: Checker,
+    reading: Reading<'a>,
+    erasures: Erasures<'a>,
     services: Vec<AdminClient>,
     bar: ProgressBar,
 }
 
 impl Erasing<'_> {
     async fn run(&self) -> anyhow::Result<Report> {
-        let user = &self.args.user;
-        let person = person::find(&self.stream, user, &self.bar).await?;
-        if person.is_unknown() && !self.is_kept_somewhere().await? {
-            let stream = self.stream_name;
-            bail!(
-                "stream {stream} has nothing of user {user}: is the id right? nothing was done; with --wait the services are asked too"
-            );
-        }
-        if self.stream.cached_info().config.deny_delete {
-            let stream = self.stream_name;
-            bail!(
-                "stream {stream} denies deletes for ever (deny_delete), so its messages cannot be erased: nothing was done; publish {user}'s erased events to erase the rows, and copy the stream without the person to erase the rest"
-            );
-        }
+        let mut circle = Circle::of(self.user.clone());
+        let person = self.find(&mut circle).await?;
+        self.check_possible(&person).await?;
+        let state = &self.stream.cached_info().state;
+        let unerased = person.unerased(self.user.as_str());
+        let events = unerased.iter();
+        let events = events.map(|(document, highest)| self.erasures.event(document, *highest, 0));
+        let events: Vec<OutgoingEvent> = events.collect::<Result<_, _>>()?;
+        let extent = (state.first_sequence, state.last_sequence);
+        let whose = (&self.user, &person);
+        let mut others =
+            Others::of(self.reading, extent, whose, circle, &events, &self.bar).await?;
         let mut report = Report::of(self.args, self.stream.cached_info());
-        let events = self.erasures(&person)?;
+        report.found(&person, others.changed.as_ref());
         if self.args.dry_run {
             self.bar.finish_and_clear();
             return Ok(report.planned(&events, person.messages.len()));
         }
-        let mut last = person.erasures.last().copied().unwrap_or(0);
-        for event in &events {
-            let ack = send_one(self.connection, self.stream_name, event).await?;
-            last = last.max(ack.sequence);
-            report.published.push(Published {
-                id: event.id.clone(),
-                sequence: Some(ack.sequence),
-            });
+        if !(events.is_empty() && person.messages.is_empty()) {
+            self.confirm(&report, &events, &person, &others).await?;
         }
-        // Before the messages go: a replica recognises the stream by the last ones it has applied.
-        waiting::applied(&self.services, self.stream_name, last, &self.args.wait).await?;
-        let left = self.delete(person, &mut report).await?;
+        let left = self
+            .publish_and_delete(person, &mut others, &mut report)
+            .await?;
         report.left_in_stream = left.messages.len();
+        report.unproved = left.unerased(self.user.as_str()).len();
         for service in &self.services {
             let kept = self.kept(service).await?;
             report.services.push(Left {
@@ -151,13 +164,93 @@ impl Erasing<'_> {
         Ok(report)
     }
 
-    /// Deletes until nothing is found, and gives what is left.
-    async fn delete(&self, mut person: Person, report: &mut Report) -> anyhow::Result<Person> {
-        for _round in 0..ROUNDS_MAX {
+    async fn find(&self, circle: &mut Circle) -> anyhow::Result<Person> {
+        let checker = self.erasures.checker;
+        person::find(self.reading, self.user.as_str(), checker, circle, &self.bar).await
+    }
+
+    async fn check_possible(&self, person: &Person) -> anyhow::Result<()> {
+        let (stream, user) = (self.reading.stream, &self.user);
+        if person.is_unknown() && !self.is_kept_somewhere().await? {
+            bail!(
+                "stream {stream} has nothing of user {user}: is the id right? nothing was done; with --wait the services are asked too"
+            );
+        }
+        if self.stream.cached_info().config.deny_delete {
+            bail!(
+                "stream {stream} denies deletes for ever (deny_delete), so its messages cannot be erased: nothing was done; publish {user}'s erased events to erase the rows, and copy the stream without the person to erase the rest"
+            );
+        }
+        Ok(())
+    }
+
+    /// Asks what was not answered by a flag. Where nobody can be asked, the flags have to be there.
+    async fn confirm(
+        &self,
+        report: &Report,
+        events: &[OutgoingEvent],
+        person: &Person,
+        others: &Others,
+    ) -> anyhow::Result<()> {
+        let ConsentArgs {
+            yes,
+            accept_changes,
+        } = self.args.consent;
+        let has_to_accept = others.is_any() && !accept_changes;
+        if ask::is_possible() {
+            if !yes {
+                let plan = report.question(events, person.messages.len(), &self.args.wait.wait);
+                ask::whether(plan, &self.bar).await?;
+            }
+            if has_to_accept {
+                let question = format!("{}\nErase nevertheless?", report.changes());
+                ask::whether(question, &self.bar).await?;
+            }
+            return Ok(());
+        }
+        if has_to_accept {
+            let changes = report.changes();
+            bail!(
+                "{changes}; nothing was published or deleted: add --accept-changes to erase nevertheless"
+            );
+        }
+        if !yes {
+            bail!(
+                "erase asks before it deletes, and there is no terminal to ask on; nothing was published or deleted: look at it with --dry-run, and add --yes"
+            );
+        }
+        Ok(())
+    }
+
+    /// Deletes until nothing is found, and never before each document's erasure is proved stored. Gives
+    /// what is left.
+    async fn publish_and_delete(
+        &self,
+        mut person: Person,
+        others: &mut Others,
+        report: &mut Report,
+    ) -> anyhow::Result<Person> {
+        for round in 0..ROUNDS_MAX {
+            let mut last = person.erasures.last().copied().unwrap_or(0);
+            for (document, highest) in person.unerased(self.user.as_str()) {
+                let published = self.erasures.publish(&document, highest).await?;
+                last = published.sequence.unwrap_or(0).max(last);
+                report.published.push(published);
+            }
+            if round == 0 {
+                others
+                    .check_still_so(self.reading, &self.user, last)
+                    .await?;
+            }
+            // Before the messages go: a replica recognises the stream by the last ones it has applied.
+            let stream = self.reading.stream;
+            waiting::applied(&self.services, stream, last, &self.args.wait).await?;
             let deleted = person::delete(&self.stream, &person.messages, &self.bar).await?;
             report.deleted = report.deleted.saturating_add(deleted);
-            person = person::find(&self.stream, &self.args.user, &self.bar).await?;
-            if person.messages.is_empty() {
+            // Nobody's claims count any more: the erasures are stored.
+            person = self.find(&mut Circle::of(self.user.clone())).await?;
+            let is_whole = person.unerased(self.user.as_str()).is_empty();
+            if person.messages.is_empty() && is_whole {
                 break;
             }
         }
@@ -165,7 +258,7 @@ impl Erasing<'_> {
     }
 
     async fn kept(&self, service: &AdminClient) -> anyhow::Result<Kept> {
-        service.get(&format!("/users/{}", self.args.user)).await
+        service.get(&format!("/users/{}", self.user)).await
     }
 
     async fn is_kept_somewhere(&self) -> anyhow::Result<bool> {
@@ -179,51 +272,6 @@ impl Erasing<'_> {
             }
         }
         Ok(false)
-    }
-
-    /// What is to be published: an erasure for each document that has none, the user's last. The
-    /// user's is enough for the read model; those of profiles are for whoever else reads the stream.
-    fn erasures(&self, person: &Person) -> anyhow::Result<Vec<OutgoingEvent>> {
-        let user = format!("user:{}", self.args.user);
-        // Ids are read from bad events too.
-        let is_profile = |document: &&String| {
-            let id = document.strip_prefix("profile:");
-            id.is_some_and(|id| ProfileId::parse(id).is_ok())
-        };
-        let profiles = person.versions.keys().filter(is_profile);
-        let documents = profiles.chain([&user]);
-        let missing = documents.filter(|document| !person.erased.contains(*document));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-        let now = u64::try_from(now).context("the clock is far off")?;
-        missing
-            .map(|document| {
-                let version = person.versions.get(document).copied().unwrap_or(0);
-                let version = version.saturating_add(1).min(Version::MAX);
-                let event = self.erasure(document, version, now)?;
-                let checked = self.checker.check_event(&event);
-                checked.map_err(|faults| {
-                    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-                    anyhow!(
-                        "the erasure of {document} is no event: {}",
-                        faults.join("; ")
-                    )
-                })
-            })
-            .collect()
-    }
-
-    fn erasure(&self, document: &str, version: u64, now: u64) -> anyhow::Result<Value> {
-        let (kind, id) = document.split_once(':').context("a document has a kind")?;
-        let user = &self.args.user;
-        Ok(json!({
-            "specversion": "1.0", "id": format!("{document}:{version}"),
-            "source": "/profile-projector/erase", "type": format!("app.connvo.{kind}.erased.v1"),
-            "subject": user,
-            "data": {
-                "entity": {"kind": kind, "id": id, "userId": user, "version": version},
-                "erasedAt": now, "requestId": self.args.request_id,
-            },
-        }))
     }
 }
 

@@ -1,29 +1,37 @@
-//! The person in the stream: which messages there are, and their deletion.
+//! The person in the stream: which messages there are, which of them stay, and the deletion of the
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::stream::{DeleteMessageErrorKind, RawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{DeleteMessageErrorKind, Stream};
+use domain::{Circle, Lane, ProfileId, erased_document};
+use event_lines::Line;
 use indicatif::ProgressBar;
 
-use crate::producer::{Stored, version_of};
+use super::stored::{Found, Reading, TRY_AGAIN_AFTER, subjects_of};
+use crate::producer::{Checker, HEADERS, version_of};
 
-/// How often a request is made that is not answered.
+/// How often a deletion is asked for that is not answered.
 const TRIES_MAX: u32 = 4;
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// One person's messages.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Person {
-    /// What says that a document is gone for good: nothing personal, and final. It stays.
-    pub(super) erasures: Vec<u64>,
+    /// What says that a document is gone for good, and nothing else. It stays.
+    pub(super) erasures: BTreeSet<u64>,
     /// Everything else.
     pub(super) messages: Vec<u64>,
+    /// Of these, erasures that carry more than the contract allows.
+    pub(super) personal_erasures: u64,
+    /// Of these, messages that call themselves erasures and erase nothing.
+    pub(super) void_erasures: u64,
+    /// Of these, messages whose subject names no document.
+    pub(super) without_lane: u64,
     /// The highest version of each document, as `<kind>:<id>`.
     pub(super) versions: BTreeMap<String, u64>,
-    /// Documents whose erasure is in the stream.
+    /// Documents whose erasure stays.
     pub(super) erased: BTreeSet<String>,
 }
 
@@ -31,46 +39,97 @@ impl Person {
     pub(super) fn is_unknown(&self) -> bool {
         self.erasures.is_empty() && self.messages.is_empty()
     }
-}
 
-/// Reads every message of a person's subjects, one by one: bounded memory, and no consumer that needs
-/// permissions.
-pub(super) async fn find(stream: &Stream, user: &str, bar: &ProgressBar) -> anyhow::Result<Person> {
-    let subjects = format!("identity.v1.{user}.>");
-    let mut person = Person::default();
-    let mut sequence = 1;
-    let mut tries = 0;
-    loop {
-        let read = stream
-            .get_first_raw_message_by_subject(&subjects, sequence)
-            .await;
-        let message = match read {
-            Ok(message) => message,
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(person),
-            Err(_again) if tries < TRIES_MAX => {
-                tries += 1;
-                tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                continue;
-            }
-            Err(error) => return Err(error).context("the stream cannot be searched"),
+    /// The documents without an erasure that stays, with their highest versions; the user's last. The
+    /// user's erasure is enough for the read model; those of profiles are for whoever else reads.
+    pub(super) fn unerased(&self, user: &str) -> Vec<(String, u64)> {
+        let user = format!("user:{user}");
+        // Ids are read from bad events too.
+        let is_profile = |document: &&String| {
+            let id = document.strip_prefix("profile:");
+            id.is_some_and(|id| ProfileId::parse(id).is_ok())
         };
-        tries = 0;
-        sequence = message.sequence.saturating_add(1);
-        let stored = Stored::of(&message);
-        let document = stored.id.as_deref().and_then(version_of);
-        if let Some((document, version)) = document {
-            let highest = person.versions.entry(document.to_owned()).or_default();
+        let profiles = self.versions.keys().filter(is_profile);
+        let documents = profiles.chain([&user]);
+        let missing = documents.filter(|document| !self.erased.contains(*document));
+        missing
+            .map(|document| {
+                let version = self.versions.get(document).copied().unwrap_or(0);
+                (document.clone(), version)
+            })
+            .collect()
+    }
+
+    fn see(&mut self, found: &Found, checker: &Checker) {
+        let sequence = found.sequence.get();
+        if let Some((document, version)) = found.id().as_deref().and_then(version_of) {
+            let highest = self.versions.entry(document.to_owned()).or_default();
             *highest = version.max(*highest);
         }
-        match document {
-            Some((document, _)) if stored.is_erasure => {
-                person.erased.insert(document.to_owned());
-                person.erasures.push(message.sequence);
+        let erases = found.with_record(erased_document).flatten();
+        match erases {
+            Some(document) if is_clean(found, checker) => {
+                self.erased.insert(document);
+                self.erasures.insert(sequence);
+                return;
             }
-            _ => person.messages.push(message.sequence),
+            Some(_) => self.personal_erasures += 1,
+            None if found.claims_erasure() => self.void_erasures += 1,
+            None => {}
         }
+        if Lane::of_subject(&found.subject).is_none() {
+            self.without_lane += 1;
+        }
+        self.messages.push(sequence);
+    }
+}
+
+/// Whether a message erases this document, by the projector's decoder, and says nothing else.
+pub(super) fn is_erasure_of(found: &Found, user: &str, document: &str, checker: &Checker) -> bool {
+    let theirs = Lane::of_subject(&found.subject).is_some_and(|lane| lane.user.as_str() == user);
+    let erases = found.with_record(erased_document).flatten();
+    theirs && erases.as_deref() == Some(document) && is_clean(found, checker)
+}
+
+/// Whether an erasure holds no member, attribute or header beside those of the contract.
+fn is_clean(found: &Found, checker: &Checker) -> bool {
+    let Some(message) = &found.message else {
+        return false;
+    };
+    let known = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let mut headers = HEADERS.iter();
+        name == "content-type"
+            || name.starts_with("nats-")
+            || headers.any(|(_, header)| header.eq_ignore_ascii_case(&name))
+    };
+    let line = message.to_line();
+    let line = Line {
+        number: 1,
+        text: Some(line.as_bytes()),
+        bytes_read: 0,
+    };
+    message.headers.iter().all(|(name, _)| known(name)) && checker.check(&line).is_ok()
+}
+
+/// Reads every message of a person's subjects. `circle` sees the person's claims.
+pub(super) async fn find(
+    reading: Reading<'_>,
+    user: &str,
+    checker: &Checker,
+    circle: &mut Circle,
+    bar: &ProgressBar,
+) -> anyhow::Result<Person> {
+    let subjects = subjects_of(user);
+    let mut person = Person::default();
+    let mut from = 1;
+    while let Some(found) = reading.next(&subjects, from).await? {
+        from = found.sequence.get().saturating_add(1);
+        person.see(&found, checker);
+        found.with_record(|record| circle.see(record));
         bar.set_message(format!("{} messages found", person.messages.len()));
     }
+    Ok(person)
 }
 
 /// Deletes messages so that the server overwrites their bytes. One that is gone already is no fault.

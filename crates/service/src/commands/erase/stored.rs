@@ -1,0 +1,221 @@
+//! Messages as the stream stores them, read one request at a time: any bytes can be read, in bounded
+//! memory, and no consumer needs permissions.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use async_nats::jetstream::context::Context;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::RawMessage;
+use async_nats::jetstream::{self, ErrorCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use domain::{RecordRef, Sequence};
+use event_lines::Message;
+use futures::stream::{self, Stream, StreamExt};
+use serde_json::{Value, json};
+
+/// How often a request is made that is not answered.
+const TRIES_MAX: u32 = 4;
+pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Requests under way at once while a range is read.
+const TOGETHER: usize = 32;
+/// In how many pieces a range is read at most, and how many places one has at least.
+const PIECES_MAX: u64 = 1024;
+const PLACES_MIN: u64 = 1000;
+
+/// One stored message.
+pub(super) struct Found {
+    pub(super) sequence: Sequence,
+    /// `None` when its headers are no text: nothing that a fold could take.
+    pub(super) message: Option<Message>,
+    pub(super) subject: String,
+}
+
+impl Found {
+    fn of(raw: RawMessage) -> anyhow::Result<Self> {
+        let RawMessage {
+            subject,
+            sequence,
+            payload,
+            headers,
+            ..
+        } = raw;
+        let sequence = Sequence::new(sequence).context("a message has a sequence")?;
+        let bytes = |text: &str| STANDARD.decode(text).context("the server's base64 is none");
+        let block = headers.map(|headers| bytes(&headers)).transpose()?;
+        let message = match headers_of(&block.unwrap_or_default()) {
+            Some(headers) => Some(Message {
+                sequence: Some(sequence),
+                time: None,
+                subject: subject.clone(),
+                headers,
+                payload: bytes(&payload)?,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            sequence,
+            message,
+            subject,
+        })
+    }
+
+    /// Lends the record that the projector reads.
+    pub(super) fn with_record<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> Option<T> {
+        let message = self.message.as_ref()?;
+        Some(message.with_record(self.sequence, read))
+    }
+
+    /// The event's id, also of an event that is none.
+    pub(super) fn id(&self) -> Option<String> {
+        let message = self.message.as_ref()?;
+        self.header("ce-id").or_else(|| {
+            let body: Value = serde_json::from_slice(&message.payload).ok()?;
+            Some(body.get("id")?.as_str()?.to_owned())
+        })
+    }
+
+    /// Whether it calls itself an erasure.
+    pub(super) fn claims_erasure(&self) -> bool {
+        let kind = self.header("ce-type").or_else(|| {
+            let body: Value = serde_json::from_slice(&self.message.as_ref()?.payload).ok()?;
+            Some(body.get("type")?.as_str()?.to_owned())
+        });
+        kind.is_some_and(|kind| kind.ends_with(".erased.v1"))
+    }
+
+    fn header(&self, wanted: &str) -> Option<String> {
+        let mut headers = self.message.as_ref()?.headers.iter();
+        let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.clone())
+    }
+}
+
+/// The lines of a header block. `None` when they are no text, or not headers.
+fn headers_of(block: &[u8]) -> Option<Vec<(String, String)>> {
+    let text = std::str::from_utf8(block).ok()?;
+    let mut lines = text.split("\r\n");
+    let version = lines.next().unwrap_or_default();
+    if !(version.is_empty() || version.starts_with("NATS/1.0")) {
+        return None;
+    }
+    let mut headers = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':')?;
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+    headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Some(headers)
+}
+
+/// Where messages are read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) jetstream: &'a Context,
+    pub(super) stream: &'a str,
+}
+
+impl Reading<'_> {
+    /// The message at a place; `None` when it is gone or was never there.
+    pub(super) async fn at(&self, sequence: u64) -> anyhow::Result<Option<Found>> {
+        self.ask(&json!({"seq": sequence})).await
+    }
+
+    /// The first message of these subjects from a place on.
+    pub(super) async fn next(&self, subjects: &str, from: u64) -> anyhow::Result<Option<Found>> {
+        self.ask(&json!({"seq": from, "next_by_subj": subjects}))
+            .await
+    }
+
+    /// The messages of these subjects from one place to another, in any order.
+    pub(super) fn range(
+        &self,
+        subjects: &str,
+        first: u64,
+        last: u64,
+    ) -> impl Stream<Item = anyhow::Result<Found>> {
+        let step = (last.saturating_sub(first) / PIECES_MAX).saturating_add(PLACES_MIN);
+        let begins = std::iter::successors(Some(first), move |from| from.checked_add(step));
+        let pieces = begins
+            .take_while(move |from| *from <= last)
+            .map(move |from| (from, from.saturating_add(step - 1).min(last)));
+        let pieces = pieces.map(move |(from, to)| Box::pin(self.piece(subjects, from, to)));
+        stream::iter(pieces).flatten_unordered(TOGETHER)
+    }
+
+    fn piece(
+        &self,
+        subjects: &str,
+        first: u64,
+        last: u64,
+    ) -> impl Stream<Item = anyhow::Result<Found>> {
+        stream::try_unfold(first, move |from| async move {
+            if last < from {
+                return Ok(None);
+            }
+            let found = self.next(subjects, from).await?;
+            let found = found.filter(|found| found.sequence.get() <= last);
+            Ok(found.map(|found| {
+                let next = found.sequence.get().saturating_add(1);
+                (found, next)
+            }))
+        })
+    }
+
+    async fn ask(&self, wanted: &Value) -> anyhow::Result<Option<Found>> {
+        let subject = format!("STREAM.MSG.GET.{}", self.stream);
+        let mut tries = 0;
+        loop {
+            let asked = self.jetstream.request(subject.clone(), wanted).await;
+            match asked {
+                Ok(Response::Ok(Answer { message })) => return Found::of(message).map(Some),
+                Ok(Response::Err { error }) if is_none(&error) => return Ok(None),
+                Ok(Response::Err { error }) if tries == TRIES_MAX => {
+                    bail!("the stream cannot be read: {error}")
+                }
+                Err(error) if tries == TRIES_MAX => {
+                    return Err(anyhow!("the stream cannot be read: {error}"));
+                }
+                Ok(Response::Err { .. }) | Err(_) => {
+                    tries += 1;
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Answer {
+    message: RawMessage,
+}
+
+fn is_none(error: &jetstream::Error) -> bool {
+    error.error_code() == ErrorCode::NO_MESSAGE_FOUND
+}
+
+/// The subjects of one person.
+pub(super) fn subjects_of(user: &str) -> String {
+    format!("identity.v1.{user}.>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_and_what_is_none_is_not() {
+        let read = headers_of(b"NATS/1.0\r\nb:  2 \r\nA: 1\r\n\r\n").unwrap();
+        let expected = [("A", "1"), ("b", "2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(read, expected);
+        assert_eq!(headers_of(b""), Some(Vec::new()));
+        for none in [
+            &b"NATS/1.0\r\nA: M\xfcller\r\n"[..],
+            b"NATS/1.0\r\nA\r\n",
+            b"x",
+        ] {
+            assert_eq!(headers_of(none), None);
+        }
+    }
+}
