@@ -69,6 +69,13 @@ impl Broker {
         Ok(broker)
     }
 
+    /// Starts an older build, and creates the stream.
+    pub async fn of_build(binary: PathBuf) -> anyhow::Result<Self> {
+        let broker = Self::start_build(binary, tempfile::tempdir()?, None, Vec::new()).await?;
+        broker.create_stream().await?;
+        Ok(broker)
+    }
+
     /// Starts a server with further arguments.
     pub async fn with_arguments(arguments: Vec<OsString>) -> anyhow::Result<Self> {
         Self::start_in(tempfile::tempdir()?, None, arguments).await
@@ -85,6 +92,15 @@ impl Broker {
         arguments: Vec<OsString>,
     ) -> anyhow::Result<Self> {
         let binary = tokio::task::spawn_blocking(|| nats_server::locate(None)).await??;
+        Self::start_build(binary, folder, port, arguments).await
+    }
+
+    async fn start_build(
+        binary: PathBuf,
+        folder: TempDir,
+        port: Option<u16>,
+        arguments: Vec<OsString>,
+    ) -> anyhow::Result<Self> {
         let setup = Setup {
             binary,
             dir: folder.path().to_owned(),
@@ -165,6 +181,17 @@ impl Broker {
         let mut config = stream_config()?;
         change(&mut config);
         self.jetstream().await?.create_stream(config).await?;
+        Ok(())
+    }
+
+    /// Changes the stream's configuration.
+    pub async fn edit_stream(
+        &self,
+        change: impl FnOnce(&mut stream::Config),
+    ) -> anyhow::Result<()> {
+        let mut config = stream_config()?;
+        change(&mut config);
+        self.jetstream().await?.update_stream(config).await?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod erasure;
 mod event;
 mod fault;
 mod ids;
+mod landmarks;
 mod memory;
 mod outcome;
 pub mod position;
@@ -36,11 +37,12 @@ pub use erasure::{Circle, Folds, erased_document};
 pub use event::{Decoded, Event, ProfileChange, UserChange};
 pub use fault::Fault;
 pub use ids::{InvalidId, ProfileId, UserId, Version, WorkosUserId};
+pub use landmarks::Passed;
 pub use memory::MemoryState;
 pub use outcome::{Outcome, ParkReason, Tally};
-pub use position::{Checkpoint, Fingerprint, LogBounds, Refusal, Sequence, StreamId};
+pub use position::{Checkpoint, Fingerprint, LogBounds, Refusal, Sequence, Sighting, StreamId};
 pub use profile::{Field, Gender, InvalidGender, Number, Profile, ProfilePatch};
-pub use progress::{Connection, Phase, Progress};
+pub use progress::{Ahead, Connection, Counted, Phase, Progress, Void};
 pub use record::{Family, Lane, Record, RecordRef};
 pub use state::{
     Gone, LiveProfile, Parked, ParkedDocument, ParkedSummary, ProfileRow, State, UserDocument,

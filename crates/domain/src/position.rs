@@ -1,11 +1,13 @@
 //! Places in the stream, and when a held place may be gone on from.
 //!
 //! A sequence means nothing without the stream it counts in: a stream can be made anew, restored
-//! from an older copy, or trimmed. [`Checkpoint::resume`] and [`Checkpoint::recognise`] are the only
-//! ways to find out where to go on, and each refusal holds both sides of what disagreed.
+//! from an older copy, or trimmed. [`Checkpoint::resume`] is the only way to find out where to go on,
+//! and each refusal holds both sides of what disagreed.
 
 use std::fmt;
 use std::num::NonZeroU64;
+
+use crate::landmarks::{self, Passed};
 
 /// A place in the stream. The broker counts from 1, so 0 cannot exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +34,8 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// Which stream: a name alone does not tell a stream from one made anew under that name.
+/// Which stream, by what the broker says of it. Neither name nor time settles it: servers have given a
+/// stream another creation time without touching a message, and a mirror has its origin's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamId {
     /// The stream's name.
@@ -51,9 +54,6 @@ pub struct Fingerprint {
     pub time_ns: i64,
 }
 
-/// How many earlier fingerprints a checkpoint keeps, for the case that the latest message was deleted.
-pub const EARLIER_MAX: usize = 16;
-
 /// Up to where the rows hold the stream. Durable in the same transaction as the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -61,8 +61,24 @@ pub struct Checkpoint {
     pub stream: StreamId,
     /// The last message applied; `None` before the first.
     pub applied: Option<Fingerprint>,
-    /// Some earlier ones, newest first, at most [`EARLIER_MAX`].
+    /// Some earlier ones, newest first: a few dozen, spread over all of the history.
     pub earlier: Vec<Fingerprint>,
+}
+
+/// A message that a checkpoint remembers, and what stands in its place now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// As it was applied.
+    pub held: Fingerprint,
+    /// When the message that is there was stored, in nanoseconds since the epoch.
+    pub found_ns: i64,
+}
+
+impl Sighting {
+    /// Whether it is the message that was applied.
+    fn is_same(&self) -> bool {
+        self.held.time_ns == self.found_ns
+    }
 }
 
 /// What the broker holds now. `first` is `last + 1` when it holds nothing.
@@ -79,15 +95,19 @@ pub struct LogBounds {
 /// Why the projector must not go on. Rows are kept and served; nothing is applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The stream has another creation time than the one the rows came from.
+    /// The stream has another creation time than the one the rows came from, and its messages do not
+    /// show that it is the same all the same.
     #[error(
-        "the rows were folded from a stream created at {held_ns} ns, this one was created at {found_ns} ns"
+        "the rows were folded from a stream created at {held_ns} ns, this one was created at {found_ns} ns, \
+         and {}", other_messages(.other.as_ref())
     )]
     StreamRecreated {
         /// Creation time in the checkpoint, nanoseconds since the epoch.
         held_ns: i64,
         /// Creation time of the stream that is there now.
         found_ns: i64,
+        /// A place where another message stands now; `None` where no known message is left.
+        other: Option<Sighting>,
     },
     /// The message at a place we know has another time: this is another history.
     #[error(
@@ -162,37 +182,68 @@ impl Checkpoint {
         self.applied.map_or(0, |at| at.sequence.get())
     }
 
-    /// The checkpoint after `applied`; what was the latest becomes the newest of the earlier ones.
+    /// The checkpoint after one more message.
     #[must_use]
     pub fn advanced(&self, applied: Fingerprint) -> Self {
-        let earlier = self
-            .applied
-            .iter()
-            .chain(&self.earlier)
-            .copied()
-            .take(EARLIER_MAX)
-            .collect();
+        let mut passed = Passed::default();
+        passed.push(applied);
+        self.advanced_over(&passed)
+    }
+
+    /// The checkpoint after more messages.
+    #[must_use]
+    pub fn advanced_over(&self, passed: &Passed) -> Self {
+        let mut known: Vec<_> = self.fingerprints().collect();
+        known.reverse();
+        known.extend(passed.iter());
+        landmarks::thin(&mut known);
+        let applied = known.pop();
+        known.reverse();
         Self {
             stream: self.stream.clone(),
-            applied: Some(applied),
-            earlier,
+            applied,
+            earlier: known,
+        }
+    }
+
+    /// The same place, in what the broker now says is the stream.
+    #[must_use]
+    pub fn in_stream(&self, stream: StreamId) -> Self {
+        Self {
+            stream,
+            ..self.clone()
         }
     }
 
     /// The first sequence to ask for, if the log can be the one the rows came from.
     ///
-    /// Compares what the broker says of the stream; [`Checkpoint::recognise`] then compares a message.
-    /// Before the first applied message any beginning is taken: an erased first message moves it.
-    pub fn resume(&self, log: &LogBounds) -> Result<u64, Refusal> {
-        let (held_ns, found_ns) = (self.stream.created_ns, log.stream.created_ns);
-        if held_ns != found_ns {
-            return Err(Refusal::StreamRecreated { held_ns, found_ns });
+    /// `seen` is what stands now at places out of [`Checkpoint::fingerprints`]; a message that was
+    /// deleted says nothing. A stream that says it is another one is the same where all of them are the
+    /// messages that were applied, and at least one is. Before the first applied message any stream
+    /// and any beginning is taken: there is nothing to disagree with, and an erased first message
+    /// moves the beginning.
+    pub fn resume(&self, log: &LogBounds, seen: &[Sighting]) -> Result<u64, Refusal> {
+        let other = seen.iter().find(|seen| !seen.is_same()).copied();
+        let is_known = self.applied.is_none() || (other.is_none() && !seen.is_empty());
+        if self.stream != log.stream && !is_known {
+            return Err(Refusal::StreamRecreated {
+                held_ns: self.stream.created_ns,
+                found_ns: log.stream.created_ns,
+                other,
+            });
         }
         let applied = self.sequence();
         if log.last < applied {
             return Err(Refusal::AheadOfLog {
                 applied,
                 last: log.last,
+            });
+        }
+        if let Some(Sighting { held, found_ns }) = other {
+            return Err(Refusal::HistoryRewritten {
+                sequence: held.sequence,
+                held_ns: held.time_ns,
+                found_ns,
             });
         }
         if applied != 0 && applied.saturating_add(1) < log.first {
@@ -208,21 +259,16 @@ impl Checkpoint {
     pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> + '_ {
         self.applied.iter().chain(&self.earlier).copied()
     }
+}
 
-    /// Compares a message that is still in the stream with what was applied.
-    pub fn recognise(held: Fingerprint, found_ns: i64) -> Result<(), Refusal> {
-        if held.time_ns == found_ns {
-            return Ok(());
-        }
-        let Fingerprint {
-            sequence,
-            time_ns: held_ns,
-        } = held;
-        Err(Refusal::HistoryRewritten {
-            sequence,
-            held_ns,
-            found_ns,
-        })
+/// What speaks against a stream that says it is another one.
+fn other_messages(other: Option<&Sighting>) -> String {
+    match other {
+        Some(Sighting { held, found_ns }) => format!(
+            "message {} was stored at {} ns when it was applied, now it says {found_ns} ns",
+            held.sequence, held.time_ns
+        ),
+        None => "no message that would show it to be the same is left in it".to_owned(),
     }
 }
 
@@ -245,6 +291,16 @@ mod tests {
     }
 
     fn resume(applied: u64, created_ns: i64, first: u64, last: u64) -> Result<u64, &'static str> {
+        seeing(applied, created_ns, first, last, &[])
+    }
+
+    fn seeing(
+        applied: u64,
+        created_ns: i64,
+        first: u64,
+        last: u64,
+        seen: &[(u64, i64)],
+    ) -> Result<u64, &'static str> {
         let mut held = Checkpoint::start_of(stream(7));
         if applied != 0 {
             held = held.advanced(at(applied));
@@ -254,7 +310,12 @@ mod tests {
             first,
             last,
         };
-        held.resume(&log).map_err(|refusal| refusal.word())
+        let seen = seen.iter().map(|&(sequence, found_ns)| Sighting {
+            held: at(sequence),
+            found_ns,
+        });
+        let seen: Vec<_> = seen.collect();
+        held.resume(&log, &seen).map_err(|refusal| refusal.word())
     }
 
     #[test]
@@ -271,16 +332,68 @@ mod tests {
             Ok(10),
             "everything purged, nothing missed"
         );
-        assert_eq!(resume(9, 8, 1, 9), Err("stream_recreated"));
         assert_eq!(resume(9, 7, 1, 8), Err("ahead_of_log"));
         assert_eq!(resume(9, 7, 11, 20), Err("retention_gap"));
+    }
+
+    #[test]
+    fn a_moved_creation_time_is_judged_by_the_messages() {
+        assert_eq!(seeing(9, 8, 1, 9, &[(9, 1000)]), Ok(10), "the same history");
+        assert_eq!(seeing(9, 8, 1, 20, &[(5, 1000), (2, 1000)]), Ok(10));
+        let recreated = Err("stream_recreated");
+        assert_eq!(resume(9, 8, 1, 9), recreated, "nothing known is left");
+        assert_eq!(resume(9, 8, 1, 0), recreated, "empty");
+        assert_eq!(seeing(9, 8, 1, 9, &[(9, 1001)]), recreated);
+        assert_eq!(seeing(9, 8, 1, 9, &[(9, 1000), (2, 1001)]), recreated);
+        assert_eq!(
+            seeing(1, 8, 1, 1, &[(1, 1001)]),
+            recreated,
+            "a young stream"
+        );
+        assert_eq!(resume(0, 8, 1, 9), Ok(1), "nothing was applied yet");
+        assert_eq!(seeing(9, 8, 1, 8, &[(8, 1000)]), Err("ahead_of_log"));
+        assert_eq!(seeing(9, 8, 11, 20, &[(9, 1000)]), Err("retention_gap"));
+    }
+
+    #[test]
+    fn a_rewritten_history_is_recognised_by_any_message() {
+        assert_eq!(seeing(9, 7, 1, 9, &[(9, 1000), (8, 1000)]), Ok(10));
+        let rewritten = Err("history_rewritten");
+        assert_eq!(seeing(9, 7, 1, 9, &[(9, 1001)]), rewritten);
+        assert_eq!(seeing(9, 7, 1, 9, &[(9, 1000), (4, 1001)]), rewritten);
+        assert_eq!(seeing(9, 7, 1, 8, &[(8, 1001)]), Err("ahead_of_log"));
+    }
+
+    #[test]
+    fn a_refusal_says_what_speaks_against_the_stream() {
+        let other = Some(Sighting {
+            held: at(4),
+            found_ns: 5,
+        });
+        let [with, without] = [other, None].map(|other| {
+            let (held_ns, found_ns) = (1, 2);
+            let refusal = Refusal::StreamRecreated {
+                held_ns,
+                found_ns,
+                other,
+            };
+            refusal.to_string()
+        });
+        assert!(
+            with.ends_with("message 4 was stored at 1000 ns when it was applied, now it says 5 ns")
+        );
+        assert!(without.ends_with("no message that would show it to be the same is left in it"));
     }
 
     #[test]
     fn every_refusal_has_its_word_among_all() {
         let (held_ns, found_ns, applied) = (1, 2, 3);
         let all = [
-            Refusal::StreamRecreated { held_ns, found_ns },
+            Refusal::StreamRecreated {
+                held_ns,
+                found_ns,
+                other: None,
+            },
             Refusal::HistoryRewritten {
                 sequence: Sequence::FIRST,
                 held_ns,
@@ -293,24 +406,5 @@ mod tests {
             },
         ];
         assert_eq!(all.map(|refusal| refusal.word()), Refusal::WORDS);
-    }
-
-    #[test]
-    fn a_restored_history_is_recognised() {
-        assert!(Checkpoint::recognise(at(4), 1000).is_ok());
-        assert_eq!(
-            Checkpoint::recognise(at(4), 1001).unwrap_err().word(),
-            "history_rewritten"
-        );
-    }
-
-    #[test]
-    fn the_ring_of_earlier_fingerprints_is_bounded_and_newest_first() {
-        let mut held = Checkpoint::start_of(stream(7));
-        for sequence in 1..=100 {
-            held = held.advanced(at(sequence));
-        }
-        let places: Vec<u64> = held.fingerprints().map(|f| f.sequence.get()).collect();
-        assert_eq!(places, (84..=100).rev().collect::<Vec<_>>());
     }
 }

@@ -89,6 +89,8 @@ pub struct Progress {
     pub checkpoint: Option<Checkpoint>,
     /// The last sequence of the stream, as far as known.
     pub tail: Option<u64>,
+    /// What was found to be left of the stream.
+    pub ahead: Ahead,
     /// Whether the projector has been live since the file was made, in this process or before.
     pub was_live: bool,
 }
@@ -99,9 +101,117 @@ impl Progress {
         self.checkpoint.as_ref().map_or(0, Checkpoint::sequence)
     }
 
-    /// How many sequences the rows are behind the tail. Counts deleted messages too.
+    /// Up to where nothing can come any more: the rows hold it, or it was deleted.
+    pub fn reached(&self) -> u64 {
+        let applied = self.applied();
+        match self.ahead.void {
+            Some(void) if void.after <= applied => applied.max(void.to),
+            Some(_) | None => applied,
+        }
+    }
+
+    /// How many records can still come before the tail, as far as known: never fewer than there are.
     pub fn lag_events(&self) -> u64 {
-        self.tail
-            .map_or(0, |tail| tail.saturating_sub(self.applied()))
+        let Some(tail) = self.tail else {
+            return 0;
+        };
+        let sequences = tail.saturating_sub(self.reached());
+        self.ahead.counted.map_or(
+            sequences,
+            |Counted {
+                 pending,
+                 tail: then,
+             }| { sequences.min(pending.saturating_add(tail.saturating_sub(then))) },
+        )
+    }
+}
+
+/// What was found to be left of the stream. Sequences say little: deleted ones come no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ahead {
+    /// The latest stretch that was found to be empty.
+    pub void: Option<Void>,
+    /// How many records are behind the checkpoint.
+    pub counted: Option<Counted>,
+}
+
+/// A stretch of the stream from which nothing comes any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Void {
+    /// It begins behind this sequence.
+    pub after: u64,
+    /// It ends with this one.
+    pub to: u64,
+}
+
+/// The broker's count of what comes behind the checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Records.
+    pub pending: u64,
+    /// A tail that the stream had when they were counted, or before.
+    pub tail: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Fingerprint, Sequence, StreamId};
+
+    fn progress(applied: u64, tail: u64) -> Progress {
+        let stream = StreamId {
+            name: "S".into(),
+            created_ns: 1,
+        };
+        let start = Checkpoint::start_of(stream);
+        let checkpoint = Sequence::new(applied).map_or(start.clone(), |sequence| {
+            start.advanced(Fingerprint {
+                sequence,
+                time_ns: 1,
+            })
+        });
+        Progress {
+            checkpoint: Some(checkpoint),
+            tail: Some(tail),
+            ..Progress::default()
+        }
+    }
+
+    #[test]
+    fn deleted_messages_are_no_lag() {
+        let mut now = progress(9, 10);
+        assert_eq!((now.reached(), now.lag_events()), (9, 1));
+        now.ahead.void = Some(Void { after: 9, to: 10 });
+        assert_eq!((now.reached(), now.lag_events()), (10, 0));
+        now.tail = Some(12);
+        assert_eq!(
+            (now.reached(), now.lag_events()),
+            (10, 2),
+            "what came since"
+        );
+        now.ahead.void = Some(Void { after: 3, to: 5 });
+        assert_eq!(now.reached(), 9, "an old one");
+    }
+
+    #[test]
+    fn what_is_read_and_not_kept_is_still_to_come() {
+        let mut now = progress(5, 10);
+        now.ahead.void = Some(Void { after: 9, to: 10 });
+        assert_eq!((now.reached(), now.lag_events()), (5, 5));
+    }
+
+    #[test]
+    fn a_count_is_believed_with_what_may_have_come_since() {
+        let mut now = progress(0, 5_000_000_020);
+        now.ahead.void = Some(Void {
+            after: 0,
+            to: 4_999_999_999,
+        });
+        assert_eq!(now.lag_events(), 21);
+        let (pending, tail) = (3, 5_000_000_015);
+        now.ahead.counted = Some(Counted { pending, tail });
+        assert_eq!(now.lag_events(), 8);
+        now.ahead.counted = Some(Counted { pending, tail: 1 });
+        assert_eq!(now.lag_events(), 21);
     }
 }

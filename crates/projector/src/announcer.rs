@@ -19,10 +19,9 @@ pub(crate) struct Announcer {
 
 impl Announcer {
     /// Tells of a commit that `reader` sees.
-    pub(crate) fn committed(&self, reader: &Reader, committed: Committed, is_at_end: bool) {
+    pub(crate) fn committed(&self, reader: &Reader, committed: Committed, pending: Option<u64>) {
         self.metrics(reader);
-        self.teller
-            .committed(committed.checkpoint.clone(), is_at_end);
+        self.teller.committed(committed.checkpoint.clone(), pending);
         // Nobody listening is no fault: there may be no live subscription.
         let _ = self.commits.send(Arc::new(committed));
     }

@@ -24,8 +24,8 @@ pub(crate) struct Chunk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) at: Fingerprint,
-    /// The stream had nothing behind it when it was sent.
-    pub(crate) is_last: bool,
+    /// How many records the stream had behind it when it was sent.
+    pub(crate) pending: u64,
 }
 
 /// How long a record's pieces are.
@@ -156,8 +156,8 @@ mod tests {
                 sequence,
                 time_ns: 5,
             };
-            let is_last = sequence.get() == 3;
-            let place = Place { at, is_last };
+            let pending = 3 - sequence.get();
+            let place = Place { at, pending };
             chunk.push(place, message);
         }
         let taken = chunk.take();
@@ -170,7 +170,7 @@ mod tests {
                 headers.sort_unstable();
                 seen.push(format!(
                     "{} {} {headers:?} {:?} {}",
-                    record.sequence, record.subject, record.payload, place.is_last
+                    record.sequence, record.subject, record.payload, place.pending
                 ));
                 Ok::<_, ()>(ControlFlow::Continue(()))
             })
@@ -178,9 +178,9 @@ mod tests {
         assert_eq!(
             seen,
             [
-                r#"1 identity.v1.u1.user [("b", ""), ("ce-id", "ä")] [123, 125] false"#,
-                "2  [] [] false",
-                r#"3 identity.v1.u2.profile [("ce-id", "2")] [98, 111, 100, 121] true"#,
+                r#"1 identity.v1.u1.user [("b", ""), ("ce-id", "ä")] [123, 125] 2"#,
+                "2  [] [] 1",
+                r#"3 identity.v1.u2.profile [("ce-id", "2")] [98, 111, 100, 121] 0"#,
             ]
         );
     }

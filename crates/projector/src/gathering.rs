@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use domain::{Checkpoint, Fingerprint, Outcome, RecordRef, apply};
+use domain::{Checkpoint, Outcome, Passed, RecordRef, apply};
 use metrics::histogram;
 use read_model::{Batch, CommitError, Committed};
 use tokio::time::Instant;
@@ -17,14 +17,15 @@ pub(crate) struct Gathering<'m> {
     batch: Batch<'m>,
     /// Since they were last kept.
     records: u32,
-    last: Option<Fingerprint>,
+    /// Behind the checkpoint that is kept.
+    passed: Passed,
     until: Option<u64>,
     /// The tail that catching up leads to.
     target: Option<u64>,
     /// What was asked for is in; the records behind it are not taken.
     pub(crate) is_done: bool,
-    /// The stream had nothing behind the last record.
-    pub(crate) is_at_end: bool,
+    /// How many records the stream had behind the last one; `None` before the first.
+    pub(crate) pending: Option<u64>,
 }
 
 impl<'m> Gathering<'m> {
@@ -32,11 +33,11 @@ impl<'m> Gathering<'m> {
         Self {
             batch,
             records: 0,
-            last: None,
+            passed: Passed::default(),
             until,
             target,
             is_done: false,
-            is_at_end: false,
+            pending: None,
         }
     }
 
@@ -51,11 +52,11 @@ impl<'m> Gathering<'m> {
             let outcome = apply(&mut self.batch, record)?;
             warn_of(outcome, record);
             self.records = self.records.saturating_add(1);
-            self.last = Some(place.at);
-            self.is_at_end = place.is_last;
+            self.passed.push(place.at);
+            self.pending = Some(place.pending);
             self.is_done = self
                 .until
-                .is_some_and(|until| until == sequence || place.is_last);
+                .is_some_and(|until| until == sequence || place.pending == 0);
             Ok(ControlFlow::Continue(()))
         })
     }
@@ -70,8 +71,8 @@ impl<'m> Gathering<'m> {
     }
 
     fn is_at_target(&self) -> bool {
-        let last = self.last.map_or(0, |last| last.sequence.get());
-        self.is_at_end || self.target.is_some_and(|target| target <= last)
+        let last = self.passed.last().map_or(0, |last| last.sequence.get());
+        self.pending == Some(0) || self.target.is_some_and(|target| target <= last)
     }
 
     /// Whether its rows take as much memory as they may.
@@ -88,6 +89,7 @@ impl<'m> Gathering<'m> {
         let committed = self.batch.spill(to, limits.memory_bytes_max / 2)?;
         note(started, self.records);
         self.records = 0;
+        self.passed.clear();
         Ok(Some(committed))
     }
 
@@ -111,8 +113,8 @@ impl<'m> Gathering<'m> {
     /// The checkpoint behind the last record; `None` when it is kept already.
     fn checkpoint(&self) -> Option<Checkpoint> {
         let held = self.batch.checkpoint()?;
-        let last = self.last?;
-        (held.applied != Some(last)).then(|| held.advanced(last))
+        self.passed.last()?;
+        Some(held.advanced_over(&self.passed))
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use domain::{Phase, Progress};
+use domain::{Ahead, Phase, Progress};
 use read_model::{Changes, CommitError, Committed, OpenError, ReadModel};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -116,6 +116,8 @@ impl Projector {
             // The same stream goes on being read: to attach again takes moments and is no news.
             progress = Progress {
                 checkpoint: progress.checkpoint,
+                // Counted behind another checkpoint.
+                ahead: Ahead::default(),
                 ..before
             };
         }

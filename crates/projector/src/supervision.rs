@@ -13,9 +13,9 @@
 
 use std::time::Duration;
 
-use domain::{Checkpoint, Connection, Phase, Progress, Refusal};
+use domain::{Ahead, Checkpoint, Connection, Counted, Phase, Progress, Refusal, Void};
 
-use crate::source::{Doubt, End, Trouble};
+use crate::source::{Doubt, End, Outlook, Trouble};
 
 /// Between attempts: from the first to the second, doubled, with jitter.
 const RETRY_MIN: Duration = Duration::from_millis(50);
@@ -27,11 +27,27 @@ const REFUSED_RETRY: Duration = Duration::from_secs(5);
 /// Silences in a row after which the connection itself is doubted.
 const SILENCES_MAX: u32 = 3;
 
-/// The stream is verified and its tail was `tail`; nothing is left before it if `is_at_end`.
-pub(crate) fn attached(progress: &mut Progress, applied: u64, tail: u64, is_at_end: bool) {
+/// The stream is verified, and this is left of it behind `applied`.
+pub(crate) fn attached(progress: &mut Progress, applied: u64, outlook: Outlook) {
+    let Outlook {
+        tail,
+        pending,
+        counted_to,
+        void_to,
+    } = outlook;
     progress.connection = Connection::Connected;
     progress.tail = Some(tail);
-    let is_behind = applied < tail && !is_at_end;
+    progress.ahead = Ahead {
+        void: Some(Void {
+            after: applied,
+            to: void_to,
+        }),
+        counted: Some(Counted {
+            pending,
+            tail: counted_to,
+        }),
+    };
+    let is_behind = applied < tail && pending != 0;
     match &progress.phase {
         // Told until a batch was kept: before that nobody knows that there is room again.
         Phase::Blocked(full @ Refusal::DiskLow { .. }) if is_behind => {
@@ -56,18 +72,20 @@ pub(crate) fn refused(progress: &mut Progress, refusal: Refusal) {
     progress.phase = Phase::Blocked(refusal);
 }
 
-/// Rows up to this checkpoint are durable; nothing is behind it if `is_at_end`. The tail's own message
-/// may have been deleted.
-pub(crate) fn committed(progress: &mut Progress, checkpoint: Checkpoint, is_at_end: bool) {
+/// Rows up to this checkpoint are durable, and so many records are behind it, if that is known. There may be
+/// none though the tail was not reached: its own message may have been deleted.
+pub(crate) fn committed(progress: &mut Progress, checkpoint: Checkpoint, pending: Option<u64>) {
     let applied = checkpoint.sequence();
     progress.tail = progress.tail.max(Some(applied));
     progress.checkpoint = Some(checkpoint);
+    let counted = progress.ahead.counted.take().zip(pending);
+    progress.ahead.counted = counted.map(|(before, pending)| Counted { pending, ..before });
     let target = match progress.phase {
         Phase::CatchingUp { target } => target,
         Phase::Blocked(Refusal::DiskLow { .. }) => progress.tail.unwrap_or(applied),
         Phase::Starting | Phase::Live | Phase::Blocked(_) => return,
     };
-    go_on(progress, applied < target && !is_at_end, target);
+    go_on(progress, applied < target && pending != Some(0), target);
 }
 
 /// Applying goes on: towards `target`, or live when nothing is left before it.
@@ -185,6 +203,15 @@ mod tests {
         chance: 1.0,
     };
 
+    fn outlook(tail: u64, pending: u64) -> Outlook {
+        Outlook {
+            tail,
+            pending,
+            counted_to: tail,
+            void_to: 0,
+        }
+    }
+
     fn silence() -> End {
         End::Doubt(Doubt::Silence { millis: 1 })
     }
@@ -244,19 +271,19 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_until_a_batch_was_kept() {
         let mut progress = Progress::default();
-        attached(&mut progress, 0, 9, false);
+        attached(&mut progress, 0, outlook(9, 9));
         assert_eq!(progress.phase, Phase::CatchingUp { target: 9 });
         let detail = "full".to_owned();
         refused(&mut progress, Refusal::DiskLow { detail });
         lost(&mut progress, Connection::Disconnected, "gone");
-        attached(&mut progress, 0, 9, false);
+        attached(&mut progress, 0, outlook(9, 9));
         assert_eq!(progress.phase.word(), "blocked");
         assert!(progress.detail.as_ref().unwrap().contains("full"));
         let stream = domain::StreamId {
             name: "S".into(),
             created_ns: 1,
         };
-        committed(&mut progress, Checkpoint::start_of(stream), false);
+        committed(&mut progress, Checkpoint::start_of(stream), None);
         assert_eq!(progress.phase, Phase::CatchingUp { target: 9 });
         assert_eq!(progress.detail, None);
     }
@@ -264,7 +291,7 @@ mod tests {
     #[test]
     fn losing_the_stream_leaves_the_phase() {
         let mut progress = Progress::default();
-        attached(&mut progress, 5, 5, true);
+        attached(&mut progress, 5, outlook(5, 0));
         assert!(progress.was_live);
         lost(&mut progress, Connection::StreamMissing, "none");
         assert_eq!(progress.phase, Phase::Live);
@@ -275,7 +302,7 @@ mod tests {
                 last: 1,
             },
         );
-        attached(&mut progress, 5, 5, true);
+        attached(&mut progress, 5, outlook(5, 0));
         assert_eq!((progress.phase, progress.detail), (Phase::Live, None));
     }
 }

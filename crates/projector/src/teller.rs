@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use domain::{Checkpoint, Connection, Phase, Progress, Refusal};
+use domain::{Checkpoint, Connection, Phase, Progress, Refusal, Void};
 use metrics::gauge;
 use tokio::sync::watch;
 
 use crate::metrics::{APPLIED, LAG, PHASE, TAIL};
+use crate::source::Outlook;
 use crate::supervision;
 
 /// Changes the progress that everybody watches.
@@ -59,9 +60,9 @@ impl Teller {
         self.change(|progress| *progress = by);
     }
 
-    /// The stream is verified and its tail was `tail`.
-    pub(crate) fn attached(&self, applied: u64, tail: u64, is_at_end: bool) {
-        self.change(|progress| supervision::attached(progress, applied, tail, is_at_end));
+    /// The stream is verified, and this is left of it.
+    pub(crate) fn attached(&self, applied: u64, outlook: Outlook) {
+        self.change(|progress| supervision::attached(progress, applied, outlook));
     }
 
     /// The stream cannot be read now.
@@ -79,9 +80,14 @@ impl Teller {
         self.change(|progress| progress.tail = progress.tail.max(Some(tail)));
     }
 
-    /// Rows up to this checkpoint are durable; nothing is behind it if `is_at_end`.
-    pub(crate) fn committed(&self, checkpoint: Checkpoint, is_at_end: bool) {
-        self.change(|progress| supervision::committed(progress, checkpoint, is_at_end));
+    /// Nothing comes from there any more.
+    pub(crate) fn void(&self, void: Void) {
+        self.change(|progress| progress.ahead.void = Some(void));
+    }
+
+    /// Rows up to this checkpoint are durable, and so many records are behind it, if that is known.
+    pub(crate) fn committed(&self, checkpoint: Checkpoint, pending: Option<u64>) {
+        self.change(|progress| supervision::committed(progress, checkpoint, pending));
     }
 
     /// What is durable.

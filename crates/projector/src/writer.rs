@@ -9,6 +9,7 @@ use crate::announcer::Announcer;
 use crate::chunk::Chunk;
 use crate::config::BatchLimits;
 use crate::gathering::Gathering;
+use crate::source::Outlook;
 
 /// What the source hands to the writer, in order.
 pub(crate) enum Feed {
@@ -18,10 +19,8 @@ pub(crate) enum Feed {
         stream: StreamId,
         /// The sequence that the records begin behind.
         after: u64,
-        /// Its tail at that moment.
-        tail: u64,
-        /// Nothing is left to read before that tail.
-        is_at_end: bool,
+        /// What is left to read.
+        outlook: Outlook,
     },
     /// Records, each behind the one before.
     Records(Chunk),
@@ -99,10 +98,9 @@ impl Writer {
                 Feed::Attached {
                     stream,
                     after,
-                    tail,
-                    is_at_end,
+                    outlook,
                 } => {
-                    let attached = self.attached(stream, after, tail, is_at_end);
+                    let attached = self.attached(stream, after, outlook);
                     follows = attached.is_ok();
                     attached
                 }
@@ -131,8 +129,7 @@ impl Writer {
         &mut self,
         stream: StreamId,
         after: u64,
-        tail: u64,
-        is_at_end: bool,
+        outlook: Outlook,
     ) -> Result<Next, WriteError> {
         if !self.model.is_open() {
             self.model.reopen()?;
@@ -143,15 +140,24 @@ impl Writer {
             return Err(WriteError::Elsewhere { applied, after });
         }
         self.refusal = None;
-        if batch.checkpoint().is_none() {
-            let committed = batch.commit(Checkpoint::start_of(stream))?;
-            applied = committed.checkpoint.sequence();
-            self.announcer.teller.committed(committed.checkpoint, false);
+        let held = batch.checkpoint().cloned();
+        match held {
+            None => {
+                let committed = batch.commit(Checkpoint::start_of(stream))?;
+                applied = committed.checkpoint.sequence();
+                self.announcer.teller.committed(committed.checkpoint, None);
+            }
+            Some(held) if held.stream != stream => {
+                let held = held.in_stream(stream);
+                self.model.mark_stream(&held.stream)?;
+                self.announcer.teller.committed(held, None);
+            }
+            Some(_same) => {}
         }
-        self.announcer.teller.attached(applied, tail, is_at_end);
+        self.announcer.teller.attached(applied, outlook);
         let is_done = self
             .until
-            .is_some_and(|until| is_at_end || until <= applied);
+            .is_some_and(|until| outlook.pending == 0 || until <= applied);
         if is_done || self.announcer.teller.target().is_none() {
             self.model.begin().settle()?;
         }
@@ -196,7 +202,7 @@ impl Writer {
                     checkpoint,
                     changes,
                 },
-                false,
+                None,
             );
         }
     }
@@ -242,17 +248,18 @@ impl Writer {
             }
             if gathering.is_large(&self.limits) || time_max <= Instant::now() {
                 time_max = Instant::now() + self.limits.time_max;
+                let pending = gathering.pending;
                 if let Some(committed) = gathering.spill(&self.limits)? {
-                    self.announcer.committed(&reader, committed, false);
+                    self.announcer.committed(&reader, committed, pending);
                 }
             }
         }
         if gathering.is_done {
             next = Next::Done;
         }
-        let is_at_end = gathering.is_at_end;
+        let pending = gathering.pending;
         if let Some(committed) = gathering.keep(&self.limits)? {
-            self.announcer.committed(&reader, committed, is_at_end);
+            self.announcer.committed(&reader, committed, pending);
             self.note_live()?;
         }
         Ok(next)

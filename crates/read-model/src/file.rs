@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use domain::StreamId;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
@@ -188,13 +189,29 @@ impl ReadModel {
         if self.current.load().was_live {
             return Ok(());
         }
+        self.mark(meta::WAS_LIVE_KEY, &[])
+    }
+
+    /// Remembers that the stream of the rows, recognised by its messages, is called and dated otherwise
+    /// than it was.
+    pub fn mark_stream(&mut self, stream: &StreamId) -> Result<(), StorageError> {
+        let held = self.current.load().checkpoint.clone();
+        let Some(held) = held.filter(|held| held.stream != *stream) else {
+            return Ok(());
+        };
+        let checkpoint = meta::write_checkpoint(&held.in_stream(stream.clone()));
+        self.mark(meta::CHECKPOINT_KEY, &checkpoint)
+    }
+
+    /// Writes one value of `meta`, durable when this returns.
+    fn mark(&self, key: &[u8], value: &[u8]) -> Result<(), StorageError> {
         let mut transaction = self
             .database()?
             .begin_write()
             .map_err(StorageError::engine("write"))?;
         // As every commit of rows: opening after a crash need not walk the file.
         transaction.set_quick_repair(true);
-        RowsMut::open(&transaction, &META)?.put(meta::WAS_LIVE_KEY, Some(&[]))?;
+        RowsMut::open(&transaction, &META)?.put(key, Some(value))?;
         transaction
             .commit()
             .map_err(StorageError::engine("commit"))?;

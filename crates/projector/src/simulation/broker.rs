@@ -44,6 +44,8 @@ pub(super) struct Pull {
 pub(super) struct Consumer {
     next: u64,
     delivered: u64,
+    /// It gives signs of life, and nothing else.
+    pub(super) is_paused: bool,
     pub(super) pulls: VecDeque<Pull>,
     heartbeat: Instant,
 }
@@ -137,11 +139,30 @@ impl Broker {
         }
     }
 
+    pub(super) fn pause(&self) {
+        if let Some(consumer) = &mut self.0.borrow_mut().consumer {
+            consumer.is_paused = true;
+        }
+    }
+
     pub(super) fn make_anew(&self) {
         let mut state = self.0.borrow_mut();
         state.clock_ns += 1_000_000_007;
         state.log = Some(Log::created(state.clock_ns));
         state.consumer = None;
+    }
+
+    /// Restarts and says that the stream was created later, as servers did: no message is touched.
+    pub(super) fn move_created(&self) {
+        {
+            let mut state = self.0.borrow_mut();
+            state.clock_ns += 1_000_000_007;
+            let created_ns = state.clock_ns;
+            if let Some(log) = &mut state.log {
+                log.created_ns = created_ns;
+            }
+        }
+        self.restart();
     }
 
     pub(super) fn restore(&self, copy: Log) {
@@ -209,6 +230,14 @@ impl Consumer {
         Some((*sequence, stored))
     }
 
+    /// Up to where it has nothing more to deliver.
+    fn passed(&self, log: &Log) -> u64 {
+        match self.first(log) {
+            Some(_) => self.next.saturating_sub(1),
+            None => log.last.max(self.next.saturating_sub(1)),
+        }
+    }
+
     /// How many it has to deliver yet.
     fn pending(&self, log: &Log) -> usize {
         log.held.range(self.next..).count()
@@ -237,6 +266,7 @@ impl State {
             && self.pace.is_none_or(|pace| self.gone_out < pace)
             && let (Some(log), Some(consumer)) = (&self.log, &mut self.consumer)
             && let Some((sequence, stored)) = consumer.first(log)
+            && !consumer.is_paused
             && !consumer.pulls.is_empty()
         {
             self.gone_out += 1;
@@ -270,12 +300,9 @@ impl State {
                 && HEARTBEAT <= now.duration_since(consumer.heartbeat)
             {
                 consumer.heartbeat = now;
-                said.push(status(
-                    &pull.reply,
-                    100,
-                    "Idle Heartbeat",
-                    Some(consumer.delivered),
-                ));
+                let passed = self.log.as_ref().map_or(0, |log| consumer.passed(log));
+                let counts = Some((consumer.delivered, passed));
+                said.push(status(&pull.reply, 100, "Idle Heartbeat", counts));
             }
         }
         for message in said {
@@ -312,6 +339,7 @@ impl State {
         let consumer = Consumer {
             next: config["opt_start_seq"].as_u64().unwrap_or(1),
             delivered: 0,
+            is_paused: false,
             pulls: VecDeque::new(),
             heartbeat: Instant::now(),
         };
@@ -337,10 +365,12 @@ fn record(event: &Event, reply: String) -> Message {
     }
 }
 
-pub(super) fn status(reply: &str, code: u16, said: &str, delivered: Option<u64>) -> Message {
-    let headers = delivered.map(|delivered| {
+/// `counts` are the records delivered and the sequence passed.
+pub(super) fn status(reply: &str, code: u16, said: &str, counts: Option<(u64, u64)>) -> Message {
+    let headers = counts.map(|(delivered, passed)| {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Last-Consumer", delivered.to_string().as_str());
+        headers.insert("Nats-Last-Stream", passed.to_string().as_str());
         headers
     });
     Message {

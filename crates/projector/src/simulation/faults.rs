@@ -163,7 +163,8 @@ impl World {
             }
             6 => self.broker.restart(),
             7 => self.broker.cut(),
-            8 => self.broker.delete_consumer(),
+            8 if self.chance.random() => self.broker.delete_consumer(),
+            8 => self.broker.pause(),
             9 => {
                 self.broker.0.borrow_mut().is_deaf = true;
                 self.publish(3);
@@ -214,7 +215,7 @@ impl World {
     /// Something happens to the stream itself.
     fn rewrite(&mut self) {
         let applied = self.applied();
-        match self.chance.random_range(0..8_u32) {
+        match self.chance.random_range(0..9_u32) {
             0 => {
                 self.keep_lineage();
                 self.broker.make_anew();
@@ -237,6 +238,7 @@ impl World {
                 self.broker.0.borrow_mut().is_slow = false;
             }
             5..=6 => self.broker.delete(applied.saturating_sub(1)),
+            7 => self.broker.move_created(),
             _ => self.broker.delete(applied),
         }
     }
@@ -245,6 +247,8 @@ impl World {
     async fn settle(&mut self) -> &'static str {
         let deadline = Instant::now() + WELL_WITHIN;
         self.publish(1);
+        // What happened last is not noticed at once.
+        sleep(Duration::from_secs(5)).await;
         loop {
             sleep(Duration::from_millis(500)).await;
             if self.process.writer.is_finished() {

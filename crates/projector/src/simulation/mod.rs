@@ -4,8 +4,11 @@
 mod broker;
 mod connection;
 mod faults;
+mod identity;
+mod lag;
 mod process;
 mod routes;
+mod served;
 
 use std::time::Duration;
 

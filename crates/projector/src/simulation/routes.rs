@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use domain::testing::{Message, Oracle, Seen, history, identity_history};
-use domain::{Fingerprint, MemoryState, Phase, Record, WorkosUserId, apply};
+use domain::{Checkpoint, MemoryState, Phase, Record, WorkosUserId, apply};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
@@ -177,8 +177,7 @@ fn ends(records: &[Record], cut: usize, seed: u64) -> Ends {
 #[derive(Debug, PartialEq)]
 struct Look {
     totals: Totals,
-    /// Which earlier messages a checkpoint knows follows from the batches.
-    applied: Option<Fingerprint>,
+    checkpoint: Option<Checkpoint>,
     parked: Vec<Arrived>,
 }
 
@@ -188,7 +187,7 @@ fn look(model: &ReadModel) -> Look {
     let parked = inspection.parked_after(0).unwrap();
     Look {
         totals: reader.totals(),
-        applied: reader.checkpoint().and_then(|held| held.applied),
+        checkpoint: reader.checkpoint(),
         parked: parked.map(Result::unwrap).collect(),
     }
 }

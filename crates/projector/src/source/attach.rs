@@ -6,7 +6,7 @@
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, IntoConsumerConfig, pull};
 use async_nats::jetstream::stream;
-use domain::{Checkpoint, Fingerprint, LogBounds, StreamId};
+use domain::{Checkpoint, LogBounds, Sequence, Sighting, StreamId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -19,14 +19,28 @@ use crate::findings::{self, Finding};
 /// The server removes a consumer that nobody asks for this long.
 const INACTIVE_AFTER: Duration = Duration::from_mins(5);
 
+/// How many of the messages that we know are compared, the latest that are left. A stream's messages
+/// only follow each other, so one is enough; more make it plain.
+const COMPARED: usize = 3;
+
 /// A stream that was verified, and a consumer that starts behind our position.
 pub(crate) struct Attached {
     pub(crate) position: Checkpoint,
-    pub(crate) tail: u64,
-    /// Nothing is left to read: what stood between position and tail was deleted.
-    pub(crate) is_at_end: bool,
+    pub(crate) outlook: Outlook,
     /// What of the stream's settings endangers the events.
     pub(crate) dangers: Vec<Finding>,
+}
+
+/// What is left to read, as a new consumer and its stream say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    pub(crate) tail: u64,
+    /// Records that the consumer has to deliver.
+    pub(crate) pending: u64,
+    /// The stream's tail before they were counted.
+    pub(crate) counted_to: u64,
+    /// Nothing up to here is left to read.
+    pub(crate) void_to: u64,
 }
 
 /// Any answer whose content does not matter.
@@ -47,19 +61,42 @@ pub(crate) async fn attach(
 ) -> Result<Attached, End> {
     let applied = position.map_or(0, Checkpoint::sequence);
     link.begin_attaching().await;
+    let before = bounds(&stream_info(link, config).await?)?;
     let created = create_consumer(link, config, applied.saturating_add(1)).await?;
     let (info, bounds) = verify(link, config, position).await?;
     warn_of_beginning(bounds.first, applied);
+    let outlook = outlook(&before, created.num_pending, &bounds);
     let position = match position {
-        Some(held) => held.clone(),
+        Some(held) => {
+            say_if_moved(held, &bounds.stream);
+            held.in_stream(bounds.stream)
+        }
         None => Checkpoint::start_of(bounds.stream),
     };
     Ok(Attached {
         position,
-        tail: bounds.last,
-        is_at_end: created.num_pending == 0,
+        outlook,
         dangers: findings::dangers(&info),
     })
+}
+
+/// What a consumer counted between two looks at its stream.
+fn outlook(before: &LogBounds, pending: u64, now: &LogBounds) -> Outlook {
+    let counted_to = if before.stream == now.stream {
+        before.last
+    } else {
+        0
+    };
+    let begins_behind = now.first.saturating_sub(1);
+    Outlook {
+        tail: now.last,
+        pending,
+        counted_to,
+        void_to: match pending {
+            0 => counted_to.max(begins_behind),
+            _ => begins_behind,
+        },
+    }
 }
 
 /// Asks the stream whether it goes on from `position`.
@@ -71,8 +108,14 @@ pub(crate) async fn verify(
     let info = stream_info(link, config).await?;
     let bounds = bounds(&info)?;
     if let Some(held) = position {
-        held.resume(&bounds)?;
-        recognise(link, config, held).await?;
+        let seen = look_at_known(link, config, held).await?;
+        held.resume(&bounds, &seen)?;
+        if seen.is_empty() && held.applied.is_some() {
+            tracing::warn!(
+                applied = held.sequence(),
+                "every message that could tell this stream's history from another was deleted"
+            );
+        }
     }
     Ok((info, bounds))
 }
@@ -138,28 +181,30 @@ async fn create_consumer(
     created.map_err(|fault| unreadable(link, config, fault))
 }
 
-/// Compares the latest message of the stream that we know by its time. A message that was deleted
-/// says nothing, so earlier ones stand in for it.
-async fn recognise(link: &impl Link, config: &Config, position: &Checkpoint) -> Result<(), End> {
-    for held in position.fingerprints() {
-        if let Some(found_ns) = message_time(link, config, held).await? {
-            return Ok(Checkpoint::recognise(held, found_ns)?);
-        }
-    }
-    if position.applied.is_some() {
-        tracing::warn!(
-            applied = position.sequence(),
-            "every message that could tell this stream's history from another was deleted"
-        );
-    }
-    Ok(())
-}
-
-/// `None` when the message was deleted.
-async fn message_time(
+/// What stands at the places of messages that we know, the latest first. One that was deleted says
+/// nothing, so earlier ones stand in for it.
+async fn look_at_known(
     link: &impl Link,
     config: &Config,
-    at: Fingerprint,
+    position: &Checkpoint,
+) -> Result<Vec<Sighting>, End> {
+    let mut seen = Vec::new();
+    for held in position.fingerprints() {
+        if let Some(found_ns) = message_time(link, config, held.sequence).await? {
+            seen.push(Sighting { held, found_ns });
+        }
+        if COMPARED <= seen.len() {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+/// When a message was stored; `None` when it was deleted.
+pub(super) async fn message_time(
+    link: &impl Link,
+    config: &Config,
+    at: Sequence,
 ) -> Result<Option<i64>, End> {
     #[derive(Deserialize)]
     struct Found {
@@ -167,7 +212,7 @@ async fn message_time(
     }
     let subject = format!("STREAM.MSG.GET.{}", config.stream);
     match link
-        .request::<Found>(subject, &json!({ "seq": at.sequence.get() }))
+        .request::<Found>(subject, &json!({ "seq": at.get() }))
         .await
     {
         Ok(found) => {
@@ -196,6 +241,19 @@ fn odd(what: &str) -> End {
         connection: domain::Connection::Disconnected,
         detail,
     })
+}
+
+/// Says that a stream was recognised by its messages alone.
+fn say_if_moved(held: &Checkpoint, found: &StreamId) {
+    let StreamId { name, created_ns } = &held.stream;
+    if held.stream != *found {
+        tracing::warn!(
+            stream = %found.name, created_ns = found.created_ns,
+            held_stream = %name, held_created_ns = created_ns, applied = held.sequence(),
+            "the stream says it is another one, and its messages are those that were applied: \
+             it is the same history, and reading goes on"
+        );
+    }
 }
 
 /// Says what the stream no longer holds to who reads it from its beginning.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use domain::{Fingerprint, Sequence};
+use domain::{Fingerprint, Sequence, Void};
 use tokio::time::{Duration, Instant};
 
 /// Why what was delivered cannot be trusted, or will not go on.
@@ -29,6 +29,8 @@ pub(crate) enum Doubt {
     StreamChanged,
     #[error("the subscription ended")]
     SubscriptionEnded,
+    #[error("message {sequence} is there and was asked for, and the consumer does not deliver it")]
+    Stalled { sequence: u64 },
 }
 
 impl Doubt {
@@ -44,6 +46,7 @@ impl Doubt {
             Self::ConsumerEnded { .. } => "consumer_ended",
             Self::StreamChanged => "stream_changed",
             Self::SubscriptionEnded => "subscription_ended",
+            Self::Stalled { .. } => "stalled",
         }
     }
 }
@@ -88,11 +91,24 @@ struct Pull {
     asked: Instant,
 }
 
+/// A message that should come.
+#[derive(Debug, Clone, Copy)]
+struct Owed {
+    sequence: u64,
+    /// Where we were when it was noted.
+    position: u64,
+    since: Instant,
+}
+
 /// What was asked for and what came, in one attachment.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     delivered: u64,
     position: u64,
+    /// Up to where the server has looked for records to send.
+    passed: u64,
+    void: Option<Void>,
+    owed: Option<Owed>,
     pulls: VecDeque<Pull>,
     next_id: u64,
     heard: Instant,
@@ -104,6 +120,9 @@ impl Ledger {
         Self {
             delivered: 0,
             position,
+            passed: position,
+            void: None,
+            owed: None,
             pulls: VecDeque::new(),
             next_id: 0,
             heard: now,
@@ -141,16 +160,59 @@ impl Ledger {
         })
     }
 
-    /// Compares a heartbeat: `delivered` is how many records the server sent.
-    pub(crate) fn heartbeat(&mut self, delivered: Option<u64>, now: Instant) -> Result<(), Doubt> {
+    /// Compares a heartbeat: `delivered` is how many records the server sent, `passed` the sequence up to
+    /// which it has nothing more to send.
+    pub(crate) fn heartbeat(
+        &mut self,
+        delivered: Option<u64>,
+        passed: Option<u64>,
+        now: Instant,
+    ) -> Result<(), Doubt> {
         self.heard = now;
-        match delivered {
-            Some(theirs) if theirs != self.delivered => Err(Doubt::TailLost {
+        let Some(theirs) = delivered else {
+            return Ok(());
+        };
+        if theirs != self.delivered {
+            return Err(Doubt::TailLost {
                 ours: self.delivered,
                 theirs,
-            }),
-            _ => Ok(()),
+            });
         }
+        // Everything sent has come, so what lies between was deleted.
+        let known = self.passed.max(self.position);
+        if let Some(to) = passed.filter(|to| known < *to) {
+            self.passed = to;
+            self.void = Some(Void {
+                after: self.position,
+                to,
+            });
+        }
+        Ok(())
+    }
+
+    /// A stretch without records, once, if one was found since it was asked for.
+    pub(crate) fn found_void(&mut self) -> Option<Void> {
+        self.void.take()
+    }
+
+    /// A message that the stream may hold, that was asked for, and in whose stead nothing came for `patience`,
+    /// though the server is alive; `tail` is the stream's last one now.
+    pub(crate) fn owed(&mut self, tail: u64, now: Instant, patience: Duration) -> Option<u64> {
+        let reached = self.passed.max(self.position);
+        let is_owed = reached < tail && self.credit() != 0;
+        let held = self
+            .owed
+            .filter(|owed| is_owed && owed.position == self.position && reached < owed.sequence);
+        self.owed = held.or_else(|| {
+            is_owed.then_some(Owed {
+                sequence: tail,
+                position: self.position,
+                since: now,
+            })
+        });
+        let held = held.filter(|owed| patience <= now.duration_since(owed.since))?;
+        self.owed = None;
+        Some(held.sequence)
     }
 
     /// Notes a request for `records`; gives its id.
@@ -254,6 +316,7 @@ mod tests {
             Doubt::ConsumerEnded { said },
             Doubt::StreamChanged,
             Doubt::SubscriptionEnded,
+            Doubt::Stalled { sequence: 1 },
         ];
         let runbook = include_str!("../../../../deploy/RUNBOOK.md");
         for doubt in doubts {
@@ -303,12 +366,54 @@ mod tests {
         let now = Instant::now();
         let mut ledger = Ledger::new(0, now);
         ledger.accept(&delivery(1, 1), now).unwrap();
-        assert!(ledger.heartbeat(Some(1), now).is_ok());
-        assert!(ledger.heartbeat(None, now).is_ok());
+        assert!(ledger.heartbeat(Some(1), None, now).is_ok());
+        assert!(ledger.heartbeat(None, Some(9), now).is_ok());
         assert_eq!(
-            ledger.heartbeat(Some(3), now),
+            ledger.heartbeat(Some(3), Some(9), now),
             Err(Doubt::TailLost { ours: 1, theirs: 3 })
         );
+        assert_eq!(ledger.found_void(), None, "records are on their way");
+    }
+
+    #[test]
+    fn a_heartbeat_tells_what_was_deleted_at_the_end() {
+        let now = Instant::now();
+        let mut ledger = Ledger::new(4, now);
+        let found = |ledger: &mut Ledger, delivered, passed| {
+            ledger
+                .heartbeat(Some(delivered), Some(passed), now)
+                .unwrap();
+            ledger.found_void().map(|void| (void.after, void.to))
+        };
+        assert_eq!(found(&mut ledger, 0, 4), None);
+        assert_eq!(found(&mut ledger, 0, 6), Some((4, 6)));
+        assert_eq!(found(&mut ledger, 0, 6), None, "once");
+        ledger.accept(&delivery(1, 7), now).unwrap();
+        assert_eq!(found(&mut ledger, 1, 7), None);
+        assert_eq!(found(&mut ledger, 1, 9), Some((7, 9)));
+    }
+
+    #[test]
+    fn a_message_that_was_asked_for_is_owed() {
+        let start = Instant::now();
+        let patience = Duration::from_secs(10);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut ledger = Ledger::new(4, start);
+        assert_eq!(ledger.owed(9, start, patience), None);
+        assert_eq!(
+            ledger.owed(9, at(20), patience),
+            None,
+            "it was not asked for"
+        );
+        ledger.asked(100, at(20));
+        assert_eq!(ledger.owed(9, at(20), patience), None);
+        assert_eq!(ledger.owed(12, at(29), patience), None);
+        assert_eq!(ledger.owed(12, at(30), patience), Some(9));
+        assert_eq!(ledger.owed(12, at(31), patience), None, "once");
+        ledger.accept(&delivery(1, 7), at(40)).unwrap();
+        assert_eq!(ledger.owed(12, at(41), patience), None, "something came");
+        ledger.heartbeat(Some(1), Some(12), at(42)).unwrap();
+        assert_eq!(ledger.owed(12, at(60), patience), None, "it was deleted");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::supervision::{Attempt, Supervisor};
 use crate::teller::Teller;
 use crate::writer::Feed;
 
+pub(crate) use attach::Outlook;
 pub(crate) use client::Nats;
 pub(crate) use ledger::Doubt;
 
@@ -144,21 +145,20 @@ impl<C: Connect> Source<C> {
         let dangers = std::mem::take(&mut attached.dangers);
         let position = attached.position.clone();
         let stream = position.stream.clone();
-        let (tail, is_at_end) = (attached.tail, attached.is_at_end);
+        let outlook = attached.outlook;
         let after = position.sequence();
         self.position = Some(position);
         self.tell_dangers(dangers);
         let told = Feed::Attached {
             stream,
             after,
-            tail,
-            is_at_end,
+            outlook,
         };
         if self.feed.send(told).await.is_err() {
             return Ok(End::Stopped);
         }
         tracing::info!(
-            stream = %self.config.stream, tail,
+            stream = %self.config.stream, tail = outlook.tail,
             applied = self.position.as_ref().map_or(0, Checkpoint::sequence),
             "attached to the stream"
         );

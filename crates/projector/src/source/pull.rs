@@ -6,13 +6,13 @@ use std::vec;
 
 use async_nats::{Message, StatusCode};
 use bytes::Bytes;
-use domain::Checkpoint;
+use domain::{Checkpoint, Passed, Sequence};
 use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::attach::{Attached, bounds, stream_info};
+use super::attach::{Attached, bounds, message_time, stream_info};
 use super::ledger::{Delivery, Doubt, Ledger};
 use super::link::{Connect, Link};
 use super::{End, Source};
@@ -38,6 +38,8 @@ const SILENCE_MAX: Duration = Duration::from_millis(2_500);
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 /// How often the stream's tail and identity are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long a message may be there, asked for, and not delivered by a server that gives signs of life.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
 /// Records taken from the connection at once.
 const READY_MAX: usize = 1_024;
 /// Records, or bytes of them, that are worth a hand-over of their own.
@@ -97,7 +99,8 @@ impl<C: Connect> Source<C> {
                     pulling.check()?;
                     if LOOK_EVERY <= looked.elapsed() {
                         looked = Instant::now();
-                        self.look(link, &position).await?;
+                        let tail = self.look(link, &position).await?;
+                        pulling.check_owed(tail).await?;
                     }
                 }
                 room = room(&self.feed, is_full(waiting)), if !waiting.is_empty() => {
@@ -117,6 +120,9 @@ impl<C: Connect> Source<C> {
                             may_jump = true;
                         }
                     }
+                    if let Some(void) = pulling.ledger.found_void() {
+                        self.teller.void(void);
+                    }
                 }
             }
         }
@@ -126,18 +132,22 @@ impl<C: Connect> Source<C> {
     /// end is gone, they were removed before they were read. The first message only moves forward, so
     /// what holds now held when the records behind the hole were sent.
     async fn check_hole(&self, link: &C::Link, position: &Checkpoint) -> Result<(), End> {
-        position.resume(&bounds(&stream_info(link, &self.config).await?)?)?;
+        let bounds = bounds(&stream_info(link, &self.config).await?)?;
+        if bounds.stream != position.stream {
+            return Err(Doubt::StreamChanged.into());
+        }
+        position.resume(&bounds, &[])?;
         Ok(())
     }
 
     /// Looks at the stream itself: its tail, and whether it is still the one that was verified.
-    async fn look(&self, link: &C::Link, position: &Checkpoint) -> Result<(), End> {
+    async fn look(&self, link: &C::Link, position: &Checkpoint) -> Result<u64, End> {
         let bounds = bounds(&stream_info(link, &self.config).await?)?;
         if bounds.stream != position.stream || bounds.last < position.sequence() {
             return Err(Doubt::StreamChanged.into());
         }
         self.teller.tail(bounds.last);
-        Ok(())
+        Ok(bounds.last)
     }
 }
 
@@ -185,7 +195,7 @@ impl<'a, L: Link> Pulling<'a, L> {
         position: &mut Checkpoint,
     ) -> Result<(), End> {
         let now = Instant::now();
-        let mut last = None;
+        let mut passed = Passed::default();
         let mut end = Ok(());
         while let Some(message) = messages.peek() {
             if let Some(status) = message.status {
@@ -193,7 +203,7 @@ impl<'a, L: Link> Pulling<'a, L> {
             } else {
                 match self.account(message, may_jump, now) {
                     Ok(Some(place)) => {
-                        last = Some(place.at);
+                        passed.push(place.at);
                         waiting.push(place, message);
                     }
                     Ok(None) => break,
@@ -205,8 +215,8 @@ impl<'a, L: Link> Pulling<'a, L> {
             }
             messages.next();
         }
-        if let Some(last) = last {
-            *position = position.advanced(last);
+        if passed.last().is_some() {
+            *position = position.advanced_over(&passed);
         }
         end
     }
@@ -231,7 +241,7 @@ impl<'a, L: Link> Pulling<'a, L> {
         }
         Ok(Some(Place {
             at: self.ledger.accept(&delivery, now)?,
-            is_last: delivery.pending == 0,
+            pending: delivery.pending,
         }))
     }
 
@@ -242,14 +252,15 @@ impl<'a, L: Link> Pulling<'a, L> {
             .rsplit('.')
             .next()
             .and_then(|id| id.parse().ok());
-        let last = message
-            .headers
-            .as_ref()
-            .and_then(|headers| headers.get("Nats-Last-Consumer"));
         match status.as_u16() {
             100 => {
-                let delivered = last.and_then(|last| last.as_str().parse().ok());
-                Ok(self.ledger.heartbeat(delivered, now)?)
+                let number = |name: &str| {
+                    let value = message.headers.as_ref()?.get(name)?;
+                    value.as_str().parse().ok()
+                };
+                let delivered = number("Nats-Last-Consumer");
+                let passed = number("Nats-Last-Stream");
+                Ok(self.ledger.heartbeat(delivered, passed, now)?)
             }
             // No messages; the request timed out, or was used up by bytes.
             404 | 408 => {
@@ -269,6 +280,18 @@ impl<'a, L: Link> Pulling<'a, L> {
                 said: format!("{code} {said}"),
             }
             .into()),
+        }
+    }
+
+    /// A consumer may give signs of life and no records.
+    async fn check_owed(&mut self, tail: u64) -> Result<(), End> {
+        let owed = self.ledger.owed(tail, Instant::now(), STALLED_AFTER);
+        let Some(at) = owed.and_then(Sequence::new) else {
+            return Ok(());
+        };
+        match message_time(self.link, self.config, at).await? {
+            Some(_is_there) => Err(Doubt::Stalled { sequence: at.get() }.into()),
+            None => Ok(()),
         }
     }
 

@@ -31,9 +31,9 @@ pub(super) fn tell(response: &mut Response, sequence: u64) {
 }
 
 impl QueryState {
-    /// Waits until the rows hold `wanted`, within the bounds on time and on how many wait.
+    /// Waits until the rows hold `wanted` or it cannot come any more, within the bounds on time and on how many wait.
     pub(super) async fn reach(&self, wanted: u64) -> Result<(), Failure> {
-        if self.progress.borrow().applied() >= wanted {
+        if self.progress.borrow().reached() >= wanted {
             return Ok(());
         }
         let _place = self
@@ -41,7 +41,7 @@ impl QueryState {
             .try_acquire()
             .map_err(|_none_left| Failure::Busy)?;
         let mut progress = self.progress.clone();
-        let reached = progress.wait_for(|progress| progress.applied() >= wanted);
+        let reached = progress.wait_for(|progress| progress.reached() >= wanted);
         match timeout(self.limits.sequence_timeout, reached).await {
             Ok(Ok(_)) => Ok(()),
             // Too late, or nobody tells progress any more.
