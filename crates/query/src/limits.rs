@@ -50,8 +50,11 @@ pub struct SyncLimits {
     pub sockets: usize,
     /// Queries of one socket. 256, then it is closed with 1013.
     pub queries: usize,
-    /// The size of a message of a client; Convex allows 64 MiB. 64 KiB, then the socket is closed with 1009.
+    /// The size of a message of a client; Convex allows 64 MiB. 1 MiB, then the socket is closed with 1009.
     pub message_bytes: usize,
+    /// Sockets that have sent a message above 64 KiB, each of which may take up to thrice `message_bytes` of memory.
+    /// 64, then such a message closes its socket with 1013.
+    pub large: usize,
     /// How long a client may take to take a message, until the socket is closed with 1013. Nothing more is made for
     /// it in the meantime. 10 s.
     pub send_timeout: Duration,
@@ -94,7 +97,8 @@ impl Default for SyncLimits {
         Self {
             sockets: 16_384,
             queries: 256,
-            message_bytes: 64 * 1024,
+            message_bytes: 1024 * 1024,
+            large: 64,
             send_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(5),
             quiet: Duration::from_secs(15),

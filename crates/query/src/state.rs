@@ -50,7 +50,7 @@ impl QueryState {
             in_flight: places(limits.in_flight),
             waiting: places(limits.waiting),
             bodies: places(limits.bodies_bytes),
-            sockets: Sockets::new(limits.sync.sockets),
+            sockets: Sockets::new(limits.sync.sockets, limits.sync.large),
             limits,
             latest: AtomicU64::new(0),
         })

@@ -6,8 +6,8 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN,
-    VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -190,6 +190,8 @@ fn preflight(asked: &HeaderMap) -> Response {
 
 /// Lets the asking page read the answer, whichever page it is: Convex leaves that to the token.
 fn share(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+    /// What a page may read beside the usual headers.
+    const EXPOSED: &str = "Read-Model-Sequence, Retry-After, X-Convex-Deprecation-State, X-Convex-Deprecation-Message";
     const VARIES: &str = "origin, access-control-request-method, access-control-request-headers";
     headers.insert(VARY, HeaderValue::from_static(VARIES));
     headers.insert(
@@ -197,6 +199,8 @@ fn share(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
         HeaderValue::from_static("true"),
     );
     if let Some(origin) = origin {
+        let exposed = HeaderValue::from_static(EXPOSED);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     }
 }

@@ -3,6 +3,7 @@
 mod authorization;
 mod body;
 mod door;
+mod echo;
 mod failure;
 mod freshness;
 mod routes;
@@ -62,9 +63,11 @@ pub fn router(state: Arc<QueryState>) -> Router {
         let behind = Behind::door(route, false);
         (route, behind.get(move |_, _| async move { text }))
     });
+    let echo = ("/echo", Behind::door("/echo", false).post(echo::echo));
     let router = convex
         .into_iter()
         .chain(small)
+        .chain([echo])
         .fold(Router::new(), |router, (route, behind)| {
             router.route(route, behind.methods())
         });

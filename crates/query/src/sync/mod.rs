@@ -7,6 +7,7 @@
 //! A commit wakes only the sockets whose answer it may have changed: each is known by its identity, and by the user
 //! that this identity was when its answer was last read. Woken, a socket reads again and tells what differs.
 
+mod incoming;
 mod registry;
 mod socket;
 
@@ -29,6 +30,8 @@ use crate::QueryState;
 pub(crate) struct Sockets {
     registry: Arc<Registry>,
     places: Arc<Semaphore>,
+    /// Places of [`crate::SyncLimits::large`].
+    large: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Asks every socket to say goodbye.
     stop: CancellationToken,
@@ -37,10 +40,11 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    pub(crate) fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize, large: usize) -> Self {
         Self {
             registry: Arc::default(),
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            large: Arc::new(Semaphore::new(large.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),

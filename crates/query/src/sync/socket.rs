@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use convex_wire::sync::{Close, End, PING, Received, Session, Token};
 use convex_wire::{Format, FunctionError, FunctionKind, FunctionPath};
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
+use super::incoming::{Incoming, NO_ROOM};
 use super::registry::Follower;
 use crate::answer::{Wording, check_call, write_profile};
 use crate::http::chain;
@@ -33,6 +35,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(state: &QueryState, s
         .write_buffer_size(0)
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.message_bytes));
+    let stream = Incoming::new(stream, Arc::clone(&state.sockets.large));
     let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let now = Instant::now();
     let mut socket = Socket {
@@ -89,7 +92,7 @@ impl From<End> for Ended {
 
 /// A socket and when what happened on it.
 struct Socket<'l, S> {
-    stream: WebSocketStream<S>,
+    stream: WebSocketStream<Incoming<S>>,
     limits: &'l SyncLimits,
     metrics: SyncMetrics,
     next_ping: Instant,
@@ -123,9 +126,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
             let message = self.stream.next().await.ok_or(Ended::Left)?;
             self.heard = Instant::now();
             match message {
-                Ok(Message::Text(text)) => return Ok(text),
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Ok(Message::Text(text)) => {
+                    self.stream.get_mut().taken();
+                    return Ok(text);
+                }
+                Ok(Message::Ping(payload) | Message::Pong(payload)) => {
+                    self.stream.get_mut().taken_between(payload.len());
+                }
+                Ok(Message::Frame(_)) => {}
                 Ok(Message::Binary(_)) => return Err(End::Protocol("a binary message").into()),
+                Err(Error::Io(error)) if error.kind() == NO_ROOM => {
+                    return Err(End::Overloaded("TooManyLargeMessages").into());
+                }
                 Ok(Message::Close(_))
                 | Err(
                     Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
@@ -172,7 +184,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
         }
         let frame = end.as_ref().and_then(End::close);
         self.stream.close(frame.map(close_frame)).await?;
-        while self.stream.next().await.transpose()?.is_some() {}
+        while let Some(message) = self.stream.next().await {
+            if message.is_err() {
+                self.stream.get_mut().forget().await?;
+            }
+        }
         Ok(())
     }
 }

@@ -27,7 +27,7 @@ async fn status_has_the_members_of_the_contract() {
     let wanted = json!({
         "phase": "live", "reason": null, "connection": "connected", "detail": null,
         "stream": stream, "applied_sequence": 4711, "tail_sequence": 4711,
-        "lag_events": 0, "lag_seconds": 0.0, "users": 0, "profiles": 5,
+        "lag_events": 0, "lag_seconds": 0.0, "users": 6, "profiles": 5,
         "parked_lanes": 0, "parked_records": 0, "parked_by_reason": {},
         "parked_oldest_seconds": null, "outcomes": {}, "version": "0.1.0",
     });

@@ -12,6 +12,7 @@ mod admin;
 mod anything;
 mod conformance;
 mod connections;
+mod echo;
 mod exchange;
 mod freshness;
 mod http2;

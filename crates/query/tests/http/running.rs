@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use convex_wire::TextMode;
 use domain::{
     Checkpoint, Fingerprint, Gender, LiveProfile, Number, Phase, Profile, ProfileId, Progress,
-    Sequence, State as _, StreamId, UserId, Version, WorkosUserId,
+    Sequence, State as _, StreamId, UserDocument, UserId, Version, WorkosUserId,
 };
 use query::auth::{AuthConfig, Verifier};
 use query::server::{Server, Tls};
@@ -262,4 +262,10 @@ pub(crate) fn set_owner(batch: &mut Batch<'_>, identity: &str, user: Option<&str
     let user = user.map(|user| UserId::parse(user).unwrap());
     let identity = WorkosUserId::parse(identity).unwrap();
     batch.set_owner(&identity, user.as_ref()).unwrap();
+    if let Some(user) = user {
+        batch.user_mut(&user).unwrap().document = UserDocument::Live {
+            version: Version::new(1).unwrap(),
+            workos_id: identity,
+        };
+    }
 }

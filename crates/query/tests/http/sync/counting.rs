@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
@@ -62,10 +63,12 @@ impl Recorder for Counters {
 async fn ten_thousand_subscriptions_cost_nothing_when_another_user_changes() {
     let counters = Counters::default();
     let _guard = metrics::set_default_local_recorder(&counters);
-    let limits = Limits {
+    let mut limits = Limits {
         connections: 8_192,
         ..Limits::default()
     };
+    // However long it takes, only Transitions are sent.
+    limits.sync.quiet = Duration::from_hours(1);
     let mut running = Running::start(Setup {
         limits,
         ..Setup::default()

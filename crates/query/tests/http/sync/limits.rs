@@ -8,7 +8,7 @@ use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::client::{Client, Heard, connect, now_ns};
+use super::client::{Client, Heard, OURS, connect, now_ns};
 use crate::running::{Running, Setup, ada, set_profile};
 use crate::tokens::token_of;
 
@@ -79,6 +79,75 @@ async fn messages_that_are_none() {
         let mut client = Client::open(running.address).await;
         client.send(message).await;
         assert_eq!(named(client.closed().await), wanted);
+    }
+    running.stop().await;
+}
+
+/// A message of about so many bytes that subscribes.
+async fn subscribe_largely(client: &mut Client, bytes: usize) {
+    let add = json!({"type": "Add", "queryId": 0, "udfPath": OURS, "args": [{}]});
+    let text = json!({"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1, "modifications": [add]});
+    let mut text = text.to_string();
+    let padding = " ".repeat(bytes.saturating_sub(text.len()));
+    text.insert_str(1, &padding);
+    client.say_text(text).await;
+}
+
+#[tokio::test]
+async fn a_message_of_up_to_a_mebibyte_is_answered() {
+    let running = Running::start(Setup::default()).await;
+    for bytes in [60 << 10, 70 << 10, (1 << 20) - 1, 1 << 20] {
+        let mut client = Client::open(running.address).await;
+        client.say(connect(None)).await;
+        subscribe_largely(&mut client, bytes).await;
+        assert_eq!(
+            client.transition().await[0]["type"],
+            "QueryUpdated",
+            "{bytes}"
+        );
+    }
+    let mut client = Client::open(running.address).await;
+    client.say(connect(None)).await;
+    subscribe_largely(&mut client, (1 << 20) + 1).await;
+    assert_eq!(named(client.closed().await), "1009 MessageTooLarge");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn large_messages_have_few_places_and_small_ones_need_none() {
+    let mut setup = Setup::default();
+    setup.limits.sync.large = 1;
+    let running = Running::start(setup).await;
+    let open = async || {
+        let mut client = Client::open(running.address).await;
+        client.say(connect(None)).await;
+        client
+    };
+    let (mut first, mut second, mut small) = (open().await, open().await, open().await);
+    subscribe_largely(&mut first, 100 << 10).await;
+    first.transition().await;
+    subscribe_largely(&mut second, 100 << 10).await;
+    assert_eq!(named(second.closed().await), "1013 TooManyLargeMessages");
+    for id in 0..32 {
+        // Together they are more than one small message has.
+        small.add_many(id * 8..(id + 1) * 8).await;
+        small.transition().await;
+    }
+    for text in ["a", "b", "c"] {
+        let event = json!({"type": "Event", "eventType": text, "event": text.repeat(40_000)});
+        small.say(event).await;
+    }
+    small.add_many(0..0).await;
+    small.transition().await;
+    drop(first);
+    loop {
+        let mut third = open().await;
+        subscribe_largely(&mut third, 100 << 10).await;
+        match third.hear_more().await {
+            Heard::Closed(frame) => assert_eq!(named(frame), "1013 TooManyLargeMessages"),
+            Heard::Text(..) => break,
+            other @ (Heard::Ping | Heard::Gone) => panic!("{other:?}"),
+        }
     }
     running.stop().await;
 }
