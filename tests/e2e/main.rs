@@ -13,6 +13,7 @@ mod bad_events;
 mod broker_faults;
 mod contract;
 mod crash;
+mod damage;
 mod doctor;
 mod erase;
 mod erase_proof;

@@ -143,6 +143,12 @@ pub enum Refusal {
         /// What the storage said.
         detail: String,
     },
+    /// A stored row that the next record needs is not what was written.
+    #[error("{detail}: rebuild")]
+    Damaged {
+        /// Which row, and what is wrong with it.
+        detail: String,
+    },
 }
 
 impl Refusal {
@@ -154,17 +160,24 @@ impl Refusal {
             Self::AheadOfLog { .. } => "ahead_of_log",
             Self::RetentionGap { .. } => "retention_gap",
             Self::DiskLow { .. } => "disk_low",
+            Self::Damaged { .. } => "damaged",
         }
     }
 
     /// Every word.
-    pub const WORDS: [&'static str; 5] = [
+    pub const WORDS: [&'static str; 6] = [
         "stream_recreated",
         "history_rewritten",
         "ahead_of_log",
         "retention_gap",
         "disk_low",
+        "damaged",
     ];
+
+    /// Whether the rows are what is in the way, and not the stream: they are of it all the same.
+    pub fn is_of_rows(&self) -> bool {
+        matches!(self, Self::DiskLow { .. } | Self::Damaged { .. })
+    }
 }
 
 impl Checkpoint {
@@ -401,6 +414,9 @@ mod tests {
             },
             Refusal::AheadOfLog { applied, last: 1 },
             Refusal::RetentionGap { applied, first: 9 },
+            Refusal::Damaged {
+                detail: String::new(),
+            },
             Refusal::DiskLow {
                 detail: String::new(),
             },

@@ -49,9 +49,9 @@ pub(crate) fn attached(progress: &mut Progress, applied: u64, outlook: Outlook) 
     };
     let is_behind = applied < tail && pending != 0;
     match &progress.phase {
-        // Told until a batch was kept: before that nobody knows that there is room again.
-        Phase::Blocked(full @ Refusal::DiskLow { .. }) if is_behind => {
-            progress.detail = Some(full.to_string());
+        // Told until a batch was kept: before that nobody knows that it can be.
+        Phase::Blocked(refusal) if is_behind && refusal.is_of_rows() => {
+            progress.detail = Some(refusal.to_string());
         }
         Phase::Starting | Phase::CatchingUp { .. } | Phase::Live | Phase::Blocked(_) => {
             go_on(progress, is_behind, tail);
@@ -82,7 +82,7 @@ pub(crate) fn committed(progress: &mut Progress, checkpoint: Checkpoint, pending
     progress.ahead.counted = counted.map(|(before, pending)| Counted { pending, ..before });
     let target = match progress.phase {
         Phase::CatchingUp { target } => target,
-        Phase::Blocked(Refusal::DiskLow { .. }) => progress.tail.unwrap_or(applied),
+        Phase::Blocked(ref refusal) if refusal.is_of_rows() => progress.tail.unwrap_or(applied),
         Phase::Starting | Phase::Live | Phase::Blocked(_) => return,
     };
     go_on(progress, applied < target && pending != Some(0), target);

@@ -87,8 +87,8 @@ impl Writer {
     /// Runs until the source is gone, or to the last sequence asked for; what was handed over by then
     /// is committed. Gives the read model back.
     ///
-    /// A full disk does not end it: the records from there on are left out until the source, told to,
-    /// has attached again behind the checkpoint.
+    /// A full disk does not end it, nor does a damaged row: the records from there on are left out until
+    /// the source, told to, has attached again behind the checkpoint.
     pub(crate) async fn run(mut self) -> Result<ReadModel, WriteError> {
         let mut follows = false;
         self.announcer.metrics(&self.model.reader());
@@ -171,17 +171,26 @@ impl Writer {
 
     /// Has the source begin again behind what was kept, if that can mend it; opens the file again.
     fn set_back(&mut self, error: WriteError) -> Result<(), WriteError> {
+        // One damaged row is no reason to close the file to those who read others.
+        let mut is_open = false;
         let refusal = match (&error, self.refusal.take()) {
             (WriteError::Elsewhere { .. }, Some(before)) => before,
             (full, _) if full.is_disk_full() => Refusal::DiskLow {
                 detail: full.chain(),
             },
+            (WriteError::Commit(failed), _) if let Some(damage) = failed.damage() => {
+                is_open = !damage.is_of_pages();
+                let detail = damage.to_string();
+                Refusal::Damaged { detail }
+            }
             _ => return Err(error),
         };
-        match self.model.reopen() {
-            Err(error) if !error.is_disk_full() => return Err(error.into()),
-            Err(_still_full) => {}
-            Ok(()) => self.tell_kept(),
+        if !is_open {
+            match self.model.reopen() {
+                Err(error) if !error.is_disk_full() => return Err(error.into()),
+                Err(_still_full) => {}
+                Ok(()) => self.tell_kept(),
+            }
         }
         self.refusal = Some(refusal.clone());
         // One that is on its way already has the same effect.

@@ -18,7 +18,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::KeysStatus;
-use crate::{QueryState, quarantine};
+use crate::{QueryState, metrics, quarantine};
 
 /// What the operators' routes need.
 pub struct Admin {
@@ -60,6 +60,7 @@ async fn status(State(admin): Shared) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): Shared) -> impl IntoResponse {
+    metrics::damaged(admin.query.reader.damages().len());
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
         (admin.render_metrics)(),
@@ -74,6 +75,8 @@ impl Admin {
             Some("stopping")
         } else if !self.query.verifier.ready() {
             Some("no signing keys to check tokens with")
+        } else if !self.query.reader.damages().is_empty() {
+            Some("a stored row is damaged")
         } else if progress.was_live || progress.phase == Phase::Live {
             None
         } else {
@@ -90,6 +93,8 @@ struct Status {
     connection: &'static str,
     detail: Option<String>,
     stream: Option<Stream>,
+    /// Rows that are not what was written, as far as they were read; a rebuild heals them.
+    damaged: Vec<String>,
     applied_sequence: u64,
     /// Null while the broker was not asked.
     tail_sequence: Option<u64>,
@@ -138,6 +143,11 @@ impl Status {
             connection: progress.connection.word(),
             detail: progress.detail.clone().or(refusal),
             stream: progress.checkpoint.as_ref().map(Stream::of),
+            damaged: inspection
+                .damages()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             applied_sequence: progress.applied(),
             tail_sequence: progress.tail,
             lag_events: progress.tail.map(|_| progress.lag_events()),

@@ -22,6 +22,9 @@ pub const EVALUATIONS: &str = "query_sync_evaluations_total";
 /// Sockets woken by a commit.
 pub const WAKES: &str = "query_sync_wakes_total";
 
+/// Rows of the read model whose check failed when they were read.
+pub const DAMAGED: &str = "query_damaged_rows";
+
 /// Tells the recorder what the metrics mean.
 pub fn describe() {
     ::metrics::describe_counter!(
@@ -44,6 +47,10 @@ pub fn describe() {
     ::metrics::describe_counter!(SOCKETS_ENDED, Unit::Count, "Sockets that ended, by reason");
     ::metrics::describe_counter!(TRANSITIONS, Unit::Count, "Transitions sent to sockets");
     ::metrics::describe_counter!(EVALUATIONS, Unit::Count, "Values read for sockets");
+    ::metrics::describe_gauge!(
+        DAMAGED,
+        "Stored rows that were found damaged since the read model was opened"
+    );
     ::metrics::describe_counter!(WAKES, Unit::Count, "Sockets woken by a commit");
 }
 
@@ -87,6 +94,11 @@ impl RouteMetrics {
             counter.increment(1);
         }
     }
+}
+
+pub(crate) fn damaged(rows: usize) {
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+    ::metrics::gauge!(DAMAGED).set(f64::from(rows));
 }
 
 /// Counts a connection for as long as it lives.

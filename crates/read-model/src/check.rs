@@ -1,9 +1,4 @@
-//! Each row carries a check of its own: a CRC-32 over its table, its key and its value, stored behind the
-//! value and compared whenever the row is read.
-//!
-//! It finds every change of up to 32 bits in a row, every three single bits in rows of up to 11 KiB, and
-//! a row that stands under another key or in another table. The engine's own checksums are of pages, and it
-//! compares them only when a file was not closed.
+//! Tables whose rows carry a check of their own ([`crate::crc`]), compared whenever one is read.
 //!
 //! A key that is damaged makes its row seem to be missing, and no check of a row that is there shows that.
 //! So where no row is found, the rows on both sides of its place are looked at: of rows in order, a search
@@ -20,30 +15,12 @@ use redb::{
 };
 
 use crate::StorageError;
-use crate::damage::{Damage, Damages};
+use crate::crc::{CHECK_BYTES, Check};
+use crate::damage::{Damage, Damages, ENGINE_FAILS};
 use crate::tables::Bytes;
-
-/// What a check takes behind its row.
-pub(crate) const CHECK_BYTES: usize = 4;
 
 type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 type Guard = AccessGuard<'static, &'static [u8]>;
-
-/// The check of a row.
-pub(crate) fn check_of(table: &str, key: &[u8], row: &[u8]) -> [u8; CHECK_BYTES] {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(table.as_bytes());
-    crc.update(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_le_bytes());
-    crc.update(key);
-    crc.update(row);
-    crc.finalize().to_le_bytes()
-}
-
-/// The row without its check; `None` where the check is not that of this row.
-pub(crate) fn checked<'v>(table: &str, key: &[u8], stored: &'v [u8]) -> Option<&'v [u8]> {
-    let (row, check) = stored.split_last_chunk()?;
-    (check_of(table, key, row) == *check).then_some(row)
-}
 
 /// A row that was checked, held where it lies. A commit does not touch it.
 pub(crate) struct Checked(Guard);
@@ -61,6 +38,7 @@ impl Checked {
 pub(crate) struct Rows {
     table: Table,
     name: Cow<'static, str>,
+    check: Check,
     damages: Arc<Damages>,
 }
 
@@ -88,6 +66,7 @@ impl Rows {
         let table = noted(&damages, table)?;
         Ok(Self {
             table,
+            check: Check::of_table(&name),
             name,
             damages,
         })
@@ -134,6 +113,7 @@ impl Rows {
             before: from.to_vec(),
             is_first: true,
             name: self.name.clone(),
+            check: self.check,
             damages: Arc::clone(&self.damages),
         })
     }
@@ -160,7 +140,7 @@ impl Rows {
     }
 
     fn check(&self, key: &[u8], stored: Guard) -> Result<Checked, StorageError> {
-        match checked(&self.name, key, stored.value()) {
+        match self.check.row(key, stored.value()) {
             Some(_) => Ok(Checked(stored)),
             None => Err(Damage::of_row(&self.name, key, CHECK_FAILS).into()),
         }
@@ -212,7 +192,6 @@ impl Rows {
 
 pub(crate) const CHECK_FAILS: &str = "its check fails";
 const OUT_OF_ORDER: &str = "it is not in its place";
-const ENGINE_FAILS: &str = "the engine cannot read its pages";
 
 /// Rows in key order. A damaged one is an error, and the next may follow.
 pub(crate) struct Scan {
@@ -222,6 +201,7 @@ pub(crate) struct Scan {
     before: Vec<u8>,
     is_first: bool,
     name: Cow<'static, str>,
+    check: Check,
     damages: Arc<Damages>,
 }
 
@@ -264,7 +244,7 @@ impl Iterator for Scan {
         } else {
             self.before.as_slice() < found
         };
-        let problem = match checked(&self.name, found, stored.value()) {
+        let problem = match self.check.row(found, stored.value()) {
             Some(_) if is_in_order => None,
             Some(_) => Some(OUT_OF_ORDER),
             None => Some(CHECK_FAILS),
@@ -283,6 +263,7 @@ impl Iterator for Scan {
 pub(crate) struct RowsMut<'t> {
     table: redb::Table<'t, &'static [u8], &'static [u8]>,
     name: Cow<'static, str>,
+    check: Check,
     buffer: Vec<u8>,
 }
 
@@ -303,6 +284,7 @@ impl<'t> RowsMut<'t> {
             .map_err(StorageError::engine("open a table of"))?;
         Ok(Self {
             table,
+            check: Check::of_table(&name),
             name,
             buffer: Vec::new(),
         })
@@ -320,11 +302,11 @@ impl<'t> RowsMut<'t> {
         row: Option<&[u8]>,
         read: impl FnOnce(&[u8]) -> Result<T, &'static str>,
     ) -> Result<Option<T>, StorageError> {
-        let name = self.name.clone();
+        let (name, check) = (self.name.clone(), self.check);
         let Some(old) = self.replace(key, row)? else {
             return Ok(None);
         };
-        let old = checked(&name, key, old.value()).ok_or(CHECK_FAILS);
+        let old = check.row(key, old.value()).ok_or(CHECK_FAILS);
         let read = old.and_then(read);
         let damage = |problem| StorageError::from(Damage::of_row(&name, key, problem));
         read.map(Some).map_err(damage)
@@ -339,7 +321,7 @@ impl<'t> RowsMut<'t> {
             Some(row) => {
                 self.buffer.clear();
                 self.buffer.extend_from_slice(row);
-                let check = check_of(&self.name, key, row);
+                let check = self.check.of(key, row);
                 self.buffer.extend_from_slice(&check);
                 self.table.insert(key, self.buffer.as_slice())
             }
@@ -368,53 +350,4 @@ fn noted<T>(damages: &Damages, result: Result<T, StorageError>) -> Result<T, Sto
         damages.note(damage);
     }
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use std::hint::black_box;
-    use std::time::Instant;
-
-    use super::*;
-
-    #[test]
-    fn a_check_is_of_table_key_and_every_bit_of_a_row() {
-        let row: Vec<u8> = (0..400_u16).map(|at| at.to_le_bytes()[0]).collect();
-        let mut stored = row.clone();
-        stored.extend_from_slice(&check_of("people", b"u1", &row));
-        assert_eq!(checked("people", b"u1", &stored), Some(row.as_slice()));
-        assert_eq!(checked("people", b"u2", &stored), None);
-        assert_eq!(checked("owners", b"u1", &stored), None);
-        assert_eq!(checked("people", b"u1", &stored[1..]), None);
-        assert_eq!(checked("people", b"u1", &[]), None);
-        for at in 0..stored.len() * 8 {
-            let mut flipped = stored.clone();
-            flipped[at / 8] ^= 1 << (at % 8);
-            assert_eq!(checked("people", b"u1", &flipped), None, "bit {at}");
-            let second = (at * 7 + 13) % (stored.len() * 8);
-            flipped[second / 8] ^= 1 << (second % 8);
-            assert!(at == second || checked("people", b"u1", &flipped).is_none());
-        }
-    }
-
-    /// `cargo test --release -p read-model -- --ignored --nocapture what_a_check_costs`
-    #[test]
-    #[ignore = "a measurement"]
-    fn what_a_check_costs() {
-        let row = vec![7; 360];
-        let begun = Instant::now();
-        for _ in 0..1_000_000 {
-            black_box(check_of(
-                "people",
-                black_box(b"k57a0000000000000000000000000000"),
-                &row,
-            ));
-            black_box(check_of(
-                "owners",
-                black_box(b"user_01H0000000000000000000000"),
-                &row[..32],
-            ));
-        }
-        println!("{} ns a query", begun.elapsed().as_nanos() / 1_000_000);
-    }
 }

@@ -9,6 +9,9 @@ use domain::UserId;
 use crate::rows;
 use crate::tables::{ARRIVALS, AWAITING, META, OWNERS, PARKED, PEOPLE};
 
+/// What is wrong with pages that the engine cannot make sense of.
+pub(crate) const ENGINE_FAILS: &str = "the engine cannot read its pages";
+
 /// More damaged rows than this are not told apart: the file is to be rebuilt long before.
 const KEPT_MAX: usize = 100;
 
@@ -38,6 +41,11 @@ impl fmt::Display for Damage {
 }
 
 impl Damage {
+    /// Whether the engine could not read its own pages: then the handle is of no more use.
+    pub fn is_of_pages(&self) -> bool {
+        self.problem == ENGINE_FAILS
+    }
+
     /// Damage of a row whose key is not known.
     pub(crate) fn somewhere(table: &str, problem: &'static str) -> Self {
         Self::of_row(table, &[], problem)

@@ -18,7 +18,8 @@ use redb::{
 };
 
 use crate::batch::Batch;
-use crate::check::{self, RowsMut};
+use crate::check::{CHECK_FAILS, RowsMut};
+use crate::crc::Check;
 use crate::damage::Damages;
 use crate::meta;
 use crate::reader::{Reader, Snapshot};
@@ -398,8 +399,12 @@ fn layout_of(database: &Database) -> Result<Option<u32>, StorageError> {
         .ok_or_else(|| damaged("it is no number"))?;
     let layout = u32::from_le_bytes(*layout);
     // What another layout has behind its number is not known.
-    if layout == LAYOUT && check::checked("meta", meta::LAYOUT_KEY, stored).is_none() {
-        return Err(damaged(check::CHECK_FAILS));
+    if layout == LAYOUT
+        && Check::of_table("meta")
+            .row(meta::LAYOUT_KEY, stored)
+            .is_none()
+    {
+        return Err(damaged(CHECK_FAILS));
     }
     Ok(Some(layout))
 }

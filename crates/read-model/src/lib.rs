@@ -21,6 +21,7 @@ mod audit;
 mod batch;
 mod check;
 mod codec;
+mod crc;
 mod damage;
 mod differences;
 mod digest;

@@ -1,7 +1,7 @@
 //! The tables of the file: what is stored, under which key.
 //!
 //! Keys and values are bytes that [`crate::rows`] and [`crate::meta`] write and read; behind each value
-//! stands its [`crate::check`]. Any change of them is a new [`LAYOUT`], and with it a rebuild.
+//! stands its [`crate::crc`]. Any change of them is a new [`LAYOUT`], and with it a rebuild.
 
 use redb::TableDefinition;
 

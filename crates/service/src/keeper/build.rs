@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::verify::damages_in;
 use super::{Job, JobFault, JobKind, Keeper, Running};
 use crate::log_access::BESIDE;
 
@@ -52,10 +53,28 @@ impl Keeper {
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
         let model = self.fold(job, goal, stop).await?;
-        match job.kind {
-            JobKind::Rebuild => self.compact(job.kind, model, stop).await,
-            JobKind::Rollback | JobKind::Verify => Ok(model),
+        let model = match job.kind {
+            JobKind::Rebuild => self.compact(job.kind, model, stop).await?,
+            JobKind::Rollback | JobKind::Verify => model,
+        };
+        self.prove(job.kind, model).await
+    }
+
+    /// Reads everything of a file that is to be believed; a damaged one that was built goes.
+    async fn prove(&self, kind: JobKind, model: ReadModel) -> Result<ReadModel, JobFault> {
+        let damages = damages_in(model.reader()).await?;
+        let Some(damage) = damages.first() else {
+            return Ok(model);
+        };
+        drop(model);
+        let place = kind.place();
+        if place != Place::Previous {
+            place.discard(&self.folder)?;
         }
+        Err(JobFault::Refused(format!(
+            "{} is damaged ({damage}): look at the disk and its log, then try again",
+            place.file_name()
+        )))
     }
 
     async fn fold(

@@ -1,7 +1,7 @@
 //! The rows that were built against the rows that are served, from one place in the stream.
 
 use domain::Checkpoint;
-use read_model::{Difference, Reader, StorageError, Totals, differences};
+use read_model::{Audit, Difference, Reader, StorageError, Totals, differences};
 
 /// Differences that are named.
 const NAMED_MAX: usize = 10;
@@ -21,12 +21,35 @@ pub(crate) enum Comparison {
         live: Box<Totals>,
         built: Box<Totals>,
         rows: Vec<Difference>,
+        /// What is damaged of the live ones.
+        damages: Vec<String>,
     },
+}
+
+/// What an audit found damaged, for people; nothing for a clean one.
+pub(super) fn damages_of(audit: Result<Audit, StorageError>) -> Vec<String> {
+    let audit = match audit {
+        Ok(audit) => audit,
+        Err(error) => return vec![crate::exit::in_one_line(&error)],
+    };
+    let named = u64::try_from(audit.damages.len()).unwrap_or(u64::MAX);
+    let more = audit.damaged.saturating_sub(named);
+    let more = (0 < more).then(|| format!("{more} more rows are damaged"));
+    let named = audit.damages.iter().map(ToString::to_string);
+    named.chain(more).collect()
 }
 
 impl Comparison {
     /// Compares what both readers see now. `trusted` says that the live rows belong to the stream.
-    pub(crate) fn of(live: &Reader, built: &Reader, trusted: bool) -> Result<Self, StorageError> {
+    ///
+    /// Both were audited, so that their digests are known to be those of their rows; `damages` is what
+    /// that found of the live ones.
+    pub(crate) fn of(
+        live: &Reader,
+        built: &Reader,
+        trusted: bool,
+        damages: Vec<String>,
+    ) -> Result<Self, StorageError> {
         let place = |reader: &Reader| {
             let held = reader.checkpoint();
             held.map(
@@ -48,12 +71,17 @@ impl Comparison {
             return Ok(Self::Impossible("they are not as far in the stream"));
         }
         let totals = (live.totals(), built.totals());
-        if totals.0.digest == totals.1.digest {
+        if damages.is_empty() && totals.0.digest == totals.1.digest {
             let users = totals.0.users;
             return Ok(Self::Equal { users });
         }
+        let rows = match differences(live, built, NAMED_MAX) {
+            Err(_of_damage) if !damages.is_empty() => Vec::new(),
+            rows => rows?,
+        };
         Ok(Self::Different {
-            rows: differences(live, built, NAMED_MAX)?,
+            rows,
+            damages,
             live: Box::new(totals.0),
             built: Box::new(totals.1),
         })
@@ -87,10 +115,15 @@ impl Comparison {
 
     /// One line a difference, first of the counts, then of the first rows.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let (live, built, rows) = match self {
+        let (live, built, rows, damages) = match self {
             Self::Impossible(why) => return vec![format!("nothing to compare: {why}")],
             Self::Equal { .. } => return Vec::new(),
-            Self::Different { live, built, rows } => (live, built, rows),
+            Self::Different {
+                live,
+                built,
+                rows,
+                damages,
+            } => (live, built, rows, damages),
         };
         let counts = [
             ("users", live.users, built.users),
@@ -101,6 +134,8 @@ impl Comparison {
         let counts = counts.into_iter().filter(|(_, live, built)| live != built);
         let counts =
             counts.map(|(what, live, built)| format!("{what}: {live} live, {built} built"));
+        let damages = damages.iter().map(|damage| format!("live: {damage}"));
+        let counts = damages.chain(counts);
         counts.chain(rows.iter().map(row_line)).collect()
     }
 }

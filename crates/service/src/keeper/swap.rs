@@ -2,17 +2,26 @@
 
 use std::time::Duration;
 
-use domain::{Checkpoint, Phase, Refusal};
+use domain::{Checkpoint, Phase};
 use projector::Projector;
 use read_model::ReadModel;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::compare::Comparison;
+use super::verify::damages_in;
 use super::{Job, JobFault, JobKind, Keeper, Running};
 
 /// How long the live projector may take to get as far as the one beside it, before it is taken as it is.
 const LIVE_BEHIND_MAX: Duration = Duration::from_secs(10);
+
+/// What is known of the live rows.
+struct Judged {
+    /// Whether they belong to the stream as it is now.
+    trusted: bool,
+    /// What is damaged of them.
+    damages: Vec<String>,
+}
 
 /// What is served from now on, and how the job ended.
 type TakenOver = (Running, Result<Comparison, JobFault>);
@@ -27,9 +36,12 @@ impl Keeper {
         live: Running,
         stop: &CancellationToken,
     ) -> anyhow::Result<TakenOver> {
+        // While the live projector goes on: what it adds from here on is checked as it is read.
+        let damages = damages_in(self.reader.pinned()).await?;
         let trusted = self.wait_for_live(&built).await;
         let old = live.stop().await?;
-        let (model, result) = match self.ready(job, built, &old, trusted, stop).await {
+        let judged = Judged { trusted, damages };
+        let (model, result) = match self.ready(job, built, &old, judged, stop).await {
             Ok((built, comparison)) => {
                 let (model, swapped) = self.swap(job.kind, built, old).await?;
                 (model, swapped.map(|()| comparison))
@@ -51,7 +63,7 @@ impl Keeper {
         let is_of_it =
             |held: Option<&Checkpoint>| held.is_some_and(|held| held.stream == to.stream);
         let wanted = progress.wait_for(|now| {
-            !goes_on(&now.phase)
+            matches!(now.phase, Phase::Blocked(_))
                 || !is_of_it(now.checkpoint.as_ref())
                 || to.sequence() <= now.applied()
         });
@@ -67,13 +79,13 @@ impl Keeper {
         job: Job,
         mut built: ReadModel,
         old: &ReadModel,
-        trusted: bool,
+        Judged { trusted, damages }: Judged,
         stop: &CancellationToken,
     ) -> Result<(ReadModel, Comparison), JobFault> {
         if trusted && let Some(to) = old.reader().checkpoint() {
             built = self.level(built, to, stop).await?;
         }
-        let compared = Comparison::of(&old.reader(), &built.reader(), trusted);
+        let compared = Comparison::of(&old.reader(), &built.reader(), trusted, damages);
         let comparison =
             compared.map_err(|error| JobFault::Refused(crate::exit::in_one_line(&error)))?;
         if job.kind == JobKind::Rebuild && comparison.is_loss() && !job.accept_loss {
@@ -110,6 +122,6 @@ impl Keeper {
 fn goes_on(phase: &Phase) -> bool {
     match phase {
         Phase::Starting | Phase::CatchingUp { .. } | Phase::Live => true,
-        Phase::Blocked(refusal) => matches!(refusal, Refusal::DiskLow { .. }),
+        Phase::Blocked(refusal) => refusal.is_of_rows(),
     }
 }

@@ -1,11 +1,18 @@
-//! `verify`: the rows that are served against a fold of the stream up to the same message.
+//! `verify`: the rows that are served, read from the first to the last, against a fold of the stream up to
+//! the same message.
 
 use read_model::{Place, Reader};
 use tokio_util::sync::CancellationToken;
 
 use super::build::Goal;
-use super::compare::Comparison;
+use super::compare::{Comparison, damages_of};
 use super::{Job, JobFault, Keeper};
+
+/// Reads everything that a reader sees, and says what is not as it was written.
+pub(super) async fn damages_in(reader: Reader) -> Result<Vec<String>, JobFault> {
+    let audit = tokio::task::spawn_blocking(move || damages_of(reader.inspect().audit()));
+    Ok(audit.await?)
+}
 
 impl Keeper {
     /// Folds beside what `live` shows now, compares, and throws the fold away. What is served goes on.
@@ -30,7 +37,8 @@ impl Keeper {
         } else {
             model
         };
-        let compared = Comparison::of(&live, &model.reader(), is_of_it);
+        let damages = damages_in(live.clone()).await?;
+        let compared = Comparison::of(&live, &model.reader(), is_of_it, damages);
         drop(model);
         Place::Verify.discard(&self.folder)?;
         compared.map_err(|error| JobFault::Refused(crate::exit::in_one_line(&error)))

@@ -19,6 +19,8 @@ struct Status {
     tail_sequence: Option<u64>,
     lag_events: Option<u64>,
     parked_records: u64,
+    #[serde(default)]
+    damaged: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +57,16 @@ fn judge(status: &Status, stream: &str, report: &mut Report) {
     if let Some(of) = status.stream.as_ref().filter(|of| of.name != stream) {
         report.find([other_stream(&of.name)]);
     }
+    if let Some(damage) = status.damaged.first() {
+        let rows = status.damaged.len();
+        report.find([Finding::new(
+            Severity::Danger,
+            PART,
+            format!("{rows} damaged rows were read, the first: {damage}"),
+            "who needs them gets an error, and the service is not ready",
+            "profile-projector rebuild; look at the disk and its log",
+        )]);
+    }
     if let Some(reason) = &status.reason {
         report.find([blocked(reason, detail)]);
     }
@@ -89,6 +101,7 @@ mod tests {
                 tail_sequence: Some(9),
                 lag_events: Some(2),
                 parked_records: 1,
+                damaged: Vec::new(),
             };
             let mut report = Report::default();
             judge(&status, "S", &mut report);
