@@ -4,6 +4,7 @@
 use domain::{Family, ParkedSummary, UserDocument, UserId};
 
 use crate::StorageError;
+use crate::check::Rows;
 use crate::codec::Problem;
 use crate::damage::Damage;
 use crate::digest::Digest;
@@ -92,7 +93,9 @@ struct Auditing<'s> {
 
 impl Auditing<'_> {
     fn people(&mut self) -> Result<(), StorageError> {
+        let mut rows: u64 = 0;
         for row in runs::rows(&self.of.people, &self.of.runs, Kind::Person)? {
+            rows = rows.saturating_add(1);
             let Some((key, row)) = self.found.take(row)? else {
                 continue;
             };
@@ -101,7 +104,7 @@ impl Auditing<'_> {
                 self.found.note(Damage::of_row("people", &key, problem));
             }
         }
-        Ok(())
+        self.length("people", &self.of.people, rows)
     }
 
     fn person(&mut self, key: &[u8], row: &[u8]) -> Result<Result<(), Problem>, StorageError> {
@@ -138,7 +141,9 @@ impl Auditing<'_> {
     }
 
     fn owners(&mut self) -> Result<(), StorageError> {
+        let mut rows: u64 = 0;
         for row in runs::rows(&self.of.owners, &self.of.runs, Kind::Owner)? {
+            rows = rows.saturating_add(1);
             let Some((identity, user)) = self.found.take(row)? else {
                 continue;
             };
@@ -163,14 +168,15 @@ impl Auditing<'_> {
                 });
             }
         }
-        Ok(())
+        self.length("owners", &self.of.owners, rows)
     }
 
     /// Parked records lane by lane, against the counts in the rows of their users.
     fn parked(&mut self) -> Result<(), StorageError> {
-        let mut lanes: u64 = 0;
+        let (mut rows, mut lanes) = (0_u64, 0_u64);
         let mut lane: Option<(Vec<u8>, ParkedSummary)> = None;
         for row in self.of.parked.scan(&[])? {
+            rows = rows.saturating_add(1);
             let Some((key, row)) = self.found.take(row)? else {
                 continue;
             };
@@ -201,6 +207,16 @@ impl Auditing<'_> {
         if lanes != self.totals.parked_lanes {
             let damage = Damage::somewhere("people", "it counts parked records that are not there");
             self.found.note(damage);
+        }
+        self.length("parked", &self.of.parked, rows)
+    }
+
+    /// The engine's own count of a table's rows, where none wait in runs.
+    fn length(&mut self, name: &str, table: &Rows, rows: u64) -> Result<(), StorageError> {
+        let length = self.found.take(table.len())?;
+        if self.of.runs.is_empty() && length.is_some_and(|length| length != rows) {
+            let problem = "the engine counts other rows than there are";
+            self.found.note(Damage::somewhere(name, problem));
         }
         Ok(())
     }
@@ -269,10 +285,10 @@ impl Auditing<'_> {
     fn indexes(&mut self) -> Result<(), StorageError> {
         let (mut arrivals, mut waiting) = (0_u64, 0_u64);
         for row in self.of.arrivals.scan(&[])? {
+            arrivals = arrivals.saturating_add(1);
             let Some((key, row)) = self.found.take(row)? else {
                 continue;
             };
-            arrivals = arrivals.saturating_add(1);
             let Ok(arrival) = arrival::read(row.row()) else {
                 let damage = Damage::of_row("arrivals", key.value(), "it cannot be read");
                 self.found.note(damage);
@@ -289,8 +305,11 @@ impl Auditing<'_> {
             }
         }
         for row in self.of.awaiting.scan(&[])? {
-            waiting = waiting.saturating_add(u64::from(self.found.take(row)?.is_some()));
+            waiting = waiting.saturating_add(1);
+            self.found.take(row)?;
         }
+        self.length("arrivals", &self.of.arrivals, arrivals)?;
+        self.length("awaiting", &self.of.awaiting, waiting)?;
         if waiting != self.waiting {
             let damage = Damage::somewhere("awaiting", NOT_PARKED);
             self.found.note(damage);

@@ -21,6 +21,7 @@ use crate::batch::Batch;
 use crate::check::{CHECK_FAILS, RowsMut};
 use crate::crc::Check;
 use crate::damage::Damages;
+use crate::endless::Endless;
 use crate::meta;
 use crate::reader::{Reader, Snapshot};
 use crate::runs::Written;
@@ -324,7 +325,7 @@ pub(crate) fn open_file(how: &OpenOptions, path: &Path) -> Result<File, OpenErro
 fn open_database(file: File, path: &Path, options: Options) -> Result<Database, OpenError> {
     let storage = FileBackend::new(file).map_err(open_failed(path))?;
     builder(options)
-        .create_with_backend(storage)
+        .create_with_backend(Endless(storage))
         .map_err(open_failed(path))
 }
 

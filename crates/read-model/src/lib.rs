@@ -25,6 +25,7 @@ mod crc;
 mod damage;
 mod differences;
 mod digest;
+mod endless;
 mod error;
 mod file;
 mod inspect;

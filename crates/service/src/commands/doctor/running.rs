@@ -89,6 +89,8 @@ mod tests {
     #[test]
     fn what_a_running_service_says_is_judged() {
         let says = |phase: &str, reason: Option<&str>, connection: &str, stream: &str| {
+            let is_damaged = reason == Some("damaged");
+            let row = "the row of people for u7 is damaged: its check fails".to_owned();
             let status = Status {
                 phase: phase.to_owned(),
                 reason: reason.map(Into::into),
@@ -101,7 +103,7 @@ mod tests {
                 tail_sequence: Some(9),
                 lag_events: Some(2),
                 parked_records: 1,
-                damaged: Vec::new(),
+                damaged: is_damaged.then_some(row).into_iter().collect(),
             };
             let mut report = Report::default();
             judge(&status, "S", &mut report);
@@ -124,6 +126,15 @@ mod tests {
             says("blocked", Some("disk_low"), "connected", "S"),
             format!(
                 "{}danger   read model: blocked: disk_low: why\n{parked}1 dangers, 0 warnings, 1 notes",
+                seen("blocked")
+            )
+        );
+        assert_eq!(
+            says("blocked", Some("damaged"), "connected", "S"),
+            format!(
+                "{}danger   read model: 1 damaged rows were read, the first: the row of people for u7 is \
+                 damaged: its check fails\ndanger   read model: blocked: damaged: why\n{parked}2 dangers, 0 \
+                 warnings, 1 notes",
                 seen("blocked")
             )
         );
