@@ -350,3 +350,6 @@ fn user_of(prefix: &[u8]) -> Option<(UserId, Family)> {
     let (user, family) = parked::lane_of(prefix)?;
     Some((rows::user_id(user).ok()?, family))
 }
+
+#[cfg(test)]
+mod tests;
