@@ -414,10 +414,10 @@ mod tests {
             },
             Refusal::AheadOfLog { applied, last: 1 },
             Refusal::RetentionGap { applied, first: 9 },
-            Refusal::Damaged {
+            Refusal::DiskLow {
                 detail: String::new(),
             },
-            Refusal::DiskLow {
+            Refusal::Damaged {
                 detail: String::new(),
             },
         ];
