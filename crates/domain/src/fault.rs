@@ -3,6 +3,8 @@
 //! A fault names places and expectations, never values: it is logged and shown, and a value may be
 //! personal (D5). Texts are part of what operators see; they change only with care.
 
+use crate::HeaderFault;
+
 /// What is wrong with a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -45,6 +47,9 @@ pub enum Fault {
         /// What is wrong and what was expected.
         problem: &'static str,
     },
+    /// The header block is none, or not text.
+    #[error(transparent)]
+    Headers(#[from] HeaderFault),
     /// Two headers give one attribute different values.
     #[error("header {name} is there twice with different values")]
     HeaderConflict {

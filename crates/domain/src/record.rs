@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Sequence, UserId};
+use crate::{Headers, Sequence, UserId};
 
 /// Every subject of the stream begins with this, then `<userId>.<family>`.
 const SUBJECT_PREFIX: &str = "identity.v1.";
@@ -70,15 +70,15 @@ impl fmt::Display for Lane {
     }
 }
 
-/// A record as it was read. Header names are as sent; `Debug` shows no content (D5).
+/// A record as it was read. `Debug` shows no content (D5).
 #[derive(Clone, Copy)]
 pub struct RecordRef<'a> {
     /// Its place in the stream.
     pub sequence: Sequence,
-    /// The subject it was published to.
+    /// The subject it was published to, see [`crate::subject_text`].
     pub subject: &'a str,
-    /// Header names and values, in any order; a name may repeat.
-    pub headers: &'a [(&'a str, &'a str)],
+    /// Its headers, whatever bytes they are.
+    pub headers: Headers<'a>,
     /// The body.
     pub payload: &'a [u8],
 }
@@ -98,8 +98,8 @@ pub struct Record {
     pub sequence: Sequence,
     /// The subject it was published to.
     pub subject: Box<str>,
-    /// Header names and values.
-    pub headers: Vec<(Box<str>, Box<str>)>,
+    /// The header block as it came; empty without headers.
+    pub headers: Box<[u8]>,
     /// The body.
     pub payload: Box<[u8]>,
 }
@@ -115,26 +115,21 @@ impl fmt::Debug for Record {
 impl Record {
     /// Lends the record to `read`, in the form that decoding takes.
     pub fn with_ref<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> T {
-        let headers: Vec<(&str, &str)> = self.headers.iter().map(|(n, v)| (&**n, &**v)).collect();
         read(&RecordRef {
             sequence: self.sequence,
             subject: &self.subject,
-            headers: &headers,
+            headers: Headers::of_block(&self.headers),
             payload: &self.payload,
         })
     }
 }
 
-/// Headers are kept in the order of their names: clients list them in any, another one each time.
 impl From<&RecordRef<'_>> for Record {
     fn from(record: &RecordRef<'_>) -> Self {
-        let mut headers = record.headers.to_vec();
-        headers.sort_by_key(|(name, _)| *name);
-        let headers = headers.into_iter();
         Self {
             sequence: record.sequence,
             subject: record.subject.into(),
-            headers: headers.map(|(n, v)| (n.into(), v.into())).collect(),
+            headers: record.headers.as_bytes().into(),
             payload: record.payload.into(),
         }
     }

@@ -1,13 +1,13 @@
 //! What one line stands for.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use domain::{Family, Lane, Record, RecordRef, Sequence, UserId};
-use serde::{Deserialize, Serialize};
+use domain::{Family, HeaderFault, Headers, Lane, Record, RecordRef, Sequence, UserId, block_of};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -23,8 +23,8 @@ pub struct Message {
     pub time: Option<String>,
     /// Where it is published.
     pub subject: String,
-    /// Header names and values, in the order of the names.
-    pub headers: Vec<(String, String)>,
+    /// The header block as it stands in the stream; empty without headers.
+    pub headers: Vec<u8>,
     /// The body.
     pub payload: Vec<u8>,
 }
@@ -41,9 +41,18 @@ pub enum LineFault {
     /// It is an event whose type or user names no subject.
     #[error("the type and the user of its data name no subject")]
     NoSubject,
-    /// It is a message whose `payloadBase64` is none.
-    #[error("payloadBase64 is not base64")]
-    NotBase64,
+    /// It is a message one of whose members in base64 is none.
+    #[error("{member} is not base64")]
+    NotBase64 {
+        /// `payloadBase64` or `headersBase64`.
+        member: &'static str,
+    },
+    /// It is a message with a name or a value in `headers` that no header has.
+    #[error("headers: {fault}; headersBase64 takes a block of headers byte for byte")]
+    Headers {
+        /// What is wrong with the block that they make.
+        fault: HeaderFault,
+    },
 }
 
 /// Whether a JSON object is a message, and not an event.
@@ -71,8 +80,9 @@ struct Wire<'a> {
     sequence: Option<Sequence64>,
     time: Option<String>,
     subject: String,
-    #[serde(default)]
-    headers: BTreeMap<String, OneOrMore>,
+    headers: Option<Named>,
+    #[serde(borrow)]
+    headers_base64: Option<Cow<'a, str>>,
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -83,7 +93,7 @@ struct Wire<'a> {
 struct Sequence64(Sequence);
 
 impl<'de> Deserialize<'de> for Sequence64 {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let none = || serde::de::Error::custom("expected a sequence, from 1");
         let number = u64::deserialize(deserializer)?;
         Sequence::new(number).map(Self).ok_or_else(none)
@@ -95,6 +105,49 @@ impl<'de> Deserialize<'de> for Sequence64 {
 enum OneOrMore {
     One(String),
     More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn push(&mut self, value: &str) {
+        match self {
+            Self::More(values) => values.push(value.to_owned()),
+            Self::One(first) => *self = Self::More(vec![std::mem::take(first), value.to_owned()]),
+        }
+    }
+}
+
+/// Headers by name, in their order: the members of an object.
+#[derive(Default)]
+struct Named(Vec<(String, OneOrMore)>);
+
+impl Serialize for Named {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, values)| (name, values)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NamedVisitor)
+    }
+}
+
+struct NamedVisitor;
+
+impl<'de> Visitor<'de> for NamedVisitor {
+    type Value = Named;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of header names and values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Named, A::Error> {
+        let mut named = Vec::new();
+        while let Some(member) = members.next_entry()? {
+            named.push(member);
+        }
+        Ok(Named(named))
+    }
 }
 
 impl Message {
@@ -111,7 +164,7 @@ impl Message {
             sequence: None,
             time: None,
             subject,
-            headers: vec![(name.to_owned(), value.to_owned())],
+            headers: block_of([(name, value)]),
             payload: line.to_vec(),
         })
     }
@@ -124,44 +177,28 @@ impl Message {
                 });
             }
             (Some(raw), None) => text_of(raw),
-            (None, base64) => {
-                let base64 = base64.unwrap_or_default();
-                let bytes = STANDARD.decode(base64.as_bytes());
-                bytes.ok().ok_or(LineFault::NotBase64)?
-            }
+            (None, base64) => from_base64("payloadBase64", &base64.unwrap_or_default())?,
         };
-        let headers = wire.headers.into_iter().flat_map(|(name, values)| {
-            let values = match values {
-                OneOrMore::One(value) => vec![value],
-                OneOrMore::More(values) => values,
-            };
-            values.into_iter().map(move |value| (name.clone(), value))
-        });
+        let headers = match (wire.headers, wire.headers_base64) {
+            (Some(_), Some(_)) => {
+                return Err(LineFault::Shape {
+                    problem: "headers and headersBase64 are both there".to_owned(),
+                });
+            }
+            (None, Some(base64)) => from_base64("headersBase64", &base64)?,
+            (named, None) => block_of_named(&named.unwrap_or_default().0)?,
+        };
         Ok(Self {
             sequence: wire.sequence.map(|Sequence64(sequence)| sequence),
             time: wire.time,
             subject: wire.subject,
-            headers: headers.collect(),
+            headers,
             payload,
         })
     }
 
     /// The line that stands for this message, without its end: [`Message::of_line`] gives it back.
     pub fn to_line(&self) -> String {
-        let mut headers: BTreeMap<&str, OneOrMore> = BTreeMap::new();
-        for (name, value) in &self.headers {
-            match headers.get_mut(name.as_str()) {
-                None => {
-                    headers.insert(name, OneOrMore::One(value.clone()));
-                }
-                Some(OneOrMore::More(values)) => values.push(value.clone()),
-                Some(one @ OneOrMore::One(_)) => {
-                    if let OneOrMore::One(first) = std::mem::replace(one, OneOrMore::More(vec![])) {
-                        *one = OneOrMore::More(vec![first, value.clone()]);
-                    }
-                }
-            }
-        }
         let mut line = String::from("{");
         if let Some(sequence) = self.sequence {
             push(&mut line, "sequence", &sequence.get());
@@ -170,7 +207,10 @@ impl Message {
             push(&mut line, "time", time);
         }
         push(&mut line, "subject", &self.subject);
-        push(&mut line, "headers", &headers);
+        match Headers::of_block(&self.headers).plain().and_then(named) {
+            Some(headers) => push(&mut line, "headers", &headers),
+            None => push(&mut line, "headersBase64", &STANDARD.encode(&self.headers)),
+        }
         match std::str::from_utf8(&self.payload) {
             Ok(text) => match as_is(text) {
                 Some(raw) => push(&mut line, "payload", raw),
@@ -184,12 +224,10 @@ impl Message {
 
     /// Lends the message in the form that is decoded and applied, at this place of a stream.
     pub fn with_record<T>(&self, at: Sequence, read: impl FnOnce(&RecordRef<'_>) -> T) -> T {
-        let headers = self.headers.iter();
-        let headers: Vec<(&str, &str)> = headers.map(|(n, v)| (n.as_str(), v.as_str())).collect();
         read(&RecordRef {
             sequence: at,
             subject: &self.subject,
-            headers: &headers,
+            headers: Headers::of_block(&self.headers),
             payload: &self.payload,
         })
     }
@@ -198,14 +236,11 @@ impl Message {
 /// A record as it stands in a stream or is parked.
 impl From<&Record> for Message {
     fn from(record: &Record) -> Self {
-        let headers = record.headers.iter();
         Self {
             sequence: Some(record.sequence),
             time: None,
             subject: record.subject.to_string(),
-            headers: headers
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .collect(),
+            headers: record.headers.to_vec(),
             payload: record.payload.to_vec(),
         }
     }
@@ -228,6 +263,54 @@ fn shape(error: &serde_json::Error) -> LineFault {
     };
     let problem = problem.replace(" at line 1 column ", " at column ");
     LineFault::Shape { problem }
+}
+
+fn from_base64(member: &'static str, text: &str) -> Result<Vec<u8>, LineFault> {
+    let bytes = STANDARD.decode(text.as_bytes());
+    bytes.map_err(|_base64| LineFault::NotBase64 { member })
+}
+
+/// The block that these headers make. A value that would be read as another
+/// header, or not at all, makes none.
+fn block_of_named(named: &[(String, OneOrMore)]) -> Result<Vec<u8>, LineFault> {
+    let mut headers = Vec::new();
+    for (name, values) in named {
+        let values = match values {
+            OneOrMore::One(value) => std::slice::from_ref(value),
+            OneOrMore::More(values) => values,
+        };
+        headers.extend(values.iter().map(|value| (name.as_str(), value.as_str())));
+    }
+    let block = block_of(headers.iter().copied());
+    let read: Result<Vec<_>, _> = Headers::of_block(&block).iter().collect();
+    let read = read.map_err(|fault| LineFault::Headers { fault })?;
+    let trimmed = headers
+        .iter()
+        .map(|(name, value)| (*name, value.trim_ascii()));
+    if read.iter().copied().eq(trimmed) {
+        Ok(block)
+    } else {
+        Err(LineFault::Headers {
+            fault: HeaderFault {
+                line: 0,
+                problem: "is more than one: a name or a value holds a line break",
+            },
+        })
+    }
+}
+
+/// Headers by name, if that leaves them in the order in which they are.
+fn named(headers: Vec<(&str, &str)>) -> Option<Named> {
+    let mut named: Vec<(String, OneOrMore)> = Vec::new();
+    for (name, value) in headers {
+        let is_known = named.iter().any(|(known, _)| known == name);
+        match named.last_mut() {
+            Some((last, values)) if last == name => values.push(value),
+            _ if is_known => return None,
+            _ => named.push((name.to_owned(), OneOrMore::One(value.to_owned()))),
+        }
+    }
+    Some(Named(named))
 }
 
 /// The bytes of a `payload`: the characters of a JSON text, anything else as it is written.
@@ -272,8 +355,7 @@ mod tests {
         let message = message(line);
         assert_eq!(message.subject, "identity.v1.u1.user");
         assert_eq!(message.payload, line.as_bytes());
-        let (name, value) = STRUCTURED;
-        assert_eq!(message.headers, [(name.to_owned(), value.to_owned())]);
+        assert_eq!(message.headers, block_of([STRUCTURED]));
     }
 
     #[test]
@@ -296,12 +378,11 @@ mod tests {
     fn headers_may_repeat() {
         let line = r#"{"sequence":7,"subject":"s","headers":{"b":["1","2"],"A":"3"},"payload":""}"#;
         let message = message(line);
-        let headers: Vec<(&str, &str)> = message
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        assert_eq!(headers, [("A", "3"), ("b", "1"), ("b", "2")]);
+        let headers = Headers::of_block(&message.headers).plain();
+        assert_eq!(
+            headers.as_deref(),
+            Some(&[("b", "1"), ("b", "2"), ("A", "3")][..])
+        );
         assert_eq!(message.sequence, Sequence::new(7));
     }
 
@@ -322,6 +403,17 @@ mod tests {
         assert!(said(r#"{"payload":1}"#).starts_with("missing field `subject`"));
         assert!(said(r#"{"subject":"s","payload":1,"sequence":0}"#).contains("from 1"));
         assert!(said(r#"{"subject":"s","payload":1,"payloadBase64":""}"#).contains("both"));
+        for headers in [
+            r#"{"a b":"c"}"#,
+            r#"{"a":"b\nc: d"}"#,
+            r#"{"":"b"}"#,
+            r#"{"a":"b\rc"}"#,
+        ] {
+            let said = said(&format!(
+                r#"{{"subject":"s","headers":{headers},"payload":1}}"#
+            ));
+            assert!(said.contains("headersBase64 takes"), "{said}");
+        }
     }
 
     proptest! {
@@ -332,11 +424,14 @@ mod tests {
                 "[ -~\n]{0,40}".prop_map(String::into_bytes),
                 r#"\{"a":[ 0-9.e]{0,6}\} ?"#.prop_map(String::into_bytes),
             ],
-            headers in prop::collection::vec(("[a-zA-Z-]{1,3}", "\\PC{0,5}"), 0..6),
+            headers in prop_oneof![
+                prop::collection::vec(("[a-zA-Z-]{1,3}", "\\PC{0,5}"), 0..6).prop_map(|headers| {
+                    block_of(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+                }),
+                prop::collection::vec(any::<u8>(), 0..40),
+            ],
             sequence in 0..9_u64,
         ) {
-            let mut headers = headers;
-            headers.sort_by(|(one, _), (other, _)| one.cmp(other));
             let sequence = Sequence::new(sequence);
             let sent = Message { sequence, time: None, subject: "s".into(), headers, payload };
             let line = sent.to_line();

@@ -1,85 +1,70 @@
-//! Records on their way from the source to the writer: many in a few buffers.
-//!
-//! A message of the client is a dozen allocations. Freed on the thread that made them they cost
-//! little; freed on the other one they cost both threads more than decoding does. So a chunk copies
-//! what it keeps, one piece behind the other, and the message ends where it came from.
+//! Records on their way from the source to the writer, in the buffers that they were read into.
 
 use std::ops::ControlFlow;
 
-use async_nats::{HeaderMap, Message};
-use domain::{Fingerprint, RecordRef};
+use domain::{Fingerprint, Headers, RecordRef, subject_text};
+use jetstream::{Frames, Message};
 
 /// Records, each behind the one before in the stream.
 #[derive(Default)]
 pub(crate) struct Chunk {
-    records: Vec<(Place, Lengths)>,
-    /// Subjects, header names and header values.
-    texts: String,
-    /// Lengths of header names and values.
-    headers: Vec<(usize, usize)>,
-    payloads: Vec<u8>,
+    pieces: Vec<Piece>,
+    records: usize,
+    bytes: usize,
+}
+
+/// What was read together, and which of it are records.
+struct Piece {
+    frames: Frames,
+    records: Vec<(usize, Place)>,
 }
 
 /// A record's place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) at: Fingerprint,
-    /// How many records the stream had behind it when it was sent.
+    /// How many records the stream had after it when it was sent.
     pub(crate) pending: u64,
 }
 
-/// How long a record's pieces are.
-struct Lengths {
-    subject: usize,
-    headers: usize,
-    payload: usize,
-}
-
 impl Chunk {
-    /// Copies a message to the end.
-    pub(crate) fn push(&mut self, place: Place, message: &Message) {
-        self.texts.push_str(&message.subject);
-        let headers_before = self.headers.len();
-        for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
-            let name: &str = name.as_ref();
-            for value in values {
-                let value = value.as_str();
-                self.texts.push_str(name);
-                self.texts.push_str(value);
-                self.headers.push((name.len(), value.len()));
-            }
-        }
-        self.payloads.extend_from_slice(&message.payload);
-        let lengths = Lengths {
-            subject: message.subject.len(),
-            headers: self.headers.len() - headers_before,
-            payload: message.payload.len(),
+    /// Takes in what was read; its records are then told one by one.
+    pub(crate) fn begin(&mut self, frames: Frames) {
+        // Words of the server alone are not kept.
+        self.pieces.pop_if(|last| last.records.is_empty());
+        let records = Vec::with_capacity(frames.len());
+        self.pieces.push(Piece { frames, records });
+    }
+
+    /// A message of what was taken in last.
+    pub(crate) fn message(&self, at: usize) -> Option<Message<'_>> {
+        self.pieces.last()?.frames.get(at)
+    }
+
+    /// That message is a record.
+    pub(crate) fn push(&mut self, place: Place, at: usize) {
+        let Some(piece) = self.pieces.last_mut() else {
+            return;
         };
-        self.records.push((place, lengths));
+        let bytes = piece.frames.get(at).map_or(0, |message| {
+            message.headers.len().saturating_add(message.payload.len())
+        });
+        piece.records.push((at, place));
+        self.records = self.records.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.records.len()
+        self.records
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.records == 0
     }
 
     /// How much of the log it holds.
     pub(crate) fn bytes(&self) -> usize {
-        self.texts.len().saturating_add(self.payloads.len())
-    }
-
-    /// Takes everything out, and keeps room for as much again.
-    pub(crate) fn take(&mut self) -> Self {
-        let room = Self {
-            records: Vec::with_capacity(self.records.len()),
-            texts: String::with_capacity(self.texts.len()),
-            headers: Vec::with_capacity(self.headers.len()),
-            payloads: Vec::with_capacity(self.payloads.len()),
-        };
-        std::mem::replace(self, room)
+        self.bytes
     }
 
     /// Lends the records to `each`, in order, until it fails or breaks off.
@@ -87,38 +72,24 @@ impl Chunk {
         &self,
         mut each: impl FnMut(Place, &RecordRef<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
-        let (mut texts, mut payloads) = (self.texts.as_str(), self.payloads.as_slice());
-        let mut lengths = self.headers.iter();
-        let mut headers = Vec::new();
-        for (place, record) in &self.records {
-            let subject = text(&mut texts, record.subject);
-            headers.clear();
-            for (name, value) in lengths.by_ref().take(record.headers) {
-                headers.push((text(&mut texts, *name), text(&mut texts, *value)));
-            }
-            let (payload, rest) = payloads
-                .split_at_checked(record.payload)
-                .unwrap_or_default();
-            payloads = rest;
-            let record = RecordRef {
-                sequence: place.at.sequence,
-                subject,
-                headers: &headers,
-                payload,
-            };
-            if each(*place, &record)?.is_break() {
-                break;
+        for Piece { frames, records } in &self.pieces {
+            let records = records
+                .iter()
+                .filter_map(|(at, place)| Some((place, frames.get(*at)?)));
+            for (place, message) in records {
+                let record = RecordRef {
+                    sequence: place.at.sequence,
+                    subject: &subject_text(message.subject),
+                    headers: Headers::of_block(message.headers),
+                    payload: message.payload,
+                };
+                if each(*place, &record)?.is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
     }
-}
-
-/// Takes the next piece of `texts`.
-fn text<'t>(texts: &mut &'t str, length: usize) -> &'t str {
-    let (piece, rest) = texts.split_at_checked(length).unwrap_or_default();
-    *texts = rest;
-    piece
 }
 
 #[cfg(test)]
@@ -127,50 +98,34 @@ mod tests {
 
     use super::*;
 
-    fn message(subject: &str, headers: &[(&str, &str)], payload: &str) -> Message {
-        let headers: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), (*value).into()))
-            .collect();
-        Message {
-            subject: subject.into(),
-            reply: None,
-            payload: payload.to_owned().into(),
-            headers: (!headers.is_empty()).then_some(headers),
-            status: None,
-            description: None,
-            length: 0,
-        }
-    }
-
     #[test]
-    fn records_come_out_as_they_went_in() {
-        let messages = [
-            message("identity.v1.u1.user", &[("ce-id", "ä"), ("b", "")], "{}"),
-            message("", &[], ""),
-            message("identity.v1.u2.profile", &[("ce-id", "2")], "body"),
-        ];
+    fn records_come_out_as_they_were_read() {
+        let frames = b"HMSG identity.v1.u1.user 1 r 22 24\r\nNATS/1.0\r\nce-id: \xff\r\n\r\n{}\r\n\
+            MSG word 1 r 0\r\n\r\n\
+            MSG \xff 1 r 4\r\nbody\r\n";
+        let frames = Frames::parse(frames.to_vec().into()).unwrap();
         let mut chunk = Chunk::default();
-        for (sequence, message) in (1..).filter_map(Sequence::new).zip(&messages) {
-            let at = Fingerprint {
-                sequence,
+        chunk.begin(frames);
+        for (sequence, at) in [(1, 0), (3, 2)] {
+            let at_sequence = Fingerprint {
+                sequence: Sequence::new(sequence).unwrap(),
                 time_ns: 5,
             };
-            let pending = 3 - sequence.get();
-            let place = Place { at, pending };
-            chunk.push(place, message);
+            let place = Place {
+                at: at_sequence,
+                pending: 3 - sequence,
+            };
+            chunk.push(place, at);
         }
-        let taken = chunk.take();
-        assert!(chunk.is_empty() && chunk.bytes() == 0);
-        assert_eq!(taken.len(), 3);
+        assert_eq!((chunk.len(), chunk.bytes()), (2, 28));
         let mut seen = Vec::new();
-        taken
+        chunk
             .try_each(|place, record| {
-                let mut headers = record.headers.to_vec();
-                headers.sort_unstable();
+                let headers = record.headers.as_bytes().escape_ascii().to_string();
+                let payload = record.payload.escape_ascii();
                 seen.push(format!(
-                    "{} {} {headers:?} {:?} {}",
-                    record.sequence, record.subject, record.payload, place.pending
+                    "{} {} {headers} {payload} {}",
+                    record.sequence, record.subject, place.pending
                 ));
                 Ok::<_, ()>(ControlFlow::Continue(()))
             })
@@ -178,9 +133,8 @@ mod tests {
         assert_eq!(
             seen,
             [
-                r#"1 identity.v1.u1.user [("b", ""), ("ce-id", "ä")] [123, 125] 2"#,
-                "2  [] [] 1",
-                r#"3 identity.v1.u2.profile [("ce-id", "2")] [98, 111, 100, 121] 0"#,
+                r"1 identity.v1.u1.user NATS/1.0\r\nce-id: \xff\r\n\r\n {} 2",
+                "3 \u{fffd}  body 0",
             ]
         );
     }

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, ServerAddr};
+use jetstream::Access;
 
 /// Who we are to the servers. Texts are for people and hold no secrets.
 pub trait Login: Send + Sync {
     /// The options of a connection: credentials and TLS. They have to read files anew at every connect,
     /// so that replaced ones are used. Fails when a file cannot be used.
     fn options(&self) -> Result<ConnectOptions, String>;
+
+    /// The same for a connection that reads records; read anew for each.
+    fn access(&self) -> Result<Access, String>;
 
     /// Why a server may have refused us, and what to do about it.
     fn why_refused(&self) -> String;
@@ -22,6 +26,10 @@ pub struct NoLogin;
 impl Login for NoLogin {
     fn options(&self) -> Result<ConnectOptions, String> {
         Ok(ConnectOptions::new())
+    }
+
+    fn access(&self) -> Result<Access, String> {
+        Ok(Access::anonymous())
     }
 
     fn why_refused(&self) -> String {

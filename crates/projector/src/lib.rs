@@ -27,6 +27,7 @@ mod gathering;
 mod metrics;
 mod permissions;
 mod projector;
+mod reading;
 #[cfg(test)]
 mod simulation;
 mod source;
@@ -39,4 +40,5 @@ pub use findings::{Finding, MESSAGE_BYTES_MAX, Severity, judge_stream};
 pub use metrics::describe as describe_metrics;
 pub use permissions::{Permissions, inbox_prefix};
 pub use projector::{Handle, Projector, ProjectorError};
+pub use reading::{ReadingError, read_log};
 pub use source::{LogError, check_log};

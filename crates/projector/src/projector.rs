@@ -20,7 +20,7 @@ use crate::teller::Teller;
 use crate::writer::{WriteError, Writer};
 
 /// Chunks of records between source and writer. A chunk is bounded by the source's credit.
-const CHUNKS_MAX: usize = 4;
+pub(crate) const CHUNKS_MAX: usize = 4;
 /// Commits that a slow listener may be behind before it is told that it missed some.
 const COMMITS_MAX: usize = 64;
 

@@ -244,7 +244,7 @@ mod tests {
     fn three_silences_in_a_row_are_the_connections() {
         let mut supervisor = Supervisor::default();
         let mut reconnects = |end: End| supervisor.ended(&end, SHORT).unwrap().reconnect;
-        let ends = [silence(), silence(), End::Doubt(Doubt::Reconnected)];
+        let ends = [silence(), silence(), End::Doubt(Doubt::StreamChanged)];
         assert_eq!(ends.map(&mut reconnects), [false, false, false]);
         let ends = [silence(), trouble("no answer"), silence(), silence()];
         assert_eq!(ends.map(&mut reconnects), [false, false, false, true]);

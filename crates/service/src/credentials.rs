@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_nats::{Auth, AuthError, ConnectOptions};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jetstream::Identity;
 use nkeys::KeyPair;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -47,6 +48,16 @@ pub(crate) fn why_refused(credentials: &NatsCredentials) -> String {
         Ok(signer) => signer.why_refused(path),
         Err(problem) => problem.to_string(),
     }
+}
+
+/// The same for a connection that reads records.
+pub(crate) fn identity(of: &NatsCredentials) -> Result<Identity, NatsError> {
+    let Signer { jwt, keys } = match of {
+        NatsCredentials::Url => return Ok(Identity::Anonymous),
+        NatsCredentials::Creds(path) => read_creds(path)?,
+        NatsCredentials::Nkey(path) => read_nkey(path)?,
+    };
+    Ok(Identity::Key { jwt, key: keys })
 }
 
 fn reading(

@@ -53,6 +53,16 @@ impl LogAccess {
         }
     }
 
+    /// To read the log once, under a name that no other reading has.
+    pub(crate) fn reading(nats: NatsConfig) -> Self {
+        let name = format!("profile-projector-reads-{:016x}", rand::random::<u64>());
+        Self {
+            nats,
+            consumer: name,
+            limits: BatchLimits::default(),
+        }
+    }
+
     /// The names of the consumers: of the rows that are served, and of what is built beside them.
     pub(crate) fn consumers(&self) -> [String; 2] {
         ["", BESIDE].map(|suffix| format!("{}{suffix}", self.consumer))

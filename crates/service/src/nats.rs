@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::jetstream::{Access, Identity, TlsFiles};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
@@ -190,21 +191,49 @@ impl projector::Login for NatsConfig {
         options(self).map_err(|problem| problem.to_string())
     }
 
+    fn access(&self) -> Result<Access, String> {
+        let identity = match &self.credentials {
+            NatsCredentials::Url => url_identity(&self.servers),
+            NatsCredentials::Creds(_) | NatsCredentials::Nkey(_) => {
+                credentials::identity(&self.credentials).map_err(|problem| problem.to_string())?
+            }
+        };
+        let client = self.tls_client.as_ref();
+        let tls = TlsFiles {
+            ca: self.tls_ca.clone(),
+            client: client.map(|pair| (pair.cert.clone(), pair.key.clone())),
+            first: false,
+        };
+        Ok(Access { identity, tls })
+    }
+
     fn why_refused(&self) -> String {
         credentials::why_refused(&self.credentials)
     }
 }
 
-/// The client takes no notice of the user in a URL. One without a password is a token.
+/// The client takes no notice of the user in a URL.
 fn with_url_user(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    match url_identity(servers) {
+        Identity::Password { user, password } => options.user_and_password(user, password),
+        Identity::Token(token) => options.token(token),
+        Identity::Anonymous | Identity::Key { .. } => options,
+    }
+}
+
+/// Who the URLs say that we are. A user without a password is a token.
+fn url_identity(servers: &[ServerAddr]) -> Identity {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let Some(server) = servers.iter().find(|server| server.has_user_pass()) else {
-        return options;
+        return Identity::Anonymous;
     };
     match (server.username(), server.password()) {
-        (Some(user), Some(password)) => options.user_and_password(decoded(user), decoded(password)),
-        (Some(token), None) => options.token(decoded(token)),
-        (None, _) => options,
+        (Some(user), Some(password)) => Identity::Password {
+            user: decoded(user),
+            password: decoded(password),
+        },
+        (Some(token), None) => Identity::Token(decoded(token)),
+        (None, _) => Identity::Anonymous,
     }
 }
 

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
-use domain::{Decoded, RecordRef, Sequence};
+use domain::{Decoded, Headers, RecordRef, Sequence, block_of};
 use serde_json::json;
 use service::nats_server::{NatsServer, Setup, locate};
 use tempfile::TempDir;
@@ -130,7 +130,7 @@ async fn a_file_is_published_once_however_often_it_is_sent() {
         let decoded = domain::decode(&RecordRef {
             sequence: Sequence::new(sequence).unwrap(),
             subject: &message.subject,
-            headers: &headers,
+            headers: Headers::of_block(&block_of(headers.iter().copied())),
             payload: &message.payload,
         });
         assert!(matches!(decoded, Decoded::Event(_)), "{decoded:?}");

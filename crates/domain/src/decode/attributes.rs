@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::json;
 use super::wire::Envelope;
-use crate::{Family, Fault, Lane, RecordRef};
+use crate::{Family, Fault, Headers, Lane, RecordRef};
 
 /// The attributes that the contract reads.
 pub(super) struct Attributes<'a> {
@@ -57,7 +57,7 @@ impl Attributes<'_> {
 
 /// Header values by attribute; names are compared without case.
 #[derive(Default)]
-struct Headers<'a> {
+struct Values<'a> {
     specversion: Option<&'a str>,
     id: Option<&'a str>,
     source: Option<&'a str>,
@@ -70,17 +70,18 @@ struct Headers<'a> {
     message_id: Option<&'a str>,
 }
 
-impl<'a> Headers<'a> {
-    /// Of several conflicts the first name is told, whatever the order of the headers: the text is
-    /// kept with the record, and headers come from a map that has no order.
-    fn read(headers: &[(&'a str, &'a str)]) -> Result<Self, Fault> {
+impl<'a> Values<'a> {
+    /// Of several conflicts the first name in the order of names is reported: a file may list headers in
+    /// another order than the stream.
+    fn read(headers: Headers<'a>) -> Result<Self, Fault> {
         let mut read = Self::default();
         let mut conflict: Option<String> = None;
-        for (name, value) in headers {
+        for header in headers.iter() {
+            let (name, value) = header?;
             let Some(slot) = read.slot(name) else {
                 continue;
             };
-            if slot.is_some_and(|earlier| earlier != *value) {
+            if slot.is_some_and(|earlier| earlier != value) {
                 let name = name.to_ascii_lowercase();
                 conflict = Some(conflict.map_or(name.clone(), |other| other.min(name)));
             }
@@ -139,7 +140,7 @@ impl<'a> Headers<'a> {
 pub(super) fn read_attributes<'a>(
     record: &RecordRef<'a>,
 ) -> Result<(Attributes<'a>, Body<'a>), Fault> {
-    let headers = Headers::read(record.headers)?;
+    let headers = Values::read(record.headers)?;
     match headers.content_type {
         Some(content_type) if is_media_type(content_type, "application/cloudevents+json") => {
             structured(&headers, record.payload)
@@ -150,7 +151,7 @@ pub(super) fn read_attributes<'a>(
 }
 
 fn binary<'a>(
-    headers: &Headers<'a>,
+    headers: &Values<'a>,
     payload: &'a [u8],
 ) -> Result<(Attributes<'a>, Body<'a>), Fault> {
     check_constants(headers.specversion, headers.source)?;
@@ -167,7 +168,7 @@ fn binary<'a>(
 }
 
 fn structured<'a>(
-    headers: &Headers<'a>,
+    headers: &Values<'a>,
     payload: &'a [u8],
 ) -> Result<(Attributes<'a>, Body<'a>), Fault> {
     let envelope: Envelope<'a> = json::body(payload)?;

@@ -11,6 +11,7 @@ use super::{
     Draft, Message, dropped, named, profile_deleted, profile_erased, profile_patched,
     profile_state, records, user_deleted, user_erased, user_state,
 };
+use crate::Headers;
 use crate::Record;
 
 /// The three forms of an event.
@@ -61,9 +62,10 @@ impl<'h> IntoIterator for &'h History {
 
 impl fmt::Debug for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_type = |(name, _): &&(Box<str>, Box<str>)| &**name == "ce-type";
         for record in &self.0 {
-            let kind = record.headers.iter().find(of_type);
+            let headers = Headers::of_block(&record.headers);
+            let mut headers = headers.iter().filter_map(Result::ok);
+            let kind = headers.find(|(name, _)| *name == "ce-type");
             let kind = kind.map_or("", |(_, kind)| kind);
             let payload = String::from_utf8_lossy(&record.payload);
             writeln!(f)?;

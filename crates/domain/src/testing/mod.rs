@@ -19,7 +19,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::{Record, RecordRef, Sequence};
+use crate::{Headers, Record, Sequence, block_of};
 
 /// What every draft says of its origin.
 const SOURCE: &str = "/tests";
@@ -62,26 +62,25 @@ impl Message {
     /// The record that it is at a place in the stream.
     pub fn at(&self, sequence: Sequence) -> Record {
         let headers = self.headers.iter();
-        let headers: Vec<_> = headers
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        Record::from(&RecordRef {
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+        Record {
             sequence,
-            subject: &self.subject,
-            headers: &headers,
-            payload: &self.payload,
-        })
+            subject: self.subject.as_str().into(),
+            headers: block_of(headers).into(),
+            payload: self.payload.as_slice().into(),
+        }
     }
 }
 
-/// The message that a record was.
+/// The message that a record was, for one whose headers are text.
 impl From<&Record> for Message {
     fn from(record: &Record) -> Self {
-        let headers = record.headers.iter();
+        let headers = Headers::of_block(&record.headers);
+        let headers = headers.iter().filter_map(Result::ok);
         Self {
             subject: record.subject.to_string(),
             headers: headers
-                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             payload: record.payload.to_vec(),
         }

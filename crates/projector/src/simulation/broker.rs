@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, StatusCode};
-use bytes::Bytes;
+use domain::block_of;
 use domain::testing::Message as Event;
 use futures::channel::mpsc;
 use rand::rngs::SmallRng;
@@ -55,8 +54,7 @@ pub(super) struct Consumer {
 pub(super) struct State {
     pub(super) log: Option<Log>,
     pub(super) consumer: Option<Consumer>,
-    pub(super) inbox: Option<mpsc::UnboundedSender<Message>>,
-    pub(super) connects: u64,
+    pub(super) inbox: Option<mpsc::UnboundedSender<Vec<u8>>>,
     pub(super) is_up: bool,
     /// What is written to the connection vanishes.
     pub(super) is_deaf: bool,
@@ -81,7 +79,6 @@ impl Broker {
             log: Some(Log::created(EPOCH_NS)),
             consumer: None,
             inbox: None,
-            connects: 0,
             is_up: true,
             is_deaf: false,
             is_denied: false,
@@ -246,11 +243,10 @@ impl Consumer {
 
 impl State {
     pub(super) fn connect_anew(&mut self) {
-        self.connects += 1;
-        // What was subscribed goes on over the new connection.
+        self.inbox = None;
     }
 
-    pub(super) fn send(&mut self, message: Message) {
+    pub(super) fn send(&mut self, message: Vec<u8>) {
         if self.is_up
             && !self.is_deaf
             && let Some(inbox) = &self.inbox
@@ -281,7 +277,7 @@ impl State {
                 "$JS.ACK.S.c.1.{sequence}.{}.{}.{pending}",
                 consumer.delivered, stored.time_ns
             );
-            let message = record(&stored.event, reply);
+            let message = record(&stored.event, &reply);
             if pull.left == 0 {
                 consumer.pulls.pop_front();
             }
@@ -349,39 +345,26 @@ impl State {
     }
 }
 
-fn record(event: &Event, reply: String) -> Message {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &event.headers {
-        headers.append(name.as_str(), value.as_str());
-    }
-    Message {
-        subject: event.subject.as_str().into(),
-        reply: Some(reply.into()),
-        payload: event.payload.clone().into(),
-        headers: Some(headers),
-        status: None,
-        description: None,
-        length: event.payload.len(),
-    }
+fn record(event: &Event, reply: &str) -> Vec<u8> {
+    let headers = event.headers.iter();
+    let headers = block_of(headers.map(|(name, value)| (name.as_str(), value.as_str())));
+    frame(&event.subject, reply, &headers, &event.payload)
 }
 
 /// `counts` are the records delivered and the sequence passed.
-pub(super) fn status(reply: &str, code: u16, said: &str, counts: Option<(u64, u64)>) -> Message {
-    let headers = counts.map(|(delivered, passed)| {
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Last-Consumer", delivered.to_string().as_str());
-        headers.insert("Nats-Last-Stream", passed.to_string().as_str());
-        headers
+pub(super) fn status(reply: &str, code: u16, said: &str, counts: Option<(u64, u64)>) -> Vec<u8> {
+    let counts = counts.map_or_else(String::new, |(delivered, passed)| {
+        format!("Nats-Last-Consumer: {delivered}\r\nNats-Last-Stream: {passed}\r\n")
     });
-    Message {
-        subject: reply.into(),
-        reply: None,
-        payload: Bytes::new(),
-        headers,
-        status: Some(StatusCode::from_u16(code).unwrap()),
-        description: Some(said.to_owned()),
-        length: 0,
-    }
+    let block = format!("NATS/1.0 {code} {said}\r\n{counts}\r\n");
+    frame(reply, "", block.as_bytes(), b"")
+}
+
+/// As a server writes it.
+fn frame(subject: &str, reply: &str, headers: &[u8], payload: &[u8]) -> Vec<u8> {
+    let all = headers.len() + payload.len();
+    let line = format!("HMSG {subject} 1 {reply} {} {all}\r\n", headers.len());
+    [line.as_bytes(), headers, payload, b"\r\n"].concat()
 }
 
 /// Exact to the nanosecond, as servers write it.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::Message;
+use ::jetstream::Frames;
 use async_nats::jetstream;
-use bytes::Bytes;
 use domain::Connection;
+use futures::StreamExt;
 use futures::channel::mpsc;
 use rand::RngExt;
 use rand::rngs::SmallRng;
@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep};
 
 use super::broker::{Broker, Pull, status};
 use crate::config::Config;
-use crate::source::Trouble;
-use crate::source::link::{Connect, Link, RequestFault};
+use crate::source::link::{Connect, Link, Records, RequestFault};
+use crate::source::{Doubt, End, Trouble};
 
 /// How long a request waits that nobody answers.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ impl Connect for Connector {
 }
 
 impl Link for Broker {
-    type Messages = mpsc::UnboundedReceiver<Message>;
+    type Records = Reading;
 
     async fn begin_attaching(&self) {}
 
@@ -85,46 +85,18 @@ impl Link for Broker {
         }
     }
 
-    async fn subscribe(&self, _subject: String) -> Result<Self::Messages, Trouble> {
-        let (sender, receiver) = mpsc::unbounded();
+    async fn records(&self, _config: &Config, _subject: &str) -> Result<Reading, Trouble> {
+        if !self.0.borrow().is_up {
+            return Err(trouble(Connection::Disconnected, "nobody is there"));
+        }
+        let (sender, frames) = mpsc::unbounded();
         self.0.borrow_mut().inbox = Some(sender);
-        Ok(receiver)
-    }
-
-    async fn publish(
-        &self,
-        _subject: String,
-        reply: String,
-        payload: Bytes,
-    ) -> Result<(), Trouble> {
-        let mut state = self.0.borrow_mut();
-        if !state.is_up || state.is_deaf {
-            return Ok(());
-        }
-        let request: Value = serde_json::from_slice(&payload).unwrap();
-        let until = Instant::now() + Duration::from_nanos(request["expires"].as_u64().unwrap());
-        match &mut state.consumer {
-            None => state.send(status(&reply, 503, "No Responders", None)),
-            Some(consumer) => consumer.pulls.push_back(Pull {
-                reply,
-                left: request["batch"].as_u64().unwrap(),
-                until,
-            }),
-        }
-        state.deliver();
-        Ok(())
+        let broker = self.clone();
+        Ok(Reading { broker, frames })
     }
 
     async fn reconnect(&self) {
         self.0.borrow_mut().connect_anew();
-    }
-
-    fn connects(&self) -> u64 {
-        self.0.borrow().connects
-    }
-
-    fn max_payload(&self) -> usize {
-        1024 * 1024
     }
 
     fn new_inbox(&self) -> String {
@@ -133,6 +105,48 @@ impl Link for Broker {
 
     fn refused(&self, _stream: &str, error: &jetstream::Error) -> Trouble {
         trouble(Connection::StreamMissing, &error.to_string())
+    }
+}
+
+/// A connection that reads, over the broker in memory.
+pub(super) struct Reading {
+    broker: Broker,
+    frames: mpsc::UnboundedReceiver<Vec<u8>>,
+}
+
+impl Records for Reading {
+    async fn next(&mut self) -> Result<Frames, End> {
+        let ended = || Doubt::ConnectionLost {
+            why: "cut".to_owned(),
+        };
+        let mut bytes = self.frames.next().await.ok_or_else(ended)?;
+        while let Ok(more) = self.frames.try_recv() {
+            bytes.extend(more);
+        }
+        Ok(Frames::parse(bytes.into()).unwrap())
+    }
+
+    fn ask(&mut self, _subject: &str, reply: &str, request: &[u8]) -> Result<(), End> {
+        let mut state = self.broker.0.borrow_mut();
+        if !state.is_up || state.is_deaf {
+            return Ok(());
+        }
+        let request: Value = serde_json::from_slice(request).unwrap();
+        let until = Instant::now() + Duration::from_nanos(request["expires"].as_u64().unwrap());
+        match &mut state.consumer {
+            None => state.send(status(reply, 503, "No Responders", None)),
+            Some(consumer) => consumer.pulls.push_back(Pull {
+                reply: reply.to_owned(),
+                left: request["batch"].as_u64().unwrap(),
+                until,
+            }),
+        }
+        state.deliver();
+        Ok(())
+    }
+
+    fn max_payload(&self) -> u64 {
+        1024 * 1024
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::jetstream::{ConnectError, Frames, ReadError, Reader, refuses_login};
 use async_nats::jetstream::context::{RequestError, RequestErrorKind};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, Event, ServerError, Subscriber};
-use bytes::Bytes;
+use async_nats::{Client, Event, ServerAddr, ServerError};
 use domain::Connection;
 use rand::RngExt;
 use serde::Serialize;
@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::Trouble;
-use super::link::{Connect, Link, RequestFault};
+use super::ledger::Doubt;
+use super::link::{Connect, Link, Records, RequestFault};
+use super::{End, Trouble};
 use crate::config::{Config, Login};
 use crate::permissions::inbox_prefix;
 
@@ -24,8 +25,6 @@ use crate::permissions::inbox_prefix;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Every request is bounded here too: the client's own limit does not cover its queue.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-/// Bound on giving something to the client, whose queue may be full.
-const ASK_WITHIN: Duration = Duration::from_secs(2);
 /// How soon a dead peer is noticed: after two that are not answered.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// The longest wait between two attempts to connect again.
@@ -141,8 +140,81 @@ impl NatsLink {
     }
 }
 
+impl NatsLink {
+    /// The configured servers, and those that they told us of.
+    fn candidates(&self, config: &Config) -> Vec<ServerAddr> {
+        let mut servers = config.servers.clone();
+        let discovered = self.client.server_info().connect_urls;
+        for url in discovered
+            .iter()
+            .filter_map(|url| url.parse::<ServerAddr>().ok())
+        {
+            let is_known =
+                |known: &ServerAddr| (known.host(), known.port()) == (url.host(), url.port());
+            if !servers.iter().any(is_known) {
+                servers.push(url);
+            }
+        }
+        servers
+    }
+
+    fn subscribed(&self, mut reader: Reader, subject: &str) -> Result<NatsRecords, Trouble> {
+        reader
+            .subscribe(subject, 1)
+            .map_err(|error| unreachable(&self.servers, &error.to_string()))?;
+        Ok(NatsRecords {
+            reader,
+            servers: self.servers.clone(),
+            login: Arc::clone(&self.login),
+        })
+    }
+}
+
+/// The connection that records come on.
+pub(crate) struct NatsRecords {
+    reader: Reader,
+    servers: String,
+    login: Arc<dyn Login>,
+}
+
+impl NatsRecords {
+    fn end(&self, error: ReadError) -> End {
+        match error {
+            ReadError::Refused(text) if is_denial(&text) => End::Trouble(denied(&text)),
+            ReadError::Refused(text) if refuses_login(&text) => {
+                End::Trouble(unauthorized(&self.servers, self.login.as_ref()))
+            }
+            ReadError::Frame(error) => Doubt::NoFrame {
+                why: error.to_string(),
+            }
+            .into(),
+            ReadError::Io(_) | ReadError::Refused(_) | ReadError::Stalled => {
+                Doubt::ConnectionLost {
+                    why: error.to_string(),
+                }
+                .into()
+            }
+        }
+    }
+}
+
+impl Records for NatsRecords {
+    async fn next(&mut self) -> Result<Frames, End> {
+        self.reader.next().await.map_err(|error| self.end(error))
+    }
+
+    fn ask(&mut self, subject: &str, reply: &str, request: &[u8]) -> Result<(), End> {
+        let asked = self.reader.publish(subject, reply, request);
+        asked.map_err(|error| self.end(error))
+    }
+
+    fn max_payload(&self) -> u64 {
+        self.reader.info().max_payload
+    }
+}
+
 impl Link for NatsLink {
-    type Messages = Subscriber;
+    type Records = NatsRecords;
 
     async fn begin_attaching(&self) {
         let mut denied = None;
@@ -177,20 +249,23 @@ impl Link for NatsLink {
         }
     }
 
-    async fn subscribe(&self, subject: String) -> Result<Subscriber, Trouble> {
-        match timeout(ASK_WITHIN, self.client.subscribe(subject)).await {
-            Ok(Ok(messages)) => Ok(messages),
-            Ok(Err(_)) | Err(_) => Err(self.trouble("the subscription was not taken")),
+    async fn records(&self, config: &Config, subject: &str) -> Result<NatsRecords, Trouble> {
+        let access = config.login.access().map_err(|detail| Trouble {
+            connection: Connection::Unauthorized,
+            detail,
+        })?;
+        let name = format!("profile-projector {} records", config.consumer);
+        let mut last = None;
+        for server in self.candidates(config) {
+            match Reader::connect(&server, &name, &access).await {
+                Ok(reader) => return self.subscribed(reader, subject),
+                Err(ConnectError::Unauthorized(_)) => {
+                    return Err(unauthorized(&self.servers, self.login.as_ref()));
+                }
+                Err(error) => last = Some(error.to_string()),
+            }
         }
-    }
-
-    async fn publish(&self, subject: String, reply: String, payload: Bytes) -> Result<(), Trouble> {
-        let publishing = self.client.publish_with_reply(subject, reply, payload);
-        match timeout(ASK_WITHIN, publishing).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.trouble(&error.to_string())),
-            Err(_elapsed) => Err(self.trouble("the client's queue is full")),
-        }
+        Err(unreachable(&self.servers, &last.unwrap_or_default()))
     }
 
     async fn reconnect(&self) {
@@ -202,17 +277,6 @@ impl Link for NatsLink {
         let _ = timeout(REQUEST_WITHIN, connecting).await;
     }
 
-    fn connects(&self) -> u64 {
-        self.client
-            .statistics()
-            .connects
-            .load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    fn max_payload(&self) -> usize {
-        self.client.max_payload()
-    }
-
     fn new_inbox(&self) -> String {
         self.client.new_inbox()
     }
@@ -220,12 +284,7 @@ impl Link for NatsLink {
     fn told_trouble(&self) -> Option<Trouble> {
         let said = self.said.borrow();
         if let Some(denied) = &said.denied {
-            return Some(Trouble {
-                connection: Connection::PermissionDenied,
-                detail: format!(
-                    "NATS does not permit what reading takes ({denied}): grant it to this user"
-                ),
-            });
+            return Some(self::denied(denied));
         }
         said.unauthorized
             .then(|| unauthorized(&self.servers, self.login.as_ref()))
@@ -260,9 +319,7 @@ impl Said {
 
 fn hear_event(said: &watch::Sender<Said>, event: Event) {
     match event {
-        Event::ServerError(ServerError::Other(text))
-            if text.to_ascii_lowercase().contains("permissions violation") =>
-        {
+        Event::ServerError(ServerError::Other(text)) if is_denial(&text) => {
             said.send_modify(|said| said.denied = Some(text));
         }
         Event::ServerError(error) if refuses_login(&error.to_string()) => {
@@ -282,17 +339,8 @@ fn hear_event(said: &watch::Sender<Said>, event: Event) {
     }
 }
 
-/// Whether a server's or client's words say that our credentials are not taken, or no longer.
-fn refuses_login(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    [
-        "authorization violation",
-        "failed signing nonce",
-        "authentication expired",
-        "authentication revoked",
-    ]
-    .iter()
-    .any(|words| text.contains(words))
+fn is_denial(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("permissions violation")
 }
 
 fn reconnect_delay(attempt: usize) -> Duration {
@@ -307,6 +355,13 @@ fn unreachable(servers: &str, problem: &str) -> Trouble {
         detail: format!(
             "NATS cannot be reached at {servers} ({problem}): is it running? is --nats-url right?"
         ),
+    }
+}
+
+fn denied(text: &str) -> Trouble {
+    Trouble {
+        connection: Connection::PermissionDenied,
+        detail: format!("NATS does not permit what reading takes ({text}): grant it to this user"),
     }
 }
 

@@ -21,14 +21,14 @@ pub(crate) enum Doubt {
     Foreign,
     #[error("nothing was heard for {millis} ms")]
     Silence { millis: u128 },
-    #[error("the connection was made anew")]
-    Reconnected,
+    #[error("{why}")]
+    ConnectionLost { why: String },
+    #[error("{why}")]
+    NoFrame { why: String },
     #[error("the server ended the consumer: {said}")]
     ConsumerEnded { said: String },
     #[error("the stream is not the one that was verified")]
     StreamChanged,
-    #[error("the subscription ended")]
-    SubscriptionEnded,
     #[error("message {sequence} is there and was asked for, and the consumer does not deliver it")]
     Stalled { sequence: u64 },
 }
@@ -42,10 +42,10 @@ impl Doubt {
             Self::Reread { .. } => "reread",
             Self::Foreign => "foreign_record",
             Self::Silence { .. } => "silence",
-            Self::Reconnected => "reconnected",
+            Self::ConnectionLost { .. } => "connection_lost",
+            Self::NoFrame { .. } => "no_frame",
             Self::ConsumerEnded { .. } => "consumer_ended",
             Self::StreamChanged => "stream_changed",
-            Self::SubscriptionEnded => "subscription_ended",
             Self::Stalled { .. } => "stalled",
         }
     }
@@ -312,10 +312,10 @@ mod tests {
             Doubt::Reread { sequence: 1 },
             Doubt::Foreign,
             Doubt::Silence { millis: 1 },
-            Doubt::Reconnected,
+            Doubt::ConnectionLost { why: said.clone() },
+            Doubt::NoFrame { why: said.clone() },
             Doubt::ConsumerEnded { said },
             Doubt::StreamChanged,
-            Doubt::SubscriptionEnded,
             Doubt::Stalled { sequence: 1 },
         ];
         let runbook = include_str!("../../../../deploy/RUNBOOK.md");

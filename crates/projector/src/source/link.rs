@@ -1,13 +1,11 @@
 //! What the source asks of a connection. NATS answers it, and in simulations a log in memory.
 
-use async_nats::Message;
+use ::jetstream::Frames;
 use async_nats::jetstream;
-use bytes::Bytes;
-use futures::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Trouble;
+use super::{End, Trouble};
 use crate::config::Config;
 
 /// Why a request has no good answer.
@@ -30,7 +28,7 @@ pub(crate) trait Connect {
 
 /// A connection, which connects again by itself. Everything is bounded in time.
 pub(crate) trait Link {
-    type Messages: Stream<Item = Message> + Unpin;
+    type Records: Records;
 
     /// Forgets what was denied before. A subscription that was denied is only tried again by a new
     /// connection.
@@ -46,21 +44,26 @@ pub(crate) trait Link {
         payload: &impl Serialize,
     ) -> Result<T, RequestFault>;
 
-    async fn subscribe(&self, subject: String) -> Result<Self::Messages, Trouble>;
-
-    async fn publish(&self, subject: String, reply: String, payload: Bytes) -> Result<(), Trouble>;
+    /// Opens a connection of its own for records, on which messages to `subject` come.
+    async fn records(&self, config: &Config, subject: &str) -> Result<Self::Records, Trouble>;
 
     /// Gives the connection up for another one.
     async fn reconnect(&self);
-
-    /// How often the connection was made. Changes with every new one, exactly.
-    fn connects(&self) -> u64;
-
-    /// The largest message that the server takes, in bytes.
-    fn max_payload(&self) -> usize;
 
     fn new_inbox(&self) -> String;
 
     /// What an error of the `JetStream` API means for reading `stream`.
     fn refused(&self, stream: &str, error: &jetstream::Error) -> Trouble;
+}
+
+/// A connection that reads. It does not connect again: its end is the end of an attachment.
+pub(crate) trait Records {
+    /// The next messages. Dropping the future loses nothing.
+    async fn next(&mut self) -> Result<Frames, End>;
+
+    /// Asks for records, to be sent or refused on `reply`. Goes out with [`Records::next`].
+    fn ask(&mut self, subject: &str, reply: &str, request: &[u8]) -> Result<(), End>;
+
+    /// The largest message that the server takes now, in bytes.
+    fn max_payload(&self) -> u64;
 }

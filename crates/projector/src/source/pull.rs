@@ -1,20 +1,16 @@
 //! Pulling: asking for records, accounting for what comes, handing it over in chunks.
 
-use std::iter::Peekable;
 use std::time::Duration;
-use std::vec;
 
-use async_nats::{Message, StatusCode};
-use bytes::Bytes;
 use domain::{Checkpoint, Passed, Sequence};
-use futures::StreamExt;
+use jetstream::{Message, block};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::attach::{Attached, bounds, message_time, stream_info};
 use super::ledger::{Delivery, Doubt, Ledger};
-use super::link::{Connect, Link};
+use super::link::{Connect, Link, Records};
 use super::{End, Source};
 use crate::chunk::{Chunk, Place};
 use crate::config::Config;
@@ -40,21 +36,22 @@ const CHECK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long a message may be there, asked for, and not delivered by a server that gives signs of life.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
-/// Records taken from the connection at once.
-const READY_MAX: usize = 1_024;
 /// Records, or bytes of them, that are worth a hand-over of their own.
 const CHUNK_RECORDS: usize = 512;
 const CHUNK_BYTES: usize = 1024 * 1024;
 
+/// What the reply subject of every record begins with.
+const ACK_PREFIX: &[u8] = b"$JS.ACK.";
+
 /// One attachment's reading.
-struct Pulling<'a, L> {
+struct Pulling<'a, L: Link> {
     link: &'a L,
+    records: L::Records,
     config: &'a Config,
     ledger: Ledger,
     inbox: String,
-    request: Bytes,
+    request: String,
     subject: String,
-    connects: u64,
 }
 
 impl<C: Connect> Source<C> {
@@ -79,17 +76,17 @@ impl<C: Connect> Source<C> {
     ) -> Result<End, End> {
         let mut position = attached.position;
         let inbox = link.new_inbox();
-        let subscribing = link.subscribe(format!("{inbox}.*"));
-        let subscriber = subscribing.await.map_err(End::Trouble)?;
-        let mut messages = subscriber.ready_chunks(READY_MAX);
-        let mut pulling = Pulling::new(link, &self.config, inbox, position.sequence());
+        let subject = format!("{inbox}.*");
+        let opening = link.records(&self.config, &subject);
+        let records = opening.await.map_err(End::Trouble)?;
+        let mut pulling = Pulling::new(link, records, &self.config, inbox, position.sequence());
         let mut checks = interval(CHECK_EVERY);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked = Instant::now();
         loop {
             // Credit is the only brake: with a chunk waiting for the writer, nothing is asked.
             if !is_full(waiting) && pulling.ledger.credit() <= PULL_RECORDS / 2 {
-                pulling.ask().await?;
+                pulling.ask()?;
             }
             tokio::select! {
                 // In order, so that a simulation runs alike each time; the rare ones first.
@@ -105,17 +102,19 @@ impl<C: Connect> Source<C> {
                 }
                 room = room(&self.feed, is_full(waiting)), if !waiting.is_empty() => {
                     let Some(room) = room else { return Ok(End::Stopped) };
-                    room.send(Feed::Records(waiting.take()));
+                    room.send(Feed::Records(std::mem::take(waiting)));
                 }
-                messages = messages.next() => {
-                    let messages = messages.ok_or(Doubt::SubscriptionEnded)?;
-                    let mut messages = messages.into_iter().peekable();
+                frames = pulling.records.next() => {
+                    let frames = frames?;
+                    let count = frames.len();
+                    waiting.begin(frames);
                     let mut may_jump = position.applied.is_none();
-                    while messages.peek().is_some() {
-                        let taken = pulling.take(&mut messages, may_jump, waiting, &mut position);
+                    let mut at = 0;
+                    while at < count {
+                        let taken = pulling.take(&mut at, may_jump, waiting, &mut position);
                         self.position = Some(position.clone());
                         taken?;
-                        if messages.peek().is_some() {
+                        if at < count {
                             self.check_hole(link, &position).await?;
                             may_jump = true;
                         }
@@ -152,8 +151,14 @@ impl<C: Connect> Source<C> {
 }
 
 impl<'a, L: Link> Pulling<'a, L> {
-    fn new(link: &'a L, config: &'a Config, inbox: String, position: u64) -> Self {
-        let largest = u64::try_from(link.max_payload()).unwrap_or(u64::MAX);
+    fn new(
+        link: &'a L,
+        records: L::Records,
+        config: &'a Config,
+        inbox: String,
+        position: u64,
+    ) -> Self {
+        let largest = records.max_payload();
         let bytes = PULL_BYTES_MIN.max(largest.saturating_add(PULL_BYTES_SLACK));
         let request = json!({
             "batch": PULL_RECORDS,
@@ -163,33 +168,31 @@ impl<'a, L: Link> Pulling<'a, L> {
         });
         Self {
             link,
+            records,
             config,
             ledger: Ledger::new(position, Instant::now()),
             inbox,
-            request: Bytes::from(request.to_string()),
+            request: request.to_string(),
             subject: format!(
                 "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
                 config.stream, config.consumer
             ),
-            connects: link.connects(),
         }
     }
 
     /// Asks for more. Each request has its own reply subject, so that its end can be told.
-    async fn ask(&mut self) -> Result<(), End> {
+    fn ask(&mut self) -> Result<(), End> {
         let id = self.ledger.asked(PULL_RECORDS, Instant::now());
         let reply = format!("{}.{id}", self.inbox);
-        let asking = self
-            .link
-            .publish(self.subject.clone(), reply, self.request.clone());
-        asking.await.map_err(End::Trouble)
+        let request = self.request.as_bytes();
+        self.records.ask(&self.subject, &reply, request)
     }
 
-    /// Accounts for messages; records go to `waiting`, and the position goes behind them. Leaves those
-    /// from the first one that jumps over a sequence, if it may not.
+    /// Accounts for the messages of what was read last, from `at`; the position goes behind the records.
+    /// Stops at the first one that jumps over a sequence, if it may not.
     fn take(
         &mut self,
-        messages: &mut Peekable<vec::IntoIter<Message>>,
+        at: &mut usize,
         may_jump: bool,
         waiting: &mut Chunk,
         position: &mut Checkpoint,
@@ -197,23 +200,24 @@ impl<'a, L: Link> Pulling<'a, L> {
         let now = Instant::now();
         let mut passed = Passed::default();
         let mut end = Ok(());
-        while let Some(message) = messages.peek() {
-            if let Some(status) = message.status {
-                end = self.status(status, message, now);
-            } else {
-                match self.account(message, may_jump, now) {
+        while let Some(message) = waiting.message(*at) {
+            // What has a place in the stream is a record, whatever its headers say.
+            if message.reply.starts_with(ACK_PREFIX) {
+                match self.account(&message, may_jump, now) {
                     Ok(Some(place)) => {
                         passed.push(place.at);
-                        waiting.push(place, message);
+                        waiting.push(place, *at);
                     }
                     Ok(None) => break,
                     Err(doubt) => end = Err(doubt.into()),
                 }
+            } else {
+                end = self.word(&message, now);
             }
             if end.is_err() {
                 break;
             }
-            messages.next();
+            *at = at.saturating_add(1);
         }
         if passed.last().is_some() {
             *position = position.advanced_over(&passed);
@@ -224,15 +228,12 @@ impl<'a, L: Link> Pulling<'a, L> {
     /// `None` for one that jumps over a sequence and may not.
     fn account(
         &mut self,
-        message: &Message,
+        message: &Message<'_>,
         may_jump: bool,
         now: Instant,
     ) -> Result<Option<Place>, Doubt> {
-        let delivery = message
-            .reply
-            .as_ref()
-            .and_then(|reply| Delivery::parse(reply));
-        let delivery = delivery.ok_or(Doubt::Foreign)?;
+        let reply = str::from_utf8(message.reply).ok();
+        let delivery = reply.and_then(Delivery::parse).ok_or(Doubt::Foreign)?;
         if delivery.stream != self.config.stream || delivery.consumer != self.config.consumer {
             return Err(Doubt::Foreign);
         }
@@ -245,19 +246,14 @@ impl<'a, L: Link> Pulling<'a, L> {
         }))
     }
 
-    fn status(&mut self, status: StatusCode, message: &Message, now: Instant) -> Result<(), End> {
-        let said = message.description.as_deref().unwrap_or_default();
-        let id = message
-            .subject
-            .rsplit('.')
-            .next()
-            .and_then(|id| id.parse().ok());
-        match status.as_u16() {
+    /// A word of the server on one of our requests.
+    fn word(&mut self, message: &Message<'_>, now: Instant) -> Result<(), End> {
+        let said = block::status(message.headers).ok_or(Doubt::Foreign)?;
+        let subject = str::from_utf8(message.subject).unwrap_or_default();
+        let id = subject.rsplit('.').next().and_then(|id| id.parse().ok());
+        match said.code {
             100 => {
-                let number = |name: &str| {
-                    let value = message.headers.as_ref()?.get(name)?;
-                    value.as_str().parse().ok()
-                };
+                let number = |name| block::value(message.headers, name)?.parse().ok();
                 let delivered = number("Nats-Last-Consumer");
                 let passed = number("Nats-Last-Stream");
                 Ok(self.ledger.heartbeat(delivered, passed, now)?)
@@ -268,7 +264,7 @@ impl<'a, L: Link> Pulling<'a, L> {
                 Ok(())
             }
             409 if ends_pull(
-                said,
+                said.text,
                 id.is_some_and(|id| self.ledger.is_used(id, PULL_RECORDS)),
             ) =>
             {
@@ -277,7 +273,7 @@ impl<'a, L: Link> Pulling<'a, L> {
             }
             // The consumer is gone, moved or changed; or it refuses to serve us.
             code => Err(Doubt::ConsumerEnded {
-                said: format!("{code} {said}"),
+                said: format!("{code} {}", said.text),
             }
             .into()),
         }
@@ -298,9 +294,6 @@ impl<'a, L: Link> Pulling<'a, L> {
     fn check(&self) -> Result<(), End> {
         if let Some(trouble) = self.link.told_trouble() {
             return Err(End::Trouble(trouble));
-        }
-        if self.link.connects() != self.connects {
-            return Err(Doubt::Reconnected.into());
         }
         Ok(self.ledger.check(Instant::now(), SILENCE_MAX, PULL_MAX)?)
     }

@@ -85,11 +85,7 @@ pub(crate) fn write(parked: &Parked, to: &mut Vec<u8>) {
     }
     to.number(parked.record.sequence.get());
     to.text(&parked.record.subject);
-    to.length(parked.record.headers.len());
-    for (name, value) in &parked.record.headers {
-        to.text(name);
-        to.text(value);
-    }
+    to.bytes(&parked.record.headers);
     to.bytes(&parked.record.payload);
 }
 
@@ -130,9 +126,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Parked, Problem> {
     let (reason, detail, document, awaits) = read_why(&mut from)?;
     let sequence = Sequence::new(from.number()?).ok_or("a sequence is 0")?;
     let subject = from.boxed()?;
-    let headers = (0..from.length()?)
-        .map(|_| Ok((from.boxed()?, from.boxed()?)))
-        .collect::<Result<_, Problem>>()?;
+    let headers = from.bytes()?.into();
     let payload = from.bytes()?.into();
     from.end()?;
     let lane = Lane::of_subject(&subject);

@@ -166,7 +166,7 @@ pub(super) async fn of_stream(
         bar.set_position(message.sequence.map_or(0, domain::Sequence::get));
         fold.take(message)
     };
-    let ended = stream_reader::read(&connection, &nats.stream, until, begin, each).await;
+    let ended = stream_reader::read(&connection, &nats, until, begin, each).await;
     bar.finish_and_clear();
     Ok(ended?)
 }

@@ -34,12 +34,6 @@ impl DevConfig {
             data_dir: args.data_dir,
             nats_server: args.nats_server,
         };
-        let judged = judge.end(log.map(|log| (config, log)));
-        judged.map_err(|mut faults| {
-            for fault in &mut faults.0 {
-                fault.has_variable &= fault.flag.starts_with("--log");
-            }
-            faults
-        })
+        judge.end(log.map(|log| (config, log)))
     }
 }

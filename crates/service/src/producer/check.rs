@@ -159,6 +159,7 @@ fn cross_fault(decoded: &Decoded, event: &Value) -> Fault {
         | domain::Fault::NotJson { .. }
         | domain::Fault::Member { .. }
         | domain::Fault::Attribute { .. }
+        | domain::Fault::Headers(_)
         | domain::Fault::HeaderConflict { .. }
         | domain::Fault::UnknownMajor { .. }) => whole_line(
             &format!("an event that cannot be applied ({other})"),
@@ -208,6 +209,7 @@ fn message_fault(decoded: &Decoded, message: &Message, carried: &Carried) -> Fau
                 &format!("at most {limit} bytes"),
             ),
             domain::Fault::Mismatch { .. }
+            | domain::Fault::Headers(_)
             | domain::Fault::NotJson { .. }
             | domain::Fault::Member { .. }
             | domain::Fault::HeaderConflict { .. }

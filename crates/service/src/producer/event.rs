@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use domain::{RecordRef, Sequence};
+use domain::{Headers, RecordRef, Sequence, block_of};
 use serde_json::{Map, Value};
 
 /// A checked event. Its record is exactly what the projector will read.
@@ -56,12 +56,12 @@ impl OutgoingEvent {
 
     /// Lends the event in the form that the projector reads.
     pub fn with_record<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> T {
-        let headers: Vec<(&str, &str)> = self.headers.iter().map(|(n, v)| (*n, &**v)).collect();
+        let headers = block_of(self.headers.iter().map(|(n, v)| (*n, &**v)));
         read(&RecordRef {
             // It has no place yet, and its meaning does not depend on one.
             sequence: Sequence::FIRST,
             subject: &self.subject,
-            headers: &headers,
+            headers: Headers::of_block(&headers),
             payload: &self.payload,
         })
     }

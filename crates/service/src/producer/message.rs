@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::Headers;
 use event_lines::Message;
 use serde_json::{Map, Value};
 
@@ -85,13 +86,18 @@ fn in_payload(fault: Fault) -> Fault {
 /// The headers that count, by their names in lower case: one value each.
 fn headers_of(message: &Message) -> Result<BTreeMap<String, String>, Fault> {
     let mut headers = BTreeMap::new();
-    for (name, value) in &message.headers {
+    for header in Headers::of_block(&message.headers).iter() {
+        let (name, value) = header.map_err(|fault| Fault {
+            member: "headersBase64".to_owned(),
+            found: fault.to_string(),
+            expected: "a block of headers as servers store it".to_owned(),
+        })?;
         let lower = name.to_ascii_lowercase();
         if !lower.starts_with("ce-") && lower != "content-type" && lower != "nats-msg-id" {
             continue;
         }
-        let earlier = headers.insert(lower, value.clone());
-        if earlier.is_some_and(|earlier| earlier != *value) {
+        let earlier = headers.insert(lower, value.to_owned());
+        if earlier.is_some_and(|earlier| earlier != value) {
             return Err(Fault {
                 member: format!("headers.{name}"),
                 found: "another value than before".to_owned(),

@@ -88,7 +88,6 @@ fn ids() {
         "user:u1:03",
         "user:u1:+3",
         "user:u1:3.0",
-        "user:u1:3 ",
         "user:u2:3",
         "profile:u1:3",
         "user:u1",

@@ -75,10 +75,10 @@ impl Others {
         let later = reading.range("identity.v1.>", self.until.saturating_add(1), last);
         let mut later = std::pin::pin!(later);
         while let Some(found) = later.try_next().await? {
-            let lane = Lane::of_subject(&found.subject);
+            let lane = Lane::of_subject(&found.message.subject);
             let other = lane.filter(|lane| lane.user != *user);
             let is_of_circle = other.is_some_and(|lane| self.circle.users().contains(&lane.user));
-            let grew = found.with_record(|record| self.circle.see(record)) == Some(true);
+            let grew = found.with_record(|record| self.circle.see(record));
             if is_of_circle || grew {
                 bail!(
                     "users who share an identity with {user} changed meanwhile; the erasures are published, nothing was deleted: run it again"
@@ -102,7 +102,7 @@ async fn see_all(
     let mut messages = std::pin::pin!(messages);
     let (mut grew, mut seen) = (false, 0_u64);
     while let Some(found) = messages.try_next().await? {
-        grew |= found.with_record(|record| circle.see(record)) == Some(true);
+        grew |= found.with_record(|record| circle.see(record));
         seen += 1;
         bar.set_message(format!(
             "{seen} user events looked at for shared identities"

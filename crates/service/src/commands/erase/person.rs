@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{anyhow, bail};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{DeleteMessageErrorKind, Stream};
-use domain::{Circle, Lane, ProfileId, erased_document};
+use domain::{Circle, Headers, Lane, ProfileId, erased_document};
 use event_lines::Line;
 use indicatif::ProgressBar;
 
@@ -66,7 +66,7 @@ impl Person {
             let highest = self.versions.entry(document.to_owned()).or_default();
             *highest = version.max(*highest);
         }
-        let erases = found.with_record(erased_document).flatten();
+        let erases = found.with_record(erased_document);
         match erases {
             Some(document) if is_clean(found, checker) => {
                 self.erased.insert(document);
@@ -77,7 +77,7 @@ impl Person {
             None if found.claims_erasure() => self.void_erasures += 1,
             None => {}
         }
-        if Lane::of_subject(&found.subject).is_none() {
+        if Lane::of_subject(&found.message.subject).is_none() {
             self.without_lane += 1;
         }
         self.messages.push(sequence);
@@ -86,16 +86,15 @@ impl Person {
 
 /// Whether a message erases this document, by the projector's decoder, and says nothing else.
 pub(super) fn is_erasure_of(found: &Found, user: &str, document: &str, checker: &Checker) -> bool {
-    let theirs = Lane::of_subject(&found.subject).is_some_and(|lane| lane.user.as_str() == user);
-    let erases = found.with_record(erased_document).flatten();
+    let theirs =
+        Lane::of_subject(&found.message.subject).is_some_and(|lane| lane.user.as_str() == user);
+    let erases = found.with_record(erased_document);
     theirs && erases.as_deref() == Some(document) && is_clean(found, checker)
 }
 
 /// Whether an erasure holds no member, attribute or header beside those of the contract.
 fn is_clean(found: &Found, checker: &Checker) -> bool {
-    let Some(message) = &found.message else {
-        return false;
-    };
+    let message = &found.message;
     let known = |name: &str| {
         let name = name.to_ascii_lowercase();
         let mut headers = HEADERS.iter();
@@ -109,7 +108,8 @@ fn is_clean(found: &Found, checker: &Checker) -> bool {
         text: Some(line.as_bytes()),
         bytes_read: 0,
     };
-    message.headers.iter().all(|(name, _)| known(name)) && checker.check(&line).is_ok()
+    let mut headers = Headers::of_block(&message.headers).iter();
+    headers.all(|header| header.is_ok_and(|(name, _)| known(name))) && checker.check(&line).is_ok()
 }
 
 /// Reads every message of a person's subjects. `circle` sees the person's claims.

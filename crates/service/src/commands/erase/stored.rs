@@ -10,7 +10,7 @@ use async_nats::jetstream::stream::RawMessage;
 use async_nats::jetstream::{self, ErrorCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use domain::{RecordRef, Sequence};
+use domain::{Headers, RecordRef, Sequence};
 use event_lines::Message;
 use futures::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
@@ -27,9 +27,7 @@ const PLACES_MIN: u64 = 1000;
 /// One stored message.
 pub(super) struct Found {
     pub(super) sequence: Sequence,
-    /// `None` when its headers are no text: nothing that a fold could take.
-    pub(super) message: Option<Message>,
-    pub(super) subject: String,
+    pub(super) message: Message,
 }
 
 impl Found {
@@ -44,34 +42,25 @@ impl Found {
         let sequence = Sequence::new(sequence).context("a message has a sequence")?;
         let bytes = |text: &str| STANDARD.decode(text).context("the server's base64 is none");
         let block = headers.map(|headers| bytes(&headers)).transpose()?;
-        let message = match headers_of(&block.unwrap_or_default()) {
-            Some(headers) => Some(Message {
-                sequence: Some(sequence),
-                time: None,
-                subject: subject.clone(),
-                headers,
-                payload: bytes(&payload)?,
-            }),
-            None => None,
-        };
-        Ok(Self {
-            sequence,
-            message,
+        let message = Message {
+            sequence: Some(sequence),
+            time: None,
             subject,
-        })
+            headers: block.unwrap_or_default(),
+            payload: bytes(&payload)?,
+        };
+        Ok(Self { sequence, message })
     }
 
     /// Lends the record that the projector reads.
-    pub(super) fn with_record<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> Option<T> {
-        let message = self.message.as_ref()?;
-        Some(message.with_record(self.sequence, read))
+    pub(super) fn with_record<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> T {
+        self.message.with_record(self.sequence, read)
     }
 
     /// The event's id, also of an event that is none.
     pub(super) fn id(&self) -> Option<String> {
-        let message = self.message.as_ref()?;
         self.header("ce-id").or_else(|| {
-            let body: Value = serde_json::from_slice(&message.payload).ok()?;
+            let body: Value = serde_json::from_slice(&self.message.payload).ok()?;
             Some(body.get("id")?.as_str()?.to_owned())
         })
     }
@@ -79,34 +68,18 @@ impl Found {
     /// Whether it calls itself an erasure.
     pub(super) fn claims_erasure(&self) -> bool {
         let kind = self.header("ce-type").or_else(|| {
-            let body: Value = serde_json::from_slice(&self.message.as_ref()?.payload).ok()?;
+            let body: Value = serde_json::from_slice(&self.message.payload).ok()?;
             Some(body.get("type")?.as_str()?.to_owned())
         });
         kind.is_some_and(|kind| kind.ends_with(".erased.v1"))
     }
 
     fn header(&self, wanted: &str) -> Option<String> {
-        let mut headers = self.message.as_ref()?.headers.iter();
+        let headers = Headers::of_block(&self.message.headers);
+        let mut headers = headers.iter().filter_map(Result::ok);
         let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        found.map(|(_, value)| value.clone())
+        found.map(|(_, value)| value.to_owned())
     }
-}
-
-/// The lines of a header block. `None` when they are no text, or not headers.
-fn headers_of(block: &[u8]) -> Option<Vec<(String, String)>> {
-    let text = std::str::from_utf8(block).ok()?;
-    let mut lines = text.split("\r\n");
-    let version = lines.next().unwrap_or_default();
-    if !(version.is_empty() || version.starts_with("NATS/1.0")) {
-        return None;
-    }
-    let mut headers = Vec::new();
-    for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = line.split_once(':')?;
-        headers.push((name.to_owned(), value.trim().to_owned()));
-    }
-    headers.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Some(headers)
 }
 
 /// Where messages are read.
@@ -198,24 +171,4 @@ fn is_none(error: &jetstream::Error) -> bool {
 /// The subjects of one person.
 pub(super) fn subjects_of(user: &str) -> String {
     format!("identity.v1.{user}.>")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_are_read_and_what_is_none_is_not() {
-        let read = headers_of(b"NATS/1.0\r\nb:  2 \r\nA: 1\r\n\r\n").unwrap();
-        let expected = [("A", "1"), ("b", "2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-        assert_eq!(read, expected);
-        assert_eq!(headers_of(b""), Some(Vec::new()));
-        for none in [
-            &b"NATS/1.0\r\nA: M\xfcller\r\n"[..],
-            b"NATS/1.0\r\nA\r\n",
-            b"x",
-        ] {
-            assert_eq!(headers_of(none), None);
-        }
-    }
 }

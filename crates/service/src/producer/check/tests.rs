@@ -100,7 +100,10 @@ fn decoded(subject: &str, event: &Value) -> Decoded {
     domain::decode(&domain::RecordRef {
         sequence: domain::Sequence::FIRST,
         subject,
-        headers: &[("Content-Type", "application/cloudevents+json")],
+        headers: domain::Headers::of_block(&domain::block_of([(
+            "Content-Type",
+            "application/cloudevents+json",
+        )])),
         payload: &serde_json::to_vec(event).unwrap(),
     })
 }

@@ -1,0 +1,197 @@
+//! Header blocks: bytes, as a stream stores them.
+//!
+//! Servers store whatever a client put there, so a block is text only once it was read as such. It is
+//! kept as it came, to be shown, written to files and judged again.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The line that a block begins with.
+const VERSION: &str = "NATS/1.0";
+
+/// A record's header block: a version line, one line for each header, an empty line. Empty for a record
+/// without headers. `Debug` shows no content (D5).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Headers<'a>(&'a [u8]);
+
+/// Why a block is none. Names a line, never what stands in it (D5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the header block {problem}")]
+pub struct HeaderFault {
+    /// From 1, the version line.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl<'a> Headers<'a> {
+    /// No headers.
+    pub const NONE: Self = Self(&[]);
+
+    /// A block as it came.
+    pub fn of_block(block: &'a [u8]) -> Self {
+        Self(block)
+    }
+
+    /// The block as it came.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The headers in the order of their lines, without the space around values. A name may repeat. Ends
+    /// with the first line that is none.
+    pub fn iter(self) -> impl Iterator<Item = Result<(&'a str, &'a str), HeaderFault>> {
+        Lines {
+            rest: self.0,
+            line: 0,
+        }
+    }
+
+    /// Every header by itself. `None` if a line is none, or if [`block_of`] makes another block of them.
+    pub fn plain(self) -> Option<Vec<(&'a str, &'a str)>> {
+        let headers: Vec<_> = self.iter().collect::<Result<_, _>>().ok()?;
+        (block_of(headers.iter().copied()) == self.0).then_some(headers)
+    }
+}
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Headers")
+            .field("bytes", &self.0.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The block that clients send for these headers; nothing for none.
+pub fn block_of<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        if block.is_empty() {
+            block.extend_from_slice(VERSION.as_bytes());
+            block.extend_from_slice(b"\r\n");
+        }
+        for part in [name, ": ", value, "\r\n"] {
+            block.extend_from_slice(part.as_bytes());
+        }
+    }
+    if !block.is_empty() {
+        block.extend_from_slice(b"\r\n");
+    }
+    block
+}
+
+/// A subject as text. What is not UTF-8 is replaced, and names no lane.
+pub fn subject_text(subject: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(subject)
+}
+
+struct Lines<'a> {
+    rest: &'a [u8],
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// The next line without its end, and whether it is the last one.
+    fn take(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        self.line = self.line.saturating_add(1);
+        let end = memchr::memchr(b'\n', self.rest);
+        let (line, rest) = match end.and_then(|end| self.rest.split_at_checked(end)) {
+            Some((line, rest)) => (line, rest.get(1..).unwrap_or_default()),
+            None => (self.rest, &[][..]),
+        };
+        self.rest = rest;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    fn header(&mut self) -> Result<Option<(&'a str, &'a str)>, &'static str> {
+        if self.line == 0 {
+            let Some(version) = self.take() else {
+                return Ok(None);
+            };
+            if version.trim_ascii_end() != VERSION.as_bytes() {
+                return Err("is not NATS/1.0");
+            }
+        }
+        let Some(line) = self.take() else {
+            return Ok(None);
+        };
+        if line.is_empty() {
+            if self.rest.is_empty() {
+                return Ok(None);
+            }
+            return Err("is empty, and others follow");
+        }
+        let line = str::from_utf8(line).map_err(|_utf8| "is not UTF-8")?;
+        let (name, value) = line.split_once(':').ok_or("has no colon")?;
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_name {
+            return Err("has a name with spaces or other characters that no header's name has");
+        }
+        let value = value.trim_ascii();
+        if value.contains('\r') {
+            return Err("has a carriage return within");
+        }
+        Ok(Some((name, value)))
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<(&'a str, &'a str), HeaderFault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let header = self.header();
+        if header.is_err() {
+            self.rest = &[];
+        }
+        let line = self.line;
+        header
+            .map_err(|problem| HeaderFault { line, problem })
+            .transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(block: &[u8]) -> Result<Vec<(&str, &str)>, HeaderFault> {
+        Headers::of_block(block).iter().collect()
+    }
+
+    #[test]
+    fn headers_are_read_as_they_were_sent() {
+        let headers = [("ce-id", "ä:b"), ("a", ""), ("a", "2 3")];
+        let block = block_of(headers);
+        assert_eq!(read(&block), Ok(headers.to_vec()));
+        assert_eq!(
+            Headers::of_block(&block).plain().as_deref(),
+            Some(&headers[..])
+        );
+        assert_eq!(read(b""), Ok(vec![]));
+        let bare = b"NATS/1.0\r\na:1  \r\nb:\t2\r\n";
+        assert_eq!(read(bare), Ok(vec![("a", "1"), ("b", "2")]));
+        assert_eq!(Headers::of_block(bare).plain(), None);
+    }
+
+    #[test]
+    fn a_line_that_is_no_header_is_named_by_its_number() {
+        for (block, line, problem) in [
+            (&b"NATS/1.0 404 No Messages\r\n\r\n"[..], 1, "NATS/1.0"),
+            (b"NATS/2.0\r\na: b\r\n\r\n", 1, "NATS/1.0"),
+            (b"a: b\r\n\r\n", 1, "NATS/1.0"),
+            (b"NATS/1.0\r\nuser name: x\r\n\r\n", 2, "spaces"),
+            (b"NATS/1.0\r\na: b\r\n: x\r\n\r\n", 3, "name"),
+            (b"NATS/1.0\r\nx\r\n\r\n", 2, "colon"),
+            (b"NATS/1.0\r\nx: M\xfcller\r\n\r\n", 2, "UTF-8"),
+            (b"NATS/1.0\r\nx: a\rb\r\n\r\n", 2, "carriage"),
+            (b"NATS/1.0\r\n\r\na: b\r\n\r\n", 2, "others follow"),
+        ] {
+            let fault = read(block).unwrap_err();
+            assert_eq!(fault.line, line, "{}", block.escape_ascii());
+            assert!(fault.problem.contains(problem), "{}", fault.problem);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Header blocks: lines behind a version line, as bytes.
+
+use memchr::memchr;
+
+/// The version line that a block of headers begins with.
+pub const VERSION: &[u8] = b"NATS/1.0";
+
+/// A word of the server, said in the version line of a message without a place in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status<'b> {
+    /// 100 for a sign of life, 404, 408, 409, 503 ...
+    pub code: u16,
+    /// What the server says of it.
+    pub text: &'b str,
+}
+
+/// What a version line says behind the version, if it says something.
+pub fn status(block: &[u8]) -> Option<Status<'_>> {
+    let line = block.strip_prefix(VERSION)?;
+    let end = memchr(b'\n', line).unwrap_or(line.len());
+    let line = str::from_utf8(line.get(..end)?).ok()?.trim();
+    let (code, text) = line.split_once(' ').unwrap_or((line, ""));
+    Some(Status {
+        code: code
+            .parse()
+            .ok()
+            .filter(|code| (100..1000).contains(code))?,
+        text: text.trim(),
+    })
+}
+
+/// The first value of a header in a word of the server.
+pub fn value<'b>(block: &'b [u8], name: &str) -> Option<&'b str> {
+    let mut lines = block.split(|byte| *byte == b'\n').skip(1);
+    lines.find_map(|line| {
+        let colon = memchr(b':', line)?;
+        let (found, value) = line.split_at(colon);
+        let value = value.get(1..)?;
+        if !found.eq_ignore_ascii_case(name.as_bytes()) {
+            return None;
+        }
+        str::from_utf8(value).ok().map(str::trim)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_the_server_is_read() {
+        let block = b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 17\r\n\r\n";
+        let said = Status {
+            code: 100,
+            text: "Idle Heartbeat",
+        };
+        assert_eq!(status(block), Some(said));
+        assert_eq!(value(block, "nats-last-consumer"), Some("17"));
+        assert_eq!(value(block, "nats-last-stream"), None);
+        let bare = b"NATS/1.0 503\r\n\r\n";
+        assert_eq!(status(bare).unwrap().code, 503);
+    }
+
+    #[test]
+    fn other_blocks_say_nothing() {
+        for block in [
+            &b"NATS/1.0\r\na: b\r\n\r\n"[..],
+            b"",
+            b"NATS/2.0 100 x\r\n\r\n",
+            b"NATS/1.0 1000 x\r\n\r\n",
+            b"NATS/1.0 \xff\r\n\r\n",
+        ] {
+            assert_eq!(status(block), None, "{}", block.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! NATS: the reader of a stream's records over a connection of its own.
+//!
+//! A record is any bytes that a server stores. Frames are found in the buffer that was read into, and
+//! that buffer is handed on: nothing is allocated or copied for a record, and nothing in a subject, a
+//! header or a body can end the reading. Every length that a server announces has a bound.
+
+mod access;
+pub mod block;
+pub mod frame;
+mod handshake;
+mod reader;
+
+pub use access::{Access, Identity, TlsFiles};
+pub use frame::{FrameError, Message};
+pub use handshake::ServerInfo;
+pub use reader::{ConnectError, Frames, ReadError, Reader, refuses_login};
