@@ -22,6 +22,7 @@ mod identity;
 mod import;
 mod keys;
 mod lag;
+mod odd_bytes;
 mod process;
 mod publish;
 mod quarantine;

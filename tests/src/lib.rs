@@ -10,6 +10,7 @@ pub mod fake_clock;
 pub mod older_server;
 pub mod oracle;
 pub mod proxy;
+pub mod raw;
 pub mod service;
 pub mod small_disk;
 pub mod world;

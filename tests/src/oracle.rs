@@ -67,14 +67,12 @@ impl Oracle {
         let headers = message.headers.iter().flat_map(async_nats::HeaderMap::iter);
         let headers = headers.flat_map(|(name, values)| {
             let name = AsRef::<str>::as_ref(name);
-            values
-                .iter()
-                .map(move |value| (name.into(), value.as_str().into()))
+            values.iter().map(move |value| (name, value.as_str()))
         });
         let record = Record {
             sequence: Sequence::new(info.stream_sequence).context("sequences begin at 1")?,
             subject: message.subject.as_str().into(),
-            headers: headers.collect(),
+            headers: domain::block_of(headers).into(),
             payload: message.payload.as_ref().into(),
         };
         record.with_ref(|record| apply(&mut self.state, record))?;
