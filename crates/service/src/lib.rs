@@ -30,6 +30,7 @@ pub mod snapshot;
 pub mod stream;
 mod stream_reader;
 pub mod telemetry;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -38,5 +39,14 @@ pub use run::run;
 
 /// The whole program: reads the command line and the environment, runs the command, tells the exit code.
 pub fn main() -> ExitCode {
-    exit::code_of(&commands::run(cli::parse()))
+    let ended = match cli::parse() {
+        Ok((command, origins)) => commands::run(command).map_err(|mut failure| {
+            if let exit::Failure::Config(faults) = &mut failure {
+                origins.name_variables(&mut faults.0);
+            }
+            failure
+        }),
+        Err(faults) => Err(faults.into()),
+    };
+    exit::code_of(&ended)
 }

@@ -102,6 +102,79 @@ fn a_wrong_configuration_is_another_exit_code_than_a_failure() {
     assert_eq!(said, expected);
 }
 
+/// What `serve` says of these variables, which have no issuer among them.
+fn serve_with(variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let named: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (format!("PROFILE_PROJECTOR_{name}"), *value))
+        .collect();
+    let named: Vec<_> = named.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+    let (code, _, said) = run(&["serve"], &named, "");
+    (code, said)
+}
+
+#[test]
+fn a_fault_names_the_variable_that_it_came_from() {
+    let (code, said) = serve_with(&[("LISTEN", "here"), ("KEEP_ALIVE_SECONDS", "75s")]);
+    assert_eq!(code, Some(2));
+    for part in [
+        "  PROFILE_PROJECTOR_LISTEN is no address: expected IP:PORT",
+        "  PROFILE_PROJECTOR_KEEP_ALIVE_SECONDS is no number from 1 to 3600",
+        "  --workos-client-id is missing",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let variable = [("PROFILE_PROJECTOR_LISTEN", "here")];
+    let (_, _, said) = run(&["serve", "--listen", "there"], &variable, "");
+    assert!(said.contains("  --listen is no address"), "{said}");
+}
+
+#[test]
+fn switches_are_told_in_the_usual_words_and_empty_is_unset() {
+    let missing = "error: configuration: --workos-client-id is missing";
+    for word in ["1", "0", "true", "FALSE", "yes", "no", "On", "off", ""] {
+        let (code, said) = serve_with(&[("VERBOSE_ERRORS", word), ("LISTEN", "")]);
+        assert_eq!(code, Some(2), "{word}: {said}");
+        assert!(said.starts_with(missing), "{word}: {said}");
+    }
+    for word in ["maybe", "2", " "] {
+        let (code, said) = serve_with(&[("VERBOSE_ERRORS", word)]);
+        assert_eq!(code, Some(2), "{word}: {said}");
+        let named = "error: configuration: PROFILE_PROJECTOR_VERBOSE_ERRORS is neither 1, true,";
+        assert!(said.starts_with(named), "{word}: {said}");
+    }
+    // One that is off needs nothing that one that is on needs.
+    let (_, said) = serve_with(&[("OR_REBUILD", "no")]);
+    assert!(said.starts_with(missing), "{said}");
+    let (code, said) = serve_with(&[("OR_REBUILD", "yes")]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--from-snapshot"), "{said}");
+    // Another command is not concerned.
+    let variable = [("PROFILE_PROJECTOR_VERBOSE_ERRORS", "maybe")];
+    assert_eq!(run(&["check", "-"], &variable, PEOPLE).0, Some(0));
+}
+
+#[test]
+fn what_is_meant_once_has_no_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("written.ndjson");
+    let variables = [
+        ("PROFILE_PROJECTOR_JSON", "1"),
+        ("PROFILE_PROJECTOR_DRY_RUN", "1"),
+        ("PROFILE_PROJECTOR_UNTIL", "1"),
+        ("PROFILE_PROJECTOR_DIGEST", "true"),
+        ("PROFILE_PROJECTOR_WRITE", file.to_str().unwrap()),
+        ("PROFILE_PROJECTOR_OUTPUT", file.to_str().unwrap()),
+        ("PROFILE_PROJECTOR_REBUILD", "nonsense"),
+    ];
+    for command in [["check", "-"], ["replay", "-"], ["schema", "user.updated"]] {
+        let with = run(&command, &variables, PEOPLE);
+        assert_eq!(with.0, Some(0), "{command:?}: {}", with.2);
+        assert_eq!(with, run(&command, &[], PEOPLE), "{command:?}");
+    }
+    assert!(!file.exists());
+}
+
 #[test]
 fn a_password_is_not_shown() {
     let url = (

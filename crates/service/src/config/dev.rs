@@ -34,6 +34,12 @@ impl DevConfig {
             data_dir: args.data_dir,
             nats_server: args.nats_server,
         };
-        judge.end(log.map(|log| (config, log)))
+        let judged = judge.end(log.map(|log| (config, log)));
+        judged.map_err(|mut faults| {
+            for fault in &mut faults.0 {
+                fault.has_variable &= fault.flag.starts_with("--log");
+            }
+            faults
+        })
     }
 }

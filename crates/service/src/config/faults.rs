@@ -1,14 +1,19 @@
 //! Faults of a configuration: which flag, what is wrong, what would be right.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFault {
     /// The flag.
-    pub flag: &'static str,
+    pub flag: Cow<'static, str>,
     /// What is wrong; never holds a secret.
     pub problem: String,
+    /// Whether the flag reads a variable.
+    pub has_variable: bool,
+    /// Whether the value came from it.
+    pub from_variable: bool,
 }
 
 /// All faults of a configuration.
@@ -38,6 +43,7 @@ fn example(flag: &str) -> &'static str {
         "--workos-client-id" => "client_01ABC",
         "--auth-config" => "./auth.json",
         "--log-format" => "json",
+        "--verbose-errors" | "--or-rebuild" => "true",
         "--log" => "projector=debug,info",
         _ => "...",
     }
@@ -45,12 +51,24 @@ fn example(flag: &str) -> &'static str {
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { flag, problem } = self;
+        let Self {
+            flag,
+            problem,
+            has_variable,
+            from_variable,
+        } = self;
         let variable = flag
             .trim_start_matches('-')
             .replace('-', "_")
             .to_uppercase();
         let example = example(flag);
+        if *from_variable {
+            let variable = format!("PROFILE_PROJECTOR_{variable}");
+            return write!(f, "{variable} {problem} (example: {variable}={example})");
+        }
+        if !has_variable {
+            return write!(f, "{flag} {problem} (example: {flag} {example})");
+        }
         write!(
             f,
             "{flag} {problem} (example: {flag} {example}, or PROFILE_PROJECTOR_{variable}={example})"
@@ -77,7 +95,12 @@ pub(crate) struct Judge(Vec<ConfigFault>);
 impl Judge {
     pub(crate) fn fault(&mut self, flag: &'static str, problem: impl Into<String>) {
         let problem = problem.into();
-        self.0.push(ConfigFault { flag, problem });
+        self.0.push(ConfigFault {
+            flag: flag.into(),
+            problem,
+            has_variable: true,
+            from_variable: false,
+        });
     }
 
     /// The value when nothing was wrong. A missing value without a fault cannot be told apart from
