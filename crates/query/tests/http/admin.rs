@@ -26,7 +26,7 @@ async fn status_has_the_members_of_the_contract() {
     let stream = json!({"name": "IDENTITY_EVENTS", "created": "2026-11-23T08:00:00Z"});
     let wanted = json!({
         "phase": "live", "reason": null, "connection": "connected", "detail": null,
-        "stream": stream, "applied_sequence": 4711, "tail_sequence": 4711,
+        "stream": stream, "damaged": [], "applied_sequence": 4711, "tail_sequence": 4711,
         "lag_events": 0, "lag_seconds": 0.0, "users": 6, "profiles": 5,
         "parked_lanes": 0, "parked_records": 0, "parked_by_reason": {},
         "parked_oldest_seconds": null, "outcomes": {}, "version": "0.1.0",
