@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a small message has at most. No socket waits for another one to send that.
@@ -37,11 +37,13 @@ impl<S> Incoming<S> {
         }
     }
 
-    /// Reads what still comes and forgets it: a client that sends on when its connection is closed does not hear why.
-    pub(super) async fn forget(&mut self) -> io::Result<()>
+    /// Sends no more, and drops what still comes until the client ends too. A connection closed with bytes unread is
+    /// reset, and the client may never see the close frame.
+    pub(super) async fn linger(&mut self) -> io::Result<()>
     where
-        S: AsyncRead + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
+        self.io.shutdown().await?;
         let mut scrap = vec![0; 16 * 1024];
         while self.io.read(&mut scrap).await? != 0 {}
         Ok(())

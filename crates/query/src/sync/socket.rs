@@ -184,11 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
         }
         let frame = end.as_ref().and_then(End::close);
         self.stream.close(frame.map(close_frame)).await?;
-        while let Some(message) = self.stream.next().await {
-            if message.is_err() {
-                self.stream.get_mut().forget().await?;
-            }
-        }
+        // After a failed read the library yields nothing more, though the client may still be sending.
+        while let Some(Ok(_)) = self.stream.next().await {}
+        self.stream.get_mut().linger().await?;
         Ok(())
     }
 }
