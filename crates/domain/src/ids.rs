@@ -89,6 +89,15 @@ impl WorkosUserId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A short hash (FNV-1a), never 0. It is stored: it stays as it is.
+    pub(crate) fn hashed(&self) -> u32 {
+        let bytes = self.0.bytes().map(u32::from);
+        let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ byte).wrapping_mul(0x0100_0193)
+        });
+        hash.max(1)
+    }
 }
 
 impl fmt::Debug for WorkosUserId {

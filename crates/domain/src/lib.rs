@@ -28,6 +28,7 @@ mod profile;
 mod progress;
 mod record;
 mod state;
+mod summary;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;
@@ -47,6 +48,6 @@ pub use profile::{Field, Gender, InvalidGender, Number, Profile, ProfilePatch};
 pub use progress::{Ahead, Connection, Counted, Phase, Progress, Void};
 pub use record::{Family, Lane, Record, RecordRef};
 pub use state::{
-    Gone, LiveProfile, Parked, ParkedDocument, ParkedSummary, ProfileRow, State, UserDocument,
-    UserRow,
+    Gone, LiveProfile, Parked, ParkedDocument, ProfileRow, State, UserDocument, UserRow,
 };
+pub use summary::{ParkedEntry, ParkedSummary};

@@ -158,6 +158,11 @@ impl State for MemoryState {
         Ok(())
     }
 
+    fn parked_alone(&mut self) -> Result<u64, Infallible> {
+        let alone = self.parked.keys().take_while(|(lane, _)| lane.is_none());
+        Ok(u64::try_from(alone.count()).unwrap_or(u64::MAX))
+    }
+
     fn unpark(&mut self, parked: &Parked) -> Result<(), Infallible> {
         if let Some(awaits) = &parked.awaits
             && let Entry::Occupied(mut waiting) = self.awaiting.entry(awaits.clone())

@@ -15,17 +15,23 @@ pub enum ParkReason {
     MappingConflict,
     /// The user has another profile that is not deleted.
     ProfileConflict,
+    /// Its version is too far above the held one to be believed.
+    VersionJump,
+    /// Of a document that is new to a user who has as many profile documents as there may be.
+    TooManyProfiles,
 }
 
 impl ParkReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Invalid,
         Self::Conflict,
         Self::PatchBase,
         Self::Behind,
         Self::MappingConflict,
         Self::ProfileConflict,
+        Self::VersionJump,
+        Self::TooManyProfiles,
     ];
 
     /// The contract's word for it.
@@ -37,6 +43,8 @@ impl ParkReason {
             Self::Behind => "behind",
             Self::MappingConflict => "mapping_conflict",
             Self::ProfileConflict => "profile_conflict",
+            Self::VersionJump => "version_jump",
+            Self::TooManyProfiles => "too_many_profiles",
         }
     }
 }
@@ -68,11 +76,13 @@ pub enum Outcome {
     DecisionVoid,
     /// A parked record that a later state or deletion made pointless.
     Superseded,
+    /// It should have been parked, or was, and its lane had no room for it.
+    LaneFull,
 }
 
 impl Outcome {
     /// Every outcome, in the order of [`Outcome::index`]. Persisted by index: append only.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Applied,
         Self::VersionGap,
         Self::Duplicate,
@@ -90,6 +100,9 @@ impl Outcome {
         Self::Parked(ParkReason::Behind),
         Self::Parked(ParkReason::MappingConflict),
         Self::Parked(ParkReason::ProfileConflict),
+        Self::Parked(ParkReason::VersionJump),
+        Self::Parked(ParkReason::TooManyProfiles),
+        Self::LaneFull,
     ];
 
     /// Its place in [`Outcome::ALL`].
@@ -112,6 +125,9 @@ impl Outcome {
             Self::Parked(ParkReason::Behind) => 14,
             Self::Parked(ParkReason::MappingConflict) => 15,
             Self::Parked(ParkReason::ProfileConflict) => 16,
+            Self::Parked(ParkReason::VersionJump) => 17,
+            Self::Parked(ParkReason::TooManyProfiles) => 18,
+            Self::LaneFull => 19,
         }
     }
 
@@ -135,6 +151,9 @@ impl Outcome {
             Self::Parked(ParkReason::Behind) => "parked{behind}",
             Self::Parked(ParkReason::MappingConflict) => "parked{mapping_conflict}",
             Self::Parked(ParkReason::ProfileConflict) => "parked{profile_conflict}",
+            Self::Parked(ParkReason::VersionJump) => "parked{version_jump}",
+            Self::Parked(ParkReason::TooManyProfiles) => "parked{too_many_profiles}",
+            Self::LaneFull => "lane_full",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the fold knows: rows, tombstones, mappings and parked records, behind one trait.
 
 use crate::{
-    Lane, Outcome, ParkReason, Profile, ProfileId, Record, Sequence, UserId, Version, WorkosUserId,
+    Lane, Outcome, ParkReason, ParkedSummary, Profile, ProfileId, Record, Sequence, UserId,
+    Version, WorkosUserId,
 };
 
 /// What is held of a user document.
@@ -33,6 +34,8 @@ pub struct UserRow {
     pub document: UserDocument,
     /// What waits in the lane.
     pub parked: ParkedSummary,
+    /// How many unreadable decisions are parked in the `quarantine` lane.
+    pub decisions: u64,
 }
 
 /// The profile that is served.
@@ -68,16 +71,25 @@ pub struct ProfileRow {
 
 impl ProfileRow {
     /// The held version of a document, 0 for none. `None` when it is erased.
-    pub(crate) fn held(&self, id: &ProfileId) -> Option<u64> {
-        if let Some(live) = self.live.as_ref().filter(|live| live.id == *id) {
+    pub(crate) fn held(&self, id: &str) -> Option<u64> {
+        if let Some(live) = self.live.as_ref().filter(|live| live.id.as_str() == id) {
             return Some(live.version.get());
         }
-        let at = self.gone.binary_search_by(|(gone, _)| gone.cmp(id)).ok();
-        match at.and_then(|at| self.gone.get(at)) {
+        let gone = self
+            .gone
+            .binary_search_by(|(gone, _)| gone.as_str().cmp(id));
+        match gone.ok().and_then(|at| self.gone.get(at)) {
             None => Some(0),
             Some((_, Gone::Deleted(version))) => Some(version.get()),
             Some((_, Gone::Erased)) => None,
         }
+    }
+
+    /// How many documents it holds, tombstones included. It never falls before the user's erasure.
+    pub(crate) fn documents(&self) -> usize {
+        self.gone
+            .len()
+            .saturating_add(usize::from(self.live.is_some()))
     }
 }
 
@@ -115,77 +127,18 @@ impl Parked {
     }
 }
 
-/// How many records are parked in a lane, by document. Kept in the lane's row, so that a record for
-/// a lane in order costs no look at the parked ones.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ParkedSummary {
-    /// Records that could not be decoded.
-    pub undecodable: u64,
-    /// Others, by document id, sorted; no count is 0.
-    pub documents: Vec<(Box<str>, u64)>,
-}
-
-impl ParkedSummary {
-    /// Whether nothing is parked.
-    pub fn is_empty(&self) -> bool {
-        self.undecodable == 0 && self.documents.is_empty()
-    }
-
-    /// How many records are parked.
-    pub fn total(&self) -> u64 {
-        self.documents
-            .iter()
-            .fold(self.undecodable, |sum, (_, n)| sum.saturating_add(*n))
-    }
-
-    /// Whether a patch of `document` must wait.
-    pub fn holds_back(&self, document: &str) -> bool {
-        self.undecodable != 0 || self.find(document).is_ok()
-    }
-
-    /// Counts a record that is parked in the lane.
-    pub fn add(&mut self, document: Option<&ParkedDocument>) {
-        let Some(document) = document else {
-            self.undecodable = self.undecodable.saturating_add(1);
-            return;
-        };
-        match self.find(&document.id) {
-            Ok(at) => {
-                if let Some((_, count)) = self.documents.get_mut(at) {
-                    *count = count.saturating_add(1);
-                }
-            }
-            Err(at) => self.documents.insert(at, (document.id.clone(), 1)),
-        }
-    }
-
-    pub(crate) fn remove(&mut self, document: Option<&ParkedDocument>) {
-        let Some(document) = document else {
-            self.undecodable = self.undecodable.saturating_sub(1);
-            return;
-        };
-        if let Some((_, count)) = self
-            .find(&document.id)
-            .ok()
-            .and_then(|at| self.documents.get_mut(at))
-        {
-            *count = count.saturating_sub(1);
-        }
-        self.documents.retain(|(_, count)| *count != 0);
-    }
-
-    fn find(&self, document: &str) -> Result<usize, usize> {
-        self.documents
-            .binary_search_by(|(id, _)| (**id).cmp(document))
-    }
-}
-
 /// Where the fold keeps what it knows. What is put is seen by the calls after it.
 ///
 /// An implementation need not understand any of it: all rules are in [`crate::apply()`].
 pub trait State {
     /// What the store behind it fails with.
     type Error;
+
+    /// How many parked records a lane keeps, and so do those that name no lane. Part of the contract: only
+    /// tests have another number.
+    const LANE_RECORDS_MAX: usize = 256;
+    /// How many profile documents a user has, tombstones included. Likewise.
+    const PROFILES_MAX: usize = 256;
 
     /// The user's row; the default one when there is none.
     fn user(&mut self, user: &UserId) -> Result<&UserRow, Self::Error>;
@@ -216,6 +169,8 @@ pub trait State {
     ) -> Result<Option<(Sequence, UserId)>, Self::Error>;
     /// Parks a record, or replaces the one of that lane and sequence.
     fn park(&mut self, parked: Parked) -> Result<(), Self::Error>;
+    /// How many records are parked that name no lane.
+    fn parked_alone(&mut self) -> Result<u64, Self::Error>;
     /// Removes a parked record.
     fn unpark(&mut self, parked: &Parked) -> Result<(), Self::Error>;
 

@@ -131,6 +131,8 @@ fn warn_of(outcome: Outcome, record: &RecordRef<'_>) {
             tracing::warn!(sequence, reason = reason.as_str(), "record is parked");
         }
         Outcome::Resurrect => tracing::warn!(sequence, "record for something erased is given up"),
+        // Junk that would fill its lane would fill the log as well. It is counted.
+        Outcome::LaneFull => tracing::debug!(sequence, "record is given up: its lane is full"),
         Outcome::VersionGap
         | Outcome::Applied
         | Outcome::Duplicate

@@ -20,7 +20,7 @@ use crate::answer::write_profile;
 
 /// Every row of the apply table that a stream can show, and what else the histories are for. The row
 /// `reread` is the reader's: no stream holds a record twice at one place.
-const SHOWN: [&str; 25] = [
+const SHOWN: [&str; 28] = [
     "behind",
     "conflict",
     "decision_void",
@@ -30,6 +30,7 @@ const SHOWN: [&str; 25] = [
     "erased",
     "every_type",
     "invalid",
+    "lane_full",
     "mapping_conflict",
     "mapping_moves",
     "newer_whole_state",
@@ -43,9 +44,11 @@ const SHOWN: [&str; 25] = [
     "stale",
     "superseded",
     "three_forms",
+    "too_many_profiles",
     "unknown_type",
     "values",
     "version_gap",
+    "version_jump",
 ];
 
 /// What a history comes to: `<history>.expected.json`.

@@ -191,6 +191,9 @@ impl Auditing<'_> {
             };
             self.totals
                 .count_parked(record.reason, |count| count.saturating_add(1));
+            if record.lane.is_none() {
+                self.totals.parked_alone = self.totals.parked_alone.saturating_add(1);
+            }
             self.record(key, &record)?;
             let prefix = key
                 .split_last_chunk::<8>()
@@ -200,7 +203,7 @@ impl Auditing<'_> {
                 lane = Some((prefix.to_vec(), ParkedSummary::default()));
             }
             if let Some((_, summary)) = &mut lane {
-                summary.add(record.document.as_ref());
+                summary.put(&record);
             }
         }
         lanes = lanes.saturating_add(self.lane(lane)?);
@@ -265,20 +268,18 @@ impl Auditing<'_> {
         let Some((of_user, of_profiles)) = self.found.take(self.of.rows_of(&user))? else {
             return Ok(1);
         };
-        let summary = match family {
-            Family::User => Some(of_user.parked),
-            Family::Profile => Some(of_profiles.parked),
-            Family::Quarantine => None,
+        let counted_decisions = u64::try_from(counted.total()).unwrap_or(u64::MAX);
+        let (agrees, lanes) = match family {
+            Family::User => (of_user.parked == counted, 1),
+            Family::Profile => (of_profiles.parked == counted, 1),
+            Family::Quarantine => (of_user.decisions == counted_decisions, 0),
         };
-        let Some(summary) = summary else {
-            return Ok(0);
-        };
-        if summary != counted {
-            let problem = "it does not count the records that are parked";
+        if !agrees {
+            let problem = "it does not tell the records that are parked";
             let key = user.as_str().as_bytes();
             self.found.note(Damage::of_row("people", key, problem));
         }
-        Ok(1)
+        Ok(lanes)
     }
 
     /// Rows that lead to parked records. Those that are needed were found: no others may be there.

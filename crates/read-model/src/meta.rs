@@ -27,7 +27,9 @@ pub struct Totals {
     pub parked_lanes: u64,
     /// Parked records, those that name no lane included.
     pub parked_records: u64,
-    /// The same by reason, in the order of [`ParkReason::ALL`].
+    /// Of these, those that name no lane.
+    pub parked_alone: u64,
+    /// All of them by reason, in the order of [`ParkReason::ALL`].
     pub parked_by_reason: [u64; ParkReason::ALL.len()],
     /// Of the rows.
     pub digest: Digest,
@@ -96,6 +98,7 @@ pub(crate) fn write_totals(totals: &Totals) -> Vec<u8> {
         totals.profiles,
         totals.parked_lanes,
         totals.parked_records,
+        totals.parked_alone,
     ] {
         to.number(figure);
     }
@@ -117,6 +120,7 @@ pub(crate) fn read_totals(bytes: &[u8]) -> Result<Totals, Problem> {
         profiles: from.number()?,
         parked_lanes: from.number()?,
         parked_records: from.number()?,
+        parked_alone: from.number()?,
         ..Totals::default()
     };
     for parked in &mut totals.parked_by_reason {

@@ -1,15 +1,17 @@
 //! What follows a change of a lane, in the same batch: superseding, trying again what is parked in
 //! the lane, and trying again who waits for an identity that became free.
 //!
-//! However much is parked, one record at a time is in memory, and what cannot heal costs nothing.
+//! The lane's row says which parked records a change can help ([`due`]), so no other is looked at: the
+//! looks of an event are about as many as the records that leave, or wait for another reason.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeSet;
 
-use super::{Change, Step, Unfit, try_event, unpark};
+use super::due::{self, Tried};
+use super::{Change, Step, Unfit, parked_at, put_parked, summary, try_event, unpark};
 use crate::decode::decode;
 use crate::{
-    Decoded, Family, Lane, Outcome, Parked, ParkedDocument, ParkedSummary, Sequence, State, UserId,
-    Version, WorkosUserId,
+    Decoded, Family, Lane, Outcome, ParkReason, Parked, ParkedDocument, Sequence, State, UserId,
+    WorkosUserId,
 };
 
 /// What is left to try after a change, beyond its own lane.
@@ -20,14 +22,31 @@ enum Todo {
     Retry(UserId),
 }
 
+/// What an event gave free, and what is left to try.
+#[derive(Default)]
+struct Round {
+    todo: Vec<Todo>,
+    /// Hashes of the identities that became free in this event.
+    freed: BTreeSet<u32>,
+}
+
+impl Round {
+    fn offer(&mut self, freed: Option<WorkosUserId>) {
+        if let Some(freed) = freed {
+            self.freed.insert(freed.hashed());
+            self.todo.push(Todo::Offer(freed, 0));
+        }
+    }
+}
+
 /// Heals what can heal after a change.
 pub(super) fn after<S: State>(state: &mut S, change: Change) -> Result<(), S::Error> {
     // The latest first: what follows from a change comes before the next lane is tried, so that an
     // identity freed on the way goes to whoever has waited longest, and not to the lane after.
-    let mut todo = Vec::new();
-    retry_lane(state, change, &mut todo)?;
+    let mut round = Round::default();
+    retry_lane(state, change, &mut round)?;
     // Ends: only a record that leaves its lane can free another identity.
-    while let Some(next) = todo.pop() {
+    while let Some(next) = round.todo.pop() {
         match next {
             Todo::Offer(workos_id, after) => {
                 // Whoever has it by now leaves the others waiting, and there may be many.
@@ -35,143 +54,94 @@ pub(super) fn after<S: State>(state: &mut S, change: Change) -> Result<(), S::Er
                     continue;
                 }
                 if let Some((at, user)) = state.next_awaiting(&workos_id, after)? {
-                    todo.push(Todo::Offer(workos_id, at.get()));
-                    todo.push(Todo::Retry(user));
+                    round.todo.push(Todo::Offer(workos_id, at.get()));
+                    round.todo.push(Todo::Retry(user));
                 }
             }
             Todo::Retry(user) => {
-                let lane = Lane {
-                    user,
-                    family: Family::User,
-                };
-                let change = Change {
-                    lane,
-                    supersedes: None,
-                    erases: false,
-                    freed: None,
-                };
-                retry_lane(state, change, &mut todo)?;
+                let family = Family::User;
+                retry_lane(state, Change::departure(Lane { user, family }), &mut round)?;
             }
         }
     }
     Ok(())
 }
 
-/// Goes through a lane in sequence order, and once more over what did not fit when it is told to.
-#[derive(Default)]
-struct Walk {
-    /// The last that was read for the first time.
-    after: u64,
-    unfit: Vec<Sequence>,
-    again: VecDeque<Sequence>,
-}
-
-impl Walk {
-    fn next<S: State>(&mut self, state: &mut S, lane: &Lane) -> Result<Option<Parked>, S::Error> {
-        if let Some(again) = self.again.pop_front() {
-            return state.next_parked(lane, again.get().saturating_sub(1));
-        }
-        let next = state.next_parked(lane, self.after)?;
-        if let Some(parked) = &next {
-            self.after = parked.sequence().get();
-        }
-        Ok(next)
-    }
-
-    fn start_over(&mut self) {
-        for unfit in self.unfit.drain(..).rev() {
-            self.again.push_front(unfit);
-        }
-    }
-}
-
-/// What the changes of a lane made pointless so far.
-#[derive(Default)]
-struct Pointless {
-    /// Up to which version, by document, and whether that is not counted.
-    documents: BTreeMap<Box<str>, (Version, bool)>,
-    /// Records that could not be decoded; whether that is not counted.
-    undecodable: Option<bool>,
-}
-
-impl Pointless {
-    fn add(&mut self, document: ParkedDocument, erases: bool) {
-        self.undecodable.get_or_insert(erases);
-        let known = self.documents.entry(document.id);
-        let (version, _) = known.or_insert((document.version, erases));
-        *version = document.version.max(*version);
-    }
-
-    /// `None` for a record that is none; otherwise whether it goes without being counted.
-    fn is_erased(&self, parked: &Parked) -> Option<bool> {
-        let Some(document) = &parked.document else {
-            return self.undecodable;
+/// Tries what is due in a lane, the earliest first. Each record that fits is a change of its own, which
+/// may make an earlier one due.
+fn retry_lane<S: State>(state: &mut S, change: Change, round: &mut Round) -> Result<(), S::Error> {
+    let lane = settle(state, change, round)?;
+    let mut tried = Tried::default();
+    while let Some(at) = due::first(state, &lane, &tried, &round.freed)? {
+        let Some(parked) = parked_at(state, &lane, at)? else {
+            tried.in_vain(at);
+            continue;
         };
-        let (version, erases) = self.documents.get(&document.id)?;
-        (document.version <= *version).then_some(*erases)
+        // What this release could not decode stays until a rebuild by one that can.
+        let Decoded::Event(event) = parked.record.with_ref(decode) else {
+            tried.in_vain(at);
+            continue;
+        };
+        match try_event(state, event, at)? {
+            Step::Unfit(now) => {
+                tried.in_vain(at);
+                wait_for(state, parked, now)?;
+            }
+            Step::Done(outcome, change) => {
+                unpark(state, &parked)?;
+                state.count(outcome);
+                if let Some(change) = change {
+                    settle(state, change, round)?;
+                    tried = Tried::default();
+                } else if outcome == Outcome::Applied {
+                    tried.patched(parked.document);
+                }
+            }
+        }
     }
+    Ok(())
 }
 
-/// Tries what is parked in a lane in sequence order. Each record that fits is a change of its own,
-/// after which those before it are tried again.
-fn retry_lane<S: State>(
-    state: &mut S,
-    change: Change,
-    todo: &mut Vec<Todo>,
-) -> Result<(), S::Error> {
+/// Removes what a change made pointless, and notes what it freed. Gives the lane.
+fn settle<S: State>(state: &mut S, change: Change, round: &mut Round) -> Result<Lane, S::Error> {
     let Change {
         lane,
         supersedes,
         erases,
         freed,
     } = change;
-    let mut walk = Walk::default();
-    let mut pointless = Pointless::default();
-    let mut earlier = ParkedSummary::default();
-    let mut offer = |freed| todo.extend(Option::map(freed, |freed| Todo::Offer(freed, 0)));
-    offer(freed);
-    if let Some(document) = supersedes {
-        pointless.add(document, erases);
-    }
-    while let Some(parked) = walk.next(state, &lane)? {
-        if let Some(erases) = pointless.is_erased(&parked) {
-            unpark(state, &parked)?;
-            if !erases {
-                state.count(Outcome::Superseded);
-            }
+    round.offer(freed);
+    let Some(document) = supersedes else {
+        return Ok(lane);
+    };
+    for at in pointless(state, &lane, &document)? {
+        let Some(parked) = parked_at(state, &lane, at)? else {
             continue;
-        }
-        let step = match parked.record.with_ref(decode) {
-            Decoded::Event(event) if parked.document.is_some() => {
-                try_event(state, event, Some(&earlier))?
-            }
-            // What this release could not decode stays until a rebuild by one that can.
-            Decoded::Event(_) | Decoded::UnknownType(_) | Decoded::Invalid { .. } => {
-                earlier.add(None);
-                walk.unfit.push(parked.sequence());
-                continue;
-            }
-        };
-        let (outcome, change) = match step {
-            Step::Done(outcome, change) => (outcome, change),
-            Step::Unfit(now) => {
-                earlier.add(parked.document.as_ref());
-                walk.unfit.push(parked.sequence());
-                wait_for(state, parked, now)?;
-                continue;
-            }
         };
         unpark(state, &parked)?;
-        state.count(outcome);
-        let Some(change) = change else { continue };
-        offer(change.freed);
-        if let Some(document) = change.supersedes {
-            pointless.add(document, change.erases);
-            walk.start_over();
-            earlier = ParkedSummary::default();
+        if !erases {
+            state.count(Outcome::Superseded);
         }
     }
-    Ok(())
+    Ok(lane)
+}
+
+/// The document's records up to its version, those whose version is not believed, and the lane's
+/// undecodable ones.
+fn pointless<S: State>(
+    state: &mut S,
+    lane: &Lane,
+    document: &ParkedDocument,
+) -> Result<Vec<Sequence>, S::Error> {
+    let Some(summary) = summary(state, lane)? else {
+        return Ok(Vec::new());
+    };
+    let entries = summary.entries(&document.id).iter();
+    let entries = entries.filter(|entry| {
+        entry.version <= document.version || entry.reason == ParkReason::VersionJump
+    });
+    let entries = entries.map(|entry| entry.sequence);
+    Ok(summary.undecodable.iter().copied().chain(entries).collect())
 }
 
 /// Keeps the record with the reason it has to wait for now.
@@ -180,7 +150,7 @@ fn wait_for<S: State>(state: &mut S, mut parked: Parked, now: Unfit) -> Result<(
     if now.reason != parked.reason {
         state.unpark(&parked)?;
         (parked.reason, parked.awaits) = (now.reason, now.awaits);
-        state.park(parked)?;
+        put_parked(state, parked)?;
     }
     Ok(())
 }

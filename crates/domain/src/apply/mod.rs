@@ -1,8 +1,9 @@
 //! The projection: what one record does to the state. The apply table of the contract, and healing.
 //!
 //! Where several rows of the table fit one record, they are tried in this order: erased, stale,
-//! duplicate, behind, conflict, and then what only a version above the held one can meet.
+//! duplicate, version jump, behind, conflict, and then what only a version above the held one can meet.
 
+mod due;
 mod heal;
 mod profile;
 mod remedy;
@@ -18,13 +19,16 @@ use crate::{
     ParkedSummary, Record, RecordRef, Sequence, State, UserDocument, UserId, Version, WorkosUserId,
 };
 
+/// How far above the held version a version is believed.
+const VERSION_JUMP_MAX: u64 = 1_000_000;
+
 /// Applies one record: total, and pure but for `state` (D1).
 ///
 /// The outcome is the record's own; it is counted in `state`, and so is what healing did.
 pub fn apply<S: State>(state: &mut S, record: &RecordRef<'_>) -> Result<Outcome, S::Error> {
     let outcome = match decode(record) {
         Decoded::Event(Event::Dropped { user, sequence }) => drop_parked(state, &user, sequence)?,
-        Decoded::Event(event) => match try_event(state, event, None)? {
+        Decoded::Event(event) => match try_event(state, event, record.sequence)? {
             Step::Done(outcome, change) => {
                 if let Some(change) = change {
                     heal::after(state, change)?;
@@ -61,6 +65,18 @@ struct Change {
     freed: Option<WorkosUserId>,
 }
 
+impl Change {
+    /// A record left the lane, and what waited behind it may be next.
+    fn departure(lane: Lane) -> Self {
+        Self {
+            lane,
+            supersedes: None,
+            erases: false,
+            freed: None,
+        }
+    }
+}
+
 /// Why an event has to wait.
 struct Unfit {
     lane: Lane,
@@ -82,20 +98,20 @@ fn next_or_gap(held: u64, version: Version) -> Outcome {
     }
 }
 
-/// Tries one event by the table. `earlier` is what waits before it, when it is not the lane's
-/// latest record: a patch waits for that.
-fn try_event<S: State>(
-    state: &mut S,
-    event: Event,
-    earlier: Option<&ParkedSummary>,
-) -> Result<Step, S::Error> {
+/// Whether a version is too far above the held one to be believed.
+fn is_jump(held: u64, version: Version) -> bool {
+    held.saturating_add(VERSION_JUMP_MAX) < version.get()
+}
+
+/// Tries one event by the table. A patch waits for what is parked before its place.
+fn try_event<S: State>(state: &mut S, event: Event, at: Sequence) -> Result<Step, S::Error> {
     match event {
         Event::User { user, change } => user::try_change(state, user, change),
         Event::Profile {
             user,
             profile,
             change,
-        } => profile::try_change(state, user, profile, change, earlier),
+        } => profile::try_change(state, user, profile, change, at),
         // A decision is never parked, so it is never tried again.
         Event::Dropped { .. } => Ok(settled(Outcome::DecisionVoid)),
     }
@@ -124,8 +140,7 @@ fn park_unfit<S: State>(
         awaits,
         record: Record::from(record),
     };
-    park(state, parked)?;
-    Ok(Outcome::Parked(reason))
+    park(state, parked)
 }
 
 fn park_invalid<S: State>(
@@ -155,8 +170,7 @@ fn park_invalid<S: State>(
             awaits: None,
             record,
         },
-    )?;
-    Ok(Outcome::Parked(reason))
+    )
 }
 
 fn drop_parked<S: State>(
@@ -169,52 +183,116 @@ fn drop_parked<S: State>(
             user: user.clone(),
             family,
         };
-        let next = state.next_parked(&lane, sequence.get().saturating_sub(1))?;
-        if let Some(named) = next.filter(|parked| parked.sequence() == sequence) {
+        if let Some(named) = parked_at(state, &lane, sequence)? {
             unpark(state, &named)?;
-            heal::after(
-                state,
-                Change {
-                    lane,
-                    supersedes: None,
-                    erases: false,
-                    freed: None,
-                },
-            )?;
+            heal::after(state, Change::departure(lane))?;
             return Ok(Outcome::Dropped);
         }
     }
     Ok(Outcome::DecisionVoid)
 }
 
-/// Parks a record and counts it in its lane's row.
-fn park<S: State>(state: &mut S, parked: Parked) -> Result<(), S::Error> {
-    if let Some(summary) = summary_mut(state, parked.lane.as_ref())? {
-        summary.add(parked.document.as_ref());
+fn parked_at<S: State>(
+    state: &mut S,
+    lane: &Lane,
+    sequence: Sequence,
+) -> Result<Option<Parked>, S::Error> {
+    let next = state.next_parked(lane, sequence.get().saturating_sub(1))?;
+    Ok(next.filter(|parked| parked.sequence() == sequence))
+}
+
+/// Parks a new record if its lane has room, which one of less worth may make.
+fn park<S: State>(state: &mut S, parked: Parked) -> Result<Outcome, S::Error> {
+    let outcome = Outcome::Parked(parked.reason);
+    let lane = parked.lane.clone();
+    let held = match &lane {
+        None => state.parked_alone()?,
+        Some(lane) if lane.family == Family::Quarantine => state.user(&lane.user)?.decisions,
+        Some(lane) => {
+            let total = summary(state, lane)?.map_or(0, ParkedSummary::total);
+            u64::try_from(total).unwrap_or(u64::MAX)
+        }
+    };
+    if held < u64::try_from(S::LANE_RECORDS_MAX).unwrap_or(u64::MAX) {
+        put_parked(state, parked)?;
+        return Ok(outcome);
+    }
+    let Some(lane) = lane else {
+        return Ok(Outcome::LaneFull);
+    };
+    let least = summary(state, &lane)?.and_then(|summary| summary.least(&parked));
+    let Some(least) = least else {
+        return Ok(Outcome::LaneFull);
+    };
+    if let Some(least) = parked_at(state, &lane, least)? {
+        unpark(state, &least)?;
+        state.count(Outcome::LaneFull);
+    }
+    put_parked(state, parked)?;
+    heal::after(state, Change::departure(lane))?;
+    Ok(outcome)
+}
+
+/// Parks a record, or gives it the reason that it has now, in its lane's row too.
+fn put_parked<S: State>(state: &mut S, parked: Parked) -> Result<(), S::Error> {
+    match &parked.lane {
+        None => {}
+        Some(Lane {
+            user,
+            family: Family::Quarantine,
+        }) => {
+            let decisions = &mut state.user_mut(user)?.decisions;
+            *decisions = decisions.saturating_add(1);
+        }
+        Some(lane) => {
+            if let Some(summary) = summary_mut(state, lane)? {
+                summary.put(&parked);
+            }
+        }
     }
     state.park(parked)
 }
 
 /// Removes a parked record, from its lane's row too.
 fn unpark<S: State>(state: &mut S, parked: &Parked) -> Result<(), S::Error> {
-    if let Some(summary) = summary_mut(state, parked.lane.as_ref())? {
-        summary.remove(parked.document.as_ref());
+    match &parked.lane {
+        None => {}
+        Some(Lane {
+            user,
+            family: Family::Quarantine,
+        }) => {
+            let decisions = &mut state.user_mut(user)?.decisions;
+            *decisions = decisions.saturating_sub(1);
+        }
+        Some(lane) => {
+            if let Some(summary) = summary_mut(state, lane)? {
+                summary.remove(parked);
+            }
+        }
     }
     state.unpark(parked)
 }
 
-/// The row of a lane that keeps account of what is parked. None for decisions, which nothing waits
-/// behind, and for records without a lane.
+/// What is parked in a lane. None for decisions, which nothing waits behind.
+fn summary<'s, S: State>(
+    state: &'s mut S,
+    lane: &Lane,
+) -> Result<Option<&'s ParkedSummary>, S::Error> {
+    Ok(match lane.family {
+        Family::User => Some(&state.user(&lane.user)?.parked),
+        Family::Profile => Some(&state.profiles(&lane.user)?.parked),
+        Family::Quarantine => None,
+    })
+}
+
+/// The same, to be changed.
 fn summary_mut<'s, S: State>(
     state: &'s mut S,
-    lane: Option<&Lane>,
+    lane: &Lane,
 ) -> Result<Option<&'s mut ParkedSummary>, S::Error> {
-    let Some(Lane { user, family }) = lane else {
-        return Ok(None);
-    };
-    Ok(match family {
-        Family::User => Some(&mut state.user_mut(user)?.parked),
-        Family::Profile => Some(&mut state.profiles_mut(user)?.parked),
+    Ok(match lane.family {
+        Family::User => Some(&mut state.user_mut(&lane.user)?.parked),
+        Family::Profile => Some(&mut state.profiles_mut(&lane.user)?.parked),
         Family::Quarantine => None,
     })
 }

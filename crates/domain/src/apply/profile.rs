@@ -1,9 +1,9 @@
 //! The table's rows for profile documents: one live at most, tombstones beside it.
 
-use super::{Change, Step, Unfit, is_erased, next_or_gap, settled};
+use super::{Change, Step, Unfit, is_erased, is_jump, next_or_gap, settled};
 use crate::{
     Family, Gone, Lane, LiveProfile, Outcome, ParkReason, ParkedDocument, ParkedSummary, Profile,
-    ProfileChange, ProfileId, ProfilePatch, ProfileRow, State, UserId, Version,
+    ProfileChange, ProfileId, ProfilePatch, ProfileRow, Sequence, State, UserId, Version,
 };
 
 /// Tries one change of a profile document.
@@ -12,7 +12,7 @@ pub(super) fn try_change<S: State>(
     user: UserId,
     id: ProfileId,
     change: ProfileChange,
-    earlier: Option<&ParkedSummary>,
+    at: Sequence,
 ) -> Result<Step, S::Error> {
     if is_erased(state, &user)? {
         let again = change == ProfileChange::Erased;
@@ -24,7 +24,7 @@ pub(super) fn try_change<S: State>(
     }
     let document = Document { user, id };
     let row = state.profiles(&document.user)?;
-    let Some(held) = row.held(&document.id) else {
+    let Some(held) = row.held(document.id.as_str()) else {
         let again = change == ProfileChange::Erased;
         return Ok(settled(if again {
             Outcome::Erased
@@ -37,10 +37,10 @@ pub(super) fn try_change<S: State>(
             replace(state, document, held, version, profile)
         }
         ProfileChange::Patch { version, patch } => {
-            apply_patch(state, document, held, version, *patch, earlier)
+            apply_patch(state, document, held, version, *patch, at)
         }
         ProfileChange::Deleted { version } => delete(state, document, held, version),
-        ProfileChange::Erased => erase(state, document),
+        ProfileChange::Erased => erase(state, document, held),
     }
 }
 
@@ -56,21 +56,17 @@ impl Document {
         row.live.as_ref().filter(|live| live.id == self.id)
     }
 
-    /// Replaces what is held of the document by a tombstone. Whether it was the live one, in whose place
-    /// another may come now.
-    fn bury(&self, row: &mut ProfileRow, gone: Gone) -> bool {
-        let was_live = row.live.take_if(|live| live.id == self.id).is_some();
+    /// Replaces what is held of the document by a tombstone.
+    fn bury(&self, row: &mut ProfileRow, gone: Gone) {
+        row.live.take_if(|live| live.id == self.id);
         row.gone.retain(|(id, _)| *id != self.id);
         let at = row.gone.partition_point(|(id, _)| *id < self.id);
         row.gone.insert(at, (self.id.clone(), gone));
-        was_live
     }
 
-    /// What may follow a change up to a version: for parked records of this document and undecodable
-    /// ones, and for those of other documents only where it was in their place.
-    fn follow(self, version: Version, parked: &ParkedSummary, makes_room: bool) -> Option<Change> {
-        let helps = parked.holds_back(self.id.as_str()) || makes_room && !parked.is_empty();
-        if !helps {
+    /// What may follow a change up to a version.
+    fn follow(self, version: Version, parked: &ParkedSummary) -> Option<Change> {
+        if parked.is_empty() {
             return None;
         }
         let id = self.id.as_str().into();
@@ -127,6 +123,12 @@ fn replace<S: State>(
             document.unfit(version, ParkReason::Conflict)
         });
     }
+    if is_jump(held, version) {
+        return Ok(document.unfit(version, ParkReason::VersionJump));
+    }
+    if held == 0 && S::PROFILES_MAX <= row.documents() {
+        return Ok(document.unfit(version, ParkReason::TooManyProfiles));
+    }
     if row.live.as_ref().is_some_and(|live| live.id != document.id) {
         return Ok(document.unfit(version, ParkReason::ProfileConflict));
     }
@@ -139,7 +141,7 @@ fn replace<S: State>(
     });
     Ok(Step::Done(
         next_or_gap(held, version),
-        document.follow(version, &row.parked, false),
+        document.follow(version, &row.parked),
     ))
 }
 
@@ -149,7 +151,7 @@ fn apply_patch<S: State>(
     held: u64,
     version: Version,
     patch: ProfilePatch,
-    earlier: Option<&ParkedSummary>,
+    at: Sequence,
 ) -> Result<Step, S::Error> {
     let row = state.profiles(&document.user)?;
     if version.get() < held {
@@ -161,10 +163,10 @@ fn apply_patch<S: State>(
     if is_held && after.is_some() && after.as_ref() == before {
         return Ok(settled(Outcome::Duplicate));
     }
-    if earlier
-        .unwrap_or(&row.parked)
-        .holds_back(document.id.as_str())
-    {
+    if is_jump(held, version) {
+        return Ok(document.unfit(version, ParkReason::VersionJump));
+    }
+    if row.parked.holds_back(document.id.as_str(), at) {
         return Ok(document.unfit(version, ParkReason::Behind));
     }
     if is_held {
@@ -192,7 +194,7 @@ fn delete<S: State>(
     if version.get() < held {
         return Ok(settled(Outcome::Stale));
     }
-    let row = state.profiles_mut(&document.user)?;
+    let row = state.profiles(&document.user)?;
     if version.get() == held {
         let duplicate = document.live(row).is_none();
         let conflict = ParkReason::Conflict;
@@ -202,18 +204,28 @@ fn delete<S: State>(
             document.unfit(version, conflict)
         });
     }
-    let makes_room = document.bury(row, Gone::Deleted(version));
+    if is_jump(held, version) {
+        return Ok(document.unfit(version, ParkReason::VersionJump));
+    }
+    if held == 0 && S::PROFILES_MAX <= row.documents() {
+        return Ok(document.unfit(version, ParkReason::TooManyProfiles));
+    }
+    let row = state.profiles_mut(&document.user)?;
+    document.bury(row, Gone::Deleted(version));
     Ok(Step::Done(
         Outcome::Deleted,
-        document.follow(version, &row.parked, makes_room),
+        document.follow(version, &row.parked),
     ))
 }
 
-fn erase<S: State>(state: &mut S, document: Document) -> Result<Step, S::Error> {
+fn erase<S: State>(state: &mut S, document: Document, held: u64) -> Result<Step, S::Error> {
     let row = state.profiles_mut(&document.user)?;
-    let makes_room = document.bury(row, Gone::Erased);
+    // A document that the user has no room for never comes, so nothing has to say that it is gone.
+    if held != 0 || row.documents() < S::PROFILES_MAX {
+        document.bury(row, Gone::Erased);
+    }
     let all = Version::new(Version::MAX);
-    let change = all.and_then(|all| document.follow(all, &row.parked, makes_room));
+    let change = all.and_then(|all| document.follow(all, &row.parked));
     Ok(Step::Done(
         Outcome::Erased,
         change.map(|change| Change {

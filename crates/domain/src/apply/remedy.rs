@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::user;
+use super::{VERSION_JUMP_MAX, user};
 use crate::{Family, Lane, ParkReason, Parked, ProfileId, ProfileRow, Sequence, UserId, UserRow};
 
 /// What stands around a parked record.
@@ -29,6 +29,8 @@ pub enum Remedy {
         document: Option<Box<str>>,
         /// The first version that will do.
         version: u64,
+        /// The last one, where the record itself is of a later version that is not believed.
+        last: Option<u64>,
         /// Whether a state would be parked itself, because the user has another profile.
         deletion_only: bool,
     },
@@ -70,7 +72,9 @@ pub fn remedies(parked: &Parked, around: &Surroundings<'_>) -> Vec<Remedy> {
             remedies.extend(whole);
             remedies.push(Remedy::Understood);
         }
-        ParkReason::Conflict => remedies.extend(whole),
+        ParkReason::Conflict | ParkReason::VersionJump => remedies.extend(whole),
+        // There is no room for its document as long as the user is there.
+        ParkReason::TooManyProfiles => {}
         ParkReason::PatchBase => {
             remedies.extend(parked.document.as_ref().map(|document| Remedy::Base {
                 document: document.id.clone(),
@@ -113,16 +117,24 @@ fn whole_state(parked: &Parked, lane: &Lane, around: &Surroundings<'_>) -> Optio
                 Some(named) => ProfileId::parse(&named.id).ok(),
                 None => live.cloned(),
             };
-            let held = document.as_ref().and_then(|id| around.profiles.held(id));
+            let held = document
+                .as_ref()
+                .and_then(|id| around.profiles.held(id.as_str()));
             let is_second = live.is_some() && live != document.as_ref();
             (document.map(|id| id.as_str().into()), held, is_second)
         }
     };
-    let named = named.map_or(0, |named| named.version.get());
+    // A version that is not believed goes whatever it is.
+    let is_believed = parked.reason != ParkReason::VersionJump;
+    let named = named
+        .filter(|_| is_believed)
+        .map_or(0, |named| named.version.get());
+    let held = held.unwrap_or(0);
     Some(Remedy::WholeState {
         family: lane.family,
         document,
-        version: named.max(held.unwrap_or(0).saturating_add(1)),
+        version: named.max(held.saturating_add(1)),
+        last: (!is_believed).then_some(held.saturating_add(VERSION_JUMP_MAX)),
         deletion_only,
     })
 }
@@ -140,14 +152,16 @@ impl fmt::Display for Remedy {
                 family,
                 document: Some(document),
                 version,
+                last,
                 deletion_only,
             } => {
                 let state = if *deletion_only { "" } else { "the whole state or " };
                 let family = family.as_str();
-                write!(
-                    f,
-                    "{state}the deletion of {family} {document}, version {version} or later"
-                )
+                write!(f, "{state}the deletion of {family} {document}, version {version} ")?;
+                match last {
+                    Some(last) => write!(f, "to {last}"),
+                    None => f.write_str("or later"),
+                }
             }
             Self::WholeState {
                 family,

@@ -1,6 +1,6 @@
 //! The table's rows for user documents, and the mapping of identities that they own.
 
-use super::{Change, Step, Unfit, next_or_gap, settled};
+use super::{Change, Step, Unfit, is_jump, next_or_gap, settled};
 use crate::{
     Family, Lane, Outcome, ParkReason, ParkedDocument, ParkedSummary, ProfileRow, State,
     UserChange, UserDocument, UserId, Version, WorkosUserId,
@@ -50,6 +50,9 @@ fn replace<S: State>(
             Ok(unfit(user, version, ParkReason::Conflict))
         };
     }
+    if is_jump(held, version) {
+        return Ok(unfit(user, version, ParkReason::VersionJump));
+    }
     let mut freed = None;
     if !same {
         let had = had.cloned();
@@ -87,6 +90,9 @@ fn delete<S: State>(state: &mut S, user: UserId, version: Version) -> Result<Ste
             None => settled(Outcome::Duplicate),
         });
     }
+    if is_jump(held, version) {
+        return Ok(unfit(user, version, ParkReason::VersionJump));
+    }
     let freed = had.cloned();
     if let Some(freed) = &freed {
         state.set_owner(freed, None)?;
@@ -122,7 +128,7 @@ fn erase<S: State>(state: &mut S, user: UserId) -> Result<Step, S::Error> {
     *state.profiles_mut(&user)? = ProfileRow::default();
     let row = state.user_mut(&user)?;
     row.document = UserDocument::Erased;
-    row.parked = ParkedSummary::default();
+    (row.parked, row.decisions) = (ParkedSummary::default(), 0);
     let lane = Lane {
         user,
         family: Family::User,

@@ -14,6 +14,9 @@ use super::{
 use crate::Headers;
 use crate::Record;
 
+/// The highest lead over the held version that is believed.
+const JUMP: i64 = 1_000_000;
+
 /// The three forms of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -294,7 +297,11 @@ fn step(
     change: impl Strategy<Value = Change>,
 ) -> impl Strategy<Value = Step> {
     let form = proptest::sample::select(&Form::ALL);
-    let lead = prop_oneof![10 => Just(1_i64), 2 => Just(0), 1 => Just(-1), 2 => Just(2)];
+    // A jump is of a version that the document is not given again.
+    let jump = proptest::sample::select(&[JUMP - 1, JUMP, JUMP + 1, 9 * JUMP]);
+    let lead = prop_oneof![
+        30 => Just(1_i64), 6 => Just(0), 3 => Just(-1), 6 => Just(2), 2 => jump
+    ];
     (user, form, lead, change).prop_map(|(user, form, lead, change)| Step {
         user,
         form,
@@ -381,7 +388,9 @@ impl Writer {
     fn version(&mut self, step: &Step, document: &'static str) -> u64 {
         let last = self.versions.entry((step.user, document)).or_default();
         let version = last.saturating_add(step.lead).max(1);
-        *last = version.max(*last);
+        if step.lead < JUMP - 1 {
+            *last = version.max(*last);
+        }
         version.unsigned_abs()
     }
 

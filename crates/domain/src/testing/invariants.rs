@@ -12,11 +12,12 @@ type Check = fn(&MemoryState, &[Parked]) -> bool;
 /// The first invariant that the state breaks, in words.
 pub fn broken_invariant(state: &mut MemoryState) -> Option<&'static str> {
     let parked: Vec<Parked> = state.all_parked().cloned().collect();
-    let checks: [(&str, Check); 5] = [
+    let checks: [(&str, Check); 6] = [
         ("the mapping is that of the live users", |state, _| {
             state.is_consistent()
         }),
-        ("rows count what is parked in their lanes", summaries_agree),
+        ("rows know what is parked in their lanes", summaries_agree),
+        ("rows count the decisions that are parked", decisions_agree),
         (
             "an erased user keeps nothing but the tombstone",
             erased_is_bare,
@@ -70,7 +71,7 @@ fn summaries_agree(state: &MemoryState, parked: &[Parked]) -> bool {
             .clone()
             .filter(|lane| lane.family != Family::Quarantine)
         {
-            counted.entry(lane).or_default().add(one.document.as_ref());
+            counted.entry(lane).or_default().put(one);
         }
     }
     let lane = |user: &UserId, family| Lane {
@@ -92,6 +93,17 @@ fn summaries_agree(state: &MemoryState, parked: &[Parked]) -> bool {
         .map(|(lane, summary)| (lane.clone(), summary)))
 }
 
+fn decisions_agree(state: &MemoryState, parked: &[Parked]) -> bool {
+    let mut counted: BTreeMap<&UserId, u64> = BTreeMap::new();
+    let lanes = parked.iter().filter_map(|one| one.lane.as_ref());
+    for lane in lanes.filter(|lane| lane.family == Family::Quarantine) {
+        let count = counted.entry(&lane.user).or_default();
+        *count = count.saturating_add(1);
+    }
+    let rows = state.users().map(|(user, row)| (user, row.decisions));
+    rows.filter(|(_, count)| *count != 0).eq(counted)
+}
+
 fn erased_is_bare(state: &MemoryState, parked: &[Parked]) -> bool {
     let erased = state
         .users()
@@ -99,6 +111,7 @@ fn erased_is_bare(state: &MemoryState, parked: &[Parked]) -> bool {
     erased.into_iter().all(|(user, row)| {
         let theirs = |one: &Parked| one.lane.as_ref().is_some_and(|lane| lane.user == *user);
         row.parked.is_empty()
+            && row.decisions == 0
             && !state.profiles().any(|(other, _)| other == user)
             && !state.owners().any(|(_, owner)| owner == user)
             && !parked.iter().any(theirs)

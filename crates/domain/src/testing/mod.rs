@@ -6,6 +6,7 @@
 mod history;
 mod invariants;
 mod oracle;
+mod probe;
 mod workload;
 
 pub use history::{
@@ -13,6 +14,7 @@ pub use history::{
 };
 pub use invariants::broken_invariant;
 pub use oracle::{Oracle, Seen};
+pub use probe::Probe;
 pub use workload::workload;
 
 use std::fmt;

@@ -55,11 +55,20 @@ enum Row {
 }
 
 /// The fold a second time.
-#[derive(Default)]
 pub struct Oracle {
     documents: Vec<(Name, Held)>,
     parked: Vec<Waiting>,
     tally: Tally,
+    /// How many records a lane keeps.
+    lane_max: usize,
+    /// How many profile documents a user has.
+    profiles_max: usize,
+}
+
+impl Default for Oracle {
+    fn default() -> Self {
+        Self::bounded(256, 256)
+    }
 }
 
 /// The same of both implementations, in a form to compare and to print.
@@ -72,6 +81,17 @@ pub struct Seen {
 }
 
 impl Oracle {
+    /// One with other bounds than the contract's: records of a lane, and profiles of a user.
+    pub fn bounded(lane_max: usize, profiles_max: usize) -> Self {
+        Self {
+            documents: Vec::new(),
+            parked: Vec::new(),
+            tally: Tally::default(),
+            lane_max,
+            profiles_max,
+        }
+    }
+
     /// Applies a record.
     pub fn take(&mut self, record: &Record) -> Outcome {
         let outcome = match record.with_ref(decode) {
@@ -88,8 +108,7 @@ impl Oracle {
                     reason,
                     document: None,
                     awaits: None,
-                });
-                Outcome::Parked(reason)
+                })
             }
             Decoded::Event(Event::Dropped { user, sequence }) => {
                 let named = |waiting: &Waiting| {
@@ -119,16 +138,13 @@ impl Oracle {
                 self.put(&name, &held, wish.is_patch());
                 outcome
             }
-            Row::Park(reason) => {
-                self.park(Waiting {
-                    record: record.clone(),
-                    lane: Some(name.0.clone()),
-                    reason,
-                    awaits: wish.awaits(reason),
-                    document: wish.version().map(|version| (name, version)),
-                });
-                Outcome::Parked(reason)
-            }
+            Row::Park(reason) => self.park(Waiting {
+                record: record.clone(),
+                lane: Some(name.0.clone()),
+                reason,
+                awaits: wish.awaits(reason),
+                document: wish.version().map(|version| (name, version)),
+            }),
         }
     }
 
@@ -163,6 +179,9 @@ impl Oracle {
         if version == held_version && result.as_ref() == held {
             return Row::Settled(Outcome::Duplicate);
         }
+        if version > held_version + 1_000_000 {
+            return Row::Park(ParkReason::VersionJump);
+        }
         let before = |waiting: &Waiting| {
             waiting.record.sequence < record.sequence
                 && waiting.lane.as_ref() == Some(&name.0)
@@ -177,22 +196,11 @@ impl Oracle {
         if version == held_version {
             return Row::Park(ParkReason::Conflict);
         }
-        let others_live = self
-            .documents
-            .iter()
-            .filter(|(other, held)| other != name && matches!(held, Held::Live(..)));
-        for (other, held) in others_live {
-            match (wish, held) {
-                (Wish::State(_, Content::User(wanted)), Held::Live(_, Content::User(theirs)))
-                    if wanted == theirs =>
-                {
-                    return Row::Park(ParkReason::MappingConflict);
-                }
-                (Wish::State(_, Content::Profile(_)), Held::Live(..)) if other.0 == name.0 => {
-                    return Row::Park(ParkReason::ProfileConflict);
-                }
-                _ => {}
-            }
+        if !wish.is_patch() && held.is_none() && !self.has_room(name) {
+            return Row::Park(ParkReason::TooManyProfiles);
+        }
+        if let Some(reason) = self.in_the_way(name, wish) {
+            return Row::Park(reason);
         }
         let next = version == held_version + 1;
         match (wish, result) {
@@ -204,6 +212,34 @@ impl Oracle {
         }
     }
 
+    /// Another document that has what this one wants.
+    fn in_the_way(&self, name: &Name, wish: &Wish) -> Option<ParkReason> {
+        let others_live = self
+            .documents
+            .iter()
+            .filter(|(other, held)| other != name && matches!(held, Held::Live(..)));
+        for (other, held) in others_live {
+            match (wish, held) {
+                (Wish::State(_, Content::User(wanted)), Held::Live(_, Content::User(theirs)))
+                    if wanted == theirs =>
+                {
+                    return Some(ParkReason::MappingConflict);
+                }
+                (Wish::State(_, Content::Profile(_)), Held::Live(..)) if other.0 == name.0 => {
+                    return Some(ParkReason::ProfileConflict);
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Whether one more document may come to its lane.
+    fn has_room(&self, name: &Name) -> bool {
+        let of_lane = self.documents.iter().filter(|(other, _)| other.0 == name.0);
+        name.0.family == Family::User || of_lane.count() < self.profiles_max
+    }
+
     /// Changes a document, and what the contract says follows from it.
     fn put(&mut self, name: &Name, held: &Held, by_patch: bool) {
         let identity = |held: Option<&Held>| match held {
@@ -212,8 +248,10 @@ impl Oracle {
         };
         let had = identity(self.held(name));
         let freed = had.filter(|had| identity(Some(held)).as_ref() != Some(had));
-        self.documents.retain(|(other, _)| other != name);
-        self.documents.push((name.clone(), held.clone()));
+        if self.held(name).is_some() || self.has_room(name) {
+            self.documents.retain(|(other, _)| other != name);
+            self.documents.push((name.clone(), held.clone()));
+        }
         self.documents.sort_by(|(a, _), (b, _)| a.cmp(b));
 
         // 1. superseding
@@ -256,7 +294,10 @@ impl Oracle {
             let of_lane = waiting.lane.as_ref() == Some(&name.0);
             let pointless = match &waiting.document {
                 None => true,
-                Some((other, theirs)) => other == name && *theirs <= version,
+                Some((other, theirs)) => {
+                    let is_jump = waiting.reason == ParkReason::VersionJump;
+                    other == name && (*theirs <= version || is_jump)
+                }
             };
             !(of_lane && pointless)
         });
@@ -308,7 +349,60 @@ impl Oracle {
         })
     }
 
-    fn park(&mut self, waiting: Waiting) {
+    /// Parks a new record. A full lane gives up the record that is worth least, if that is another.
+    fn park(&mut self, new: Waiting) -> Outcome {
+        let outcome = Outcome::Parked(new.reason);
+        let lane = new.lane.clone();
+        let of_lane = self.parked.iter().filter(|w| w.lane == lane);
+        if of_lane.clone().count() < self.lane_max {
+            self.keep(new);
+            return outcome;
+        }
+        if lane
+            .as_ref()
+            .is_none_or(|lane| lane.family == Family::Quarantine)
+        {
+            return Outcome::LaneFull;
+        }
+        let worth = |w: &Waiting| match w.reason {
+            ParkReason::ProfileConflict | ParkReason::MappingConflict => 2,
+            ParkReason::PatchBase | ParkReason::Behind => 1,
+            ParkReason::Invalid
+            | ParkReason::Conflict
+            | ParkReason::VersionJump
+            | ParkReason::TooManyProfiles => 0,
+        };
+        let is_outdated = |w: &&Waiting| {
+            let (name, version) = w.document.as_ref().unwrap();
+            let mut all = self.parked.iter().chain([&new]);
+            all.any(|other| {
+                other.lane == lane
+                    && other
+                        .document
+                        .as_ref()
+                        .is_some_and(|(n, v)| n == name && v > version)
+            })
+        };
+        let lesser = of_lane.clone().filter(|w| worth(w) < worth(&new));
+        let gone = match lesser
+            .map(|w| (worth(w), std::cmp::Reverse(w.record.sequence)))
+            .min()
+        {
+            Some((_, std::cmp::Reverse(sequence))) => Some(sequence),
+            None if worth(&new) < 2 => None,
+            None => of_lane.clone().find(is_outdated).map(|w| w.record.sequence),
+        };
+        let Some(gone) = gone else {
+            return Outcome::LaneFull;
+        };
+        self.parked.retain(|w| w.record.sequence != gone);
+        self.tally.count(Outcome::LaneFull);
+        self.keep(new);
+        self.retry(&lane.unwrap());
+        outcome
+    }
+
+    fn keep(&mut self, waiting: Waiting) {
         self.parked.push(waiting);
         self.parked.sort_by_key(|waiting| waiting.record.sequence);
     }

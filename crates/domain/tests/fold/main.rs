@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use domain::testing::{
-    Form, History, Message, Oracle, Seen, broken_invariant, history, identity_history, named,
-    profile_deleted, profile_state, user_state,
+    Form, History, Message, Oracle, Probe, Seen, broken_invariant, history, identity_history,
+    named, profile_deleted, profile_state, user_state,
 };
-use domain::{Family, Gone, MemoryState, Record, Sequence, UserDocument, WorkosUserId, apply};
+use domain::{
+    Family, Gone, MemoryState, ParkReason, Record, Sequence, UserDocument, WorkosUserId, apply,
+};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// Above every version that a history gives.
+/// How far above what is held the next whole states are.
 const ABOVE: u64 = 1000;
 
 fn fold<'r>(state: &mut MemoryState, records: impl IntoIterator<Item = &'r Record>) {
@@ -74,33 +76,73 @@ fn repeated(history: &History, again: &[Index]) -> Vec<Record> {
 }
 
 fn agrees(records: &[Record]) -> Result<(), TestCaseError> {
-    let mut oracle = Oracle::default();
-    let mut state = MemoryState::default();
+    agrees_within::<256, 256>(records)
+}
+
+/// The same where a lane keeps so many records, and a user has so many profiles.
+fn agrees_within<const LANE: usize, const PROFILES: usize>(
+    records: &[Record],
+) -> Result<(), TestCaseError> {
+    let mut oracle = Oracle::bounded(LANE, PROFILES);
+    let mut probe = Probe::<LANE, PROFILES>::default();
     for record in records {
         let at = record.sequence;
         let expected = oracle.take(record);
-        let Ok(outcome) = record.with_ref(|record| apply(&mut state, record));
+        let Ok(outcome) = record.with_ref(|record| apply(&mut probe, record));
         prop_assert_eq!(outcome, expected, "at {}", at);
-        prop_assert_eq!(Seen::from(&state), oracle.seen(), "after {}", at);
+        prop_assert_eq!(Seen::from(&probe.state), oracle.seen(), "after {}", at);
         prop_assert!(oracle.is_settled(), "after {}", at);
+        prop_assert_eq!(broken_invariant(&mut probe.state), None, "after {}", at);
     }
     Ok(())
 }
 
-/// The next whole state of every document that is not erased: the users first, each with an identity
-/// of its own, then for each user the live profile, then the others.
-fn next_states(state: &MemoryState) -> (Vec<Message>, BTreeMap<WorkosUserId, String>) {
-    let (mut users, mut profiles) = (Vec::new(), Vec::new());
+/// A version of a document, named as [`held`] does, that is above what is held and not below what is parked.
+fn next_version(state: &MemoryState, name: &str) -> u64 {
+    let held = held(state).get(name).copied().flatten().unwrap_or(0);
+    let parked = state.all_parked().filter(|parked| {
+        let (Some(lane), Some(document)) = (&parked.lane, &parked.document) else {
+            return false;
+        };
+        let theirs = match lane.family {
+            Family::Profile => format!("{} {}", lane.user, document.id),
+            Family::User | Family::Quarantine => document.id.to_string(),
+        };
+        theirs == name && parked.reason != ParkReason::VersionJump
+    });
+    let versions = parked.filter_map(|parked| Some(parked.document.as_ref()?.version.get()));
+    versions.max().unwrap_or(0).max(held + ABOVE)
+}
+
+/// Publishes the next whole state of every document that is not erased, behind `last`: the users first,
+/// each with an identity of its own, then for each user the live profile, then the others. Gives what
+/// every identity is to be answered, and the last sequence.
+fn publish_next_states(
+    state: &mut MemoryState,
+    mut last: u64,
+) -> (BTreeMap<WorkosUserId, String>, u64) {
     let mut answers = BTreeMap::new();
-    for user in ["u0", "u1", "u2"] {
+    let users = ["u0", "u1", "u2"].map(|user| {
         let row = state.users().find(|(id, _)| id.as_str() == user);
-        if row.is_some_and(|(_, row)| row.document == UserDocument::Erased) {
-            continue;
-        }
-        let identity = format!("own-{user}");
-        users.push(user_state(user, ABOVE, &identity).message(Form::Binary));
-        let row = state.profiles().find(|(id, _)| id.as_str() == user);
-        let row = row.map(|(_, row)| row.clone()).unwrap_or_default();
+        let is_erased = row.is_some_and(|(_, row)| row.document == UserDocument::Erased);
+        (!is_erased).then_some(user)
+    });
+    let users: Vec<&str> = users.into_iter().flatten().collect();
+    let mut publish = |state: &mut MemoryState, message: Message| {
+        last += 1;
+        fold(state, [&message.at(Sequence::new(last).unwrap())]);
+    };
+    let mut rows = Vec::new();
+    for user in &users {
+        let row = state.profiles().find(|(id, _)| id.as_str() == *user);
+        rows.push(row.map(|(_, row)| row.clone()).unwrap_or_default());
+    }
+    for user in &users {
+        let version = next_version(state, user);
+        let next = user_state(user, version, &format!("own-{user}"));
+        publish(state, next.message(Form::Binary));
+    }
+    for (user, row) in users.iter().zip(rows) {
         let live = row.live.as_ref().map(|live| live.id.as_str());
         let is_erased = |id: &str| {
             let mut gone = row.gone.iter();
@@ -114,16 +156,17 @@ fn next_states(state: &MemoryState) -> (Vec<Message>, BTreeMap<WorkosUserId, Str
             .chain(others)
             .filter(|id| !is_erased(id))
             .collect();
-        if let (Some(first), Ok(identity)) = (ids.first(), WorkosUserId::parse(&identity)) {
+        let identity = WorkosUserId::parse(&format!("own-{user}"));
+        if let (Some(first), Ok(identity)) = (ids.first(), identity) {
             answers.insert(identity, format!("{user} {first}"));
         }
-        profiles.extend(ids.into_iter().map(|id| {
-            let members = named(&format!("{user} {id}"));
-            profile_state(user, id, ABOVE, &members).message(Form::Binary)
-        }));
+        for id in ids {
+            let name = format!("{user} {id}");
+            let next = profile_state(user, id, next_version(state, &name), &named(&name));
+            publish(state, next.message(Form::Binary));
+        }
     }
-    users.extend(profiles);
-    (users, answers)
+    (answers, last)
 }
 
 /// The ids of the generated profiles that are not the user's live one.
@@ -186,6 +229,17 @@ proptest! {
     }
 
     #[test]
+    fn full_lanes_and_users_with_all_profiles_are_what_the_contract_says(records in history(90)) {
+        agrees_within::<3, 2>(&records)?;
+        agrees_within::<1, 1>(&records)?;
+    }
+
+    #[test]
+    fn full_lanes_of_identities_are_what_the_contract_says(records in identity_history(60)) {
+        agrees_within::<2, 1>(&records)?;
+    }
+
+    #[test]
     fn repeated_records_take_nothing_back(
         records in history(40),
         again in proptest::collection::vec(any::<Index>(), 0..20),
@@ -213,11 +267,8 @@ proptest! {
     fn next_whole_states_heal_everything_but_other_profiles_of_a_user(records in history(40)) {
         let mut state = MemoryState::default();
         fold(&mut state, &records);
-        let (messages, expected) = next_states(&state);
         let last = records.iter().map(|record| record.sequence.get()).max().unwrap_or(0);
-        let places = (last + 1..).filter_map(Sequence::new);
-        let next: Vec<Record> = places.zip(&messages).map(|(at, message)| message.at(at)).collect();
-        fold(&mut state, &next);
+        let (expected, last) = publish_next_states(&mut state, last);
 
         prop_assert_eq!(parked_documents(&state, |live, id| live == id), Vec::<String>::new());
         let mut answers = BTreeMap::new();
@@ -230,11 +281,14 @@ proptest! {
         prop_assert_eq!(answers, expected);
 
         // What is left is about profiles beside the live one, and goes when they are given up.
-        let last = last + u64::try_from(next.len()).unwrap_or(u64::MAX);
         let places = (last + 1..).filter_map(Sequence::new);
         let deletions: Vec<Message> = ["u0", "u1", "u2"].into_iter().flat_map(|user| {
             let others = beside_live(&state, user);
-            others.into_iter().map(move |id| profile_deleted(user, id, ABOVE + 1).into())
+            let state = &state;
+            others.into_iter().map(move |id| {
+                let version = next_version(state, &format!("{user} {id}"));
+                profile_deleted(user, id, version).into()
+            })
         }).collect();
         let next: Vec<Record> =
             places.zip(&deletions).map(|(at, message)| message.at(at)).collect();

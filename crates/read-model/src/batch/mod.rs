@@ -342,6 +342,10 @@ impl State for Batch<'_> {
         if let Some(now) = self.current.filter(|now| now.sequence == parked.sequence()) {
             self.arrived.insert(now.sequence, now.time_ns);
         }
+        if parked.lane.is_none() {
+            // It never leaves, and is parked once.
+            self.totals.parked_alone = self.totals.parked_alone.saturating_add(1);
+        }
         if let (Some(awaits), Some(lane)) = (&parked.awaits, &parked.lane) {
             let key = awaiting::key(awaits, parked.sequence());
             self.awaiting.put(key, Some(lane.user.as_str().as_bytes()));
@@ -351,6 +355,10 @@ impl State for Batch<'_> {
         let key = parked::key(parked.lane.as_ref(), parked.sequence());
         self.parked.put(key, Some(&self.scratch));
         Ok(())
+    }
+
+    fn parked_alone(&mut self) -> Result<u64, StorageError> {
+        Ok(self.totals.parked_alone)
     }
 
     fn unpark(&mut self, parked: &Parked) -> Result<(), StorageError> {

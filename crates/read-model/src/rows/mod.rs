@@ -7,7 +7,7 @@ pub(crate) mod person;
 pub(crate) mod profile;
 pub(crate) mod user;
 
-use domain::{ParkedSummary, ProfileId, Sequence, UserId, Version, WorkosUserId};
+use domain::{ParkedEntry, ParkedSummary, ProfileId, Sequence, UserId, Version, WorkosUserId};
 
 use crate::codec::{Cursor, Problem, Writer};
 
@@ -16,11 +16,20 @@ fn write_summary(summary: &ParkedSummary, to: &mut Writer<'_>) {
     if summary.is_empty() {
         return;
     }
-    to.number(summary.undecodable);
+    to.length(summary.undecodable.len());
+    for sequence in &summary.undecodable {
+        to.number(sequence.get());
+    }
     to.length(summary.documents.len());
-    for (id, count) in &summary.documents {
+    for (id, entries) in &summary.documents {
         to.text(id);
-        to.number(*count);
+        to.length(entries.len());
+        for entry in entries {
+            to.number(entry.sequence.get());
+            to.number(entry.version.get());
+            to.byte(parked::reason_code(entry.reason));
+            to.number(entry.awaits.into());
+        }
     }
 }
 
@@ -29,11 +38,29 @@ fn read_summary(from: &mut Cursor<'_>) -> Result<ParkedSummary, Problem> {
     if from.is_empty() {
         return Ok(summary);
     }
-    summary.undecodable = from.number()?;
     for _ in 0..from.length()? {
-        summary.documents.push((from.boxed()?, from.number()?));
+        summary.undecodable.push(read_sequence(from)?);
+    }
+    for _ in 0..from.length()? {
+        let id = from.boxed()?;
+        let entries = (0..from.length()?).map(|_| read_entry(from));
+        let entries = entries.collect::<Result<_, _>>()?;
+        summary.documents.push((id, entries));
     }
     Ok(summary)
+}
+
+fn read_entry(from: &mut Cursor<'_>) -> Result<ParkedEntry, Problem> {
+    Ok(ParkedEntry {
+        sequence: read_sequence(from)?,
+        version: read_version(from)?,
+        reason: parked::reason_of(from.byte()?)?,
+        awaits: u32::try_from(from.number()?).or(Err("a hash is too large"))?,
+    })
+}
+
+fn read_sequence(from: &mut Cursor<'_>) -> Result<Sequence, Problem> {
+    Sequence::new(from.number()?).ok_or("a sequence is 0")
 }
 
 fn read_version(from: &mut Cursor<'_>) -> Result<Version, Problem> {

@@ -15,13 +15,15 @@ const FAMILIES: [(Family, u8); 3] = [
     (Family::Quarantine, 3),
 ];
 const NO_FAMILY: u8 = 0;
-const REASONS: [(ParkReason, u8); 6] = [
+const REASONS: [(ParkReason, u8); 8] = [
     (ParkReason::Invalid, 0),
     (ParkReason::Conflict, 1),
     (ParkReason::PatchBase, 2),
     (ParkReason::Behind, 3),
     (ParkReason::MappingConflict, 4),
     (ParkReason::ProfileConflict, 5),
+    (ParkReason::VersionJump, 6),
+    (ParkReason::TooManyProfiles, 7),
 ];
 
 fn code<T: PartialEq + Copy>(codes: &[(T, u8)], of: T) -> u8 {
@@ -37,6 +39,14 @@ fn value<T: Copy>(codes: &[(T, u8)], of: u8) -> Result<T, Problem> {
         .find(|(_, code)| *code == of)
         .map(|(value, _)| *value)
         .ok_or("a code is unknown")
+}
+
+pub(crate) fn reason_code(reason: ParkReason) -> u8 {
+    code(&REASONS, reason)
+}
+
+pub(crate) fn reason_of(code: u8) -> Result<ParkReason, Problem> {
+    value(&REASONS, code)
 }
 
 /// What all keys of a lane begin with.
@@ -67,12 +77,12 @@ pub(crate) fn key(lane: Option<&Lane>, sequence: Sequence) -> Vec<u8> {
 
 /// The reason alone.
 pub(crate) fn read_reason(bytes: &[u8]) -> Result<ParkReason, Problem> {
-    value(&REASONS, Cursor(bytes).byte()?)
+    reason_of(Cursor(bytes).byte()?)
 }
 
 pub(crate) fn write(parked: &Parked, to: &mut Vec<u8>) {
     let mut to = Writer(to);
-    to.byte(code(&REASONS, parked.reason));
+    to.byte(reason_code(parked.reason));
     to.text(&parked.detail);
     to.byte(u8::from(parked.document.is_some()));
     if let Some(document) = &parked.document {
@@ -105,7 +115,7 @@ type Why = (
 );
 
 fn read_why(from: &mut Cursor<'_>) -> Result<Why, Problem> {
-    let reason = value(&REASONS, from.byte()?)?;
+    let reason = reason_of(from.byte()?)?;
     let detail = from.boxed()?;
     let document = match from.byte()? {
         0 => None,

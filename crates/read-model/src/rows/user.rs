@@ -1,4 +1,4 @@
-//! `users`: user id to the user document and what is parked in its lane.
+//! `users`: user id to the user document and what is parked beside it.
 
 use domain::{UserDocument, UserRow};
 
@@ -28,6 +28,10 @@ pub(crate) fn write(row: &UserRow, to: &mut Vec<u8>) -> Option<()> {
             to.number(version.get());
         }
         UserDocument::Erased => to.byte(ERASED),
+    }
+    // The decisions come first, since a row without parked records ends before the summary.
+    if row.decisions != 0 || !row.parked.is_empty() {
+        to.number(row.decisions);
     }
     write_summary(&row.parked, &mut to);
     Some(())
@@ -60,9 +64,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<UserRow, Problem> {
         ERASED => UserDocument::Erased,
         _ => return Err("the kind of document is unknown"),
     };
+    let decisions = if from.is_empty() { 0 } else { from.number()? };
     let row = UserRow {
         document,
         parked: read_summary(&mut from)?,
+        decisions,
     };
     from.end()?;
     Ok(row)

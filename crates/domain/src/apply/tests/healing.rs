@@ -309,22 +309,3 @@ fn parked_record_counts_once_more_when_it_leaves_its_lane() {
     .then_counted("parked{patch_base}", 1)
     .then_counted("applied", 3);
 }
-
-/// Reading or trying the lane anew for each of its records would take minutes.
-#[test]
-fn long_lanes_heal_at_once() {
-    let mut given = Given::events([user_state("u1", 1, "w1"), user_state("u2", 1, "w1")]);
-    for version in 1..=2000 {
-        given.publish(user_state("u3", version, "w1"));
-    }
-    let healed = given
-        .when(user_deleted("u1", 2), "deleted")
-        .then_held(["u1 v2 deleted", "u2 v1 w1"])
-        .then_counted("applied", 2);
-    assert_eq!(healed.state.all_parked().count(), 2000);
-    healed
-        .when(user_deleted("u2", 2), "deleted")
-        .then_held(["u1 v2 deleted", "u2 v2 deleted", "u3 v2000 w1"])
-        .then_counted("applied", 2002)
-        .then_parked([]);
-}

@@ -1,5 +1,6 @@
 //! The apply table and healing, row by row, as small stories.
 
+mod bounds;
 mod erasure;
 mod healing;
 mod remedy;

@@ -90,6 +90,10 @@ fn each_reason_has_its_ways_out() {
     let vacate = "profile p1 of this user is deleted or erased".to_owned();
     assert_eq!(told(&mut given), [vacate, drop_of(2)]);
 
+    let mut given = Given::events([profile(1), profile(1_000_002)]);
+    let reached = "the whole state or the deletion of profile p1, version 2 to 1000001".to_owned();
+    assert_eq!(told(&mut given), [reached, drop_of(2)]);
+
     let mut given = Given::nothing();
     given.publish(Message::bare("identity.v1.\u{e4}.user", "no"));
     let [first, last] = told(&mut given).try_into().unwrap();
