@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use tests::broker::{Broker, STREAM, eventually};
 use tests::service::{Ended, SOON, command, command_on_terminal, spawn_command};
 use tests::world::World;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 async fn erase(broker: &Broker, more: &[&str]) -> anyhow::Result<Ended> {
     let url = broker.server.url();
@@ -138,7 +140,7 @@ async fn changes_others(messages: &[Message], named: &str) -> anyhow::Result<()>
     world.broker.publish(messages).await?;
     let before = ids(&world.broker).await?;
     let sentence = format!(
-        "a rebuild without the messages of u1 changes the rows of {named}, who claimed the same identity or follow from one who did"
+        "a rebuild without the messages of u1 changes the rows of {named}, who shared an identity with u1, directly or through others"
     );
     let refused = erase(&world.broker, &["u1", "--yes"]).await?;
     let said = format!(
@@ -213,6 +215,35 @@ async fn an_erasure_that_says_more_is_replaced_and_deleted() -> anyhow::Result<(
     assert_eq!(ids(&world.broker).await?, expected);
     let digest = service.client.status().await?["digest"].clone();
     assert_eq!(rebuilt(&world, "rebuilt").await?, digest);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_headers_are_no_text_is_deleted_too() -> anyhow::Result<()> {
+    let broker = Broker::start().await?;
+    broker
+        .publish([user_state("u1", 1, "user_a").message(Form::Binary)])
+        .await?;
+    let headers = b"NATS/1.0\r\nX-Name: M\xfcller\r\n\r\n";
+    let length = headers.len();
+    let mut raw = b"CONNECT {\"headers\":true,\"verbose\":false}\r\n".to_vec();
+    raw.extend(format!("HPUB identity.v1.u1.profile {length} {length}\r\n").bytes());
+    raw.extend(headers);
+    raw.extend(b"\r\n");
+    let mut socket = TcpStream::connect(("127.0.0.1", broker.server.port())).await?;
+    socket.write_all(&raw).await?;
+    eventually("the message", SOON, async || {
+        let stream = broker.stream().await.ok()?;
+        (stream.cached_info().state.messages == 2).then_some(())
+    })
+    .await?;
+    let done = erase(&broker, &["u1", "--yes"]).await?;
+    let said = "user u1: published user:u1:2\ndeleted 2 messages from the stream; 0 are left\n";
+    assert!(done.output.starts_with(said), "{done:?}");
+    assert_eq!(
+        ids(&broker).await?,
+        [pair("identity.v1.u1.user", "user:u1:2")]
+    );
     Ok(())
 }
 

@@ -147,7 +147,7 @@ impl Report {
         };
         let named = named.join(", ");
         format!(
-            "a rebuild without the messages of {user} changes the rows of {named}{more}, who claimed the same identity or follow from one who did"
+            "a rebuild without the messages of {user} changes the rows of {named}{more}, who shared an identity with {user}, directly or through others"
         )
     }
 
