@@ -202,8 +202,16 @@ async fn each_trouble_with_the_quarantine_is_one_line_that_says_what_to_do() -> 
     let (folder, empty) = (folder.to_str().unwrap(), empty.to_str().unwrap());
     let list = ["quarantine", "list"];
     let drop = ["quarantine", "drop", "--nats-url", &nats, "--reason", "r"];
+    let drop_all = [
+        "quarantine",
+        "drop-all",
+        "--nats-url",
+        &nats,
+        "--reason",
+        "r",
+    ];
     let long = "x".repeat(201);
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&list, &["--admin", "http://127.0.0.1:9"]),
         (&list, &["--admin", "nowhere"]),
         (&list, &["--admin", &public]),
@@ -217,6 +225,10 @@ async fn each_trouble_with_the_quarantine_is_one_line_that_says_what_to_do() -> 
         (&drop, &["u 1", "5"]),
         (&drop[..4], &["u1", "3", "--reason", &long]),
         (&drop, &["u1", "3", "--stream", "OTHER"]),
+        (&drop, &["u1", "99999"]),
+        (&list, &["--admin", &admin, "--parked-for", "nothing"]),
+        (&list, &["--admin", &admin, "--lane", "fast"]),
+        (&drop_all, &["--admin", &admin]),
     ];
     let mut told = String::new();
     for (arguments, more) in cases {
@@ -234,5 +246,68 @@ async fn each_trouble_with_the_quarantine_is_one_line_that_says_what_to_do() -> 
         told = told.replace(address, name);
     }
     golden::assert("quarantine_errors.txt", &told);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_listed_counted_and_given_up() -> anyhow::Result<()> {
+    let world = with_parked().await?;
+    let later =
+        |user: &str, n: u64| profile_patched(user, &format!("p-{user}"), n, &json!({"bio": "b"}));
+    let more = ["u1", "u2", "u3"].map(|user| later(user, 9).message(Form::Binary));
+    let tail = world.broker.publish(more).await?;
+    let service = world.serve("model").await?;
+    service.applied(tail).await?;
+    let url = format!("http://{}", service.client.admin);
+    let nats = world.broker.server.url();
+    let list = async |more: &[&str]| {
+        let words = ["quarantine", "list", "--admin", &url];
+        command(&[&words[..], more].concat()).await
+    };
+    let listed = list(&["--parked-for", "patch_base"]).await?.output;
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    let listed = list(&["--lane", "none"]).await?.output;
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    let listed = list(&["--fault", "is not JSON", "--user", "u1"])
+        .await?
+        .output;
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    let groups = list(&["--group", "--json"]).await?.output;
+    let groups: serde_json::Value = serde_json::from_str(&groups)?;
+    assert_eq!(
+        groups["groups"].as_array().map(Vec::len),
+        Some(4),
+        "{groups}"
+    );
+    assert_eq!(groups["groups"][0]["records"], json!(2), "{groups}");
+
+    let drop_all = async |more: &[&str]| {
+        let words = [
+            "quarantine",
+            "drop-all",
+            "--admin",
+            &url,
+            "--nats-url",
+            &nats,
+        ];
+        let words = [&words[..], &["--reason", "a test", "--wait", &url], more].concat();
+        command(&words).await
+    };
+    let dry = drop_all(&["--parked-for", "patch_base", "--dry-run"]).await?;
+    assert!(dry.output.ends_with("\nnothing was published\n"), "{dry:?}");
+    let asked = drop_all(&["--parked-for", "patch_base"]).await?;
+    assert_eq!(asked.code, Some(1), "{asked:?}");
+    assert!(asked.said.contains("add --yes"), "{asked:?}");
+    assert_eq!(service.client.status().await?["tail_sequence"], tail);
+    let done = drop_all(&["--parked-for", "patch_base", "--yes"]).await?;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let status = service.client.status().await?;
+    assert_eq!(
+        status["parked_by_reason"]["patch_base"],
+        json!(null),
+        "{status}"
+    );
+    let nobodys = drop_all(&["--lane", "none", "--yes"]).await?;
+    assert!(nobodys.output.contains("cannot be dropped"), "{nobodys:?}");
     Ok(())
 }

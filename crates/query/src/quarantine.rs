@@ -23,6 +23,8 @@ use crate::admin::{Admin, rfc3339, since};
 const PAGE: usize = 100;
 /// The most records on a page; each may have to be read with its body.
 pub const PAGE_MAX: usize = 500;
+/// The most records that are looked at for a page that wants few of them.
+const LOOKED_AT_MAX: usize = 10_000;
 
 /// What to look at.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -35,6 +37,26 @@ pub struct Wanted {
     pub limit: Option<usize>,
     /// This user's alone.
     pub user: Option<String>,
+    /// Those parked for this reason alone.
+    pub reason: Option<String>,
+    /// Those in a lane of this kind alone: `user`, `profile` or `quarantine`, or `none`.
+    pub lane: Option<String>,
+    /// Those whose fault has this text in it alone.
+    pub fault: Option<String>,
+}
+
+impl Wanted {
+    fn takes(&self, entry: &Entry) -> bool {
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        };
+        is(&self.reason, &entry.reason)
+            && is(&self.lane, entry.lane.as_deref().unwrap_or("none"))
+            && self.fault.as_deref().is_none_or(|fault| {
+                let detail = entry.detail.as_deref();
+                detail.is_some_and(|detail| detail.contains(fault))
+            })
+    }
 }
 
 /// A page of the quarantine, in the order of the stream, from one commit.
@@ -217,16 +239,10 @@ pub fn page(inspection: &Inspection, wanted: &Wanted) -> Result<Page, StorageErr
         .user
         .as_deref()
         .and_then(|user| UserId::parse(user).ok());
-    let mut records = match user {
-        None => entries(inspection.parked_after(wanted.after)?, limit)?,
-        Some(user) => of_user(inspection, &user, wanted.after, limit)?,
+    let (records, next) = match user {
+        None => entries(inspection.parked_after(wanted.after)?, wanted, limit)?,
+        Some(user) => of_user(inspection, &user, wanted, limit)?,
     };
-    let has_more = limit < records.len();
-    records.truncate(limit);
-    let next = records
-        .last()
-        .filter(|_| has_more)
-        .map(|last| last.sequence);
     let totals = inspection.totals();
     let reasons = by_reason(&totals).into_iter();
     Ok(Page {
@@ -241,25 +257,35 @@ pub fn page(inspection: &Inspection, wanted: &Wanted) -> Result<Page, StorageErr
     })
 }
 
-/// One more than `limit` of them, if there is one.
+/// Those that are wanted, `limit` of them at most, and the last that was looked at if there are more.
 fn entries(
     parked: impl Iterator<Item = Result<Arrived, StorageError>>,
+    wanted: &Wanted,
     limit: usize,
-) -> Result<Vec<Entry>, StorageError> {
-    let parked = parked.take(limit.saturating_add(1));
-    parked
-        .map(|arrived| arrived.map(|arrived| entry(&arrived)))
-        .collect()
+) -> Result<(Vec<Entry>, Option<u64>), StorageError> {
+    let mut found = Vec::new();
+    let mut last = None;
+    for (looked_at, arrived) in parked.enumerate() {
+        if limit <= found.len() || LOOKED_AT_MAX <= looked_at {
+            return Ok((found, last));
+        }
+        let entry = entry(&arrived?);
+        last = Some(entry.sequence);
+        if wanted.takes(&entry) {
+            found.push(entry);
+        }
+    }
+    Ok((found, None))
 }
 
 fn of_user(
     inspection: &Inspection,
     user: &UserId,
-    after: u64,
+    wanted: &Wanted,
     limit: usize,
-) -> Result<Vec<Entry>, StorageError> {
-    let mut found = Vec::new();
-    let is_later = |arrived: &Arrived| after < arrived.parked.sequence().get();
+) -> Result<(Vec<Entry>, Option<u64>), StorageError> {
+    let (mut found, mut ends) = (Vec::new(), Vec::new());
+    let is_later = |arrived: &Arrived| wanted.after < arrived.parked.sequence().get();
     for family in [Family::User, Family::Profile, Family::Quarantine] {
         let lane = Lane {
             user: user.clone(),
@@ -267,10 +293,19 @@ fn of_user(
         };
         let parked = inspection.lane(&lane)?;
         let later = parked.filter(|arrived| arrived.as_ref().map_or(true, is_later));
-        found.extend(entries(later, limit)?);
+        let (of_lane, end) = entries(later, wanted, limit)?;
+        found.extend(of_lane);
+        ends.extend(end);
     }
     found.sort_by_key(|entry| entry.sequence);
-    Ok(found)
+    // Behind the first end, other lanes have been looked at and this one has not.
+    let mut next = ends.into_iter().min();
+    found.retain(|entry| next.is_none_or(|next| entry.sequence <= next));
+    if limit < found.len() {
+        found.truncate(limit);
+        next = found.last().map(|last| last.sequence);
+    }
+    Ok((found, next))
 }
 
 /// One parked record; `None` when none is parked from that place.
@@ -288,7 +323,7 @@ pub fn show(inspection: &Inspection, sequence: u64) -> Result<Option<Shown>, Sto
 }
 
 fn heals(inspection: &Inspection, parked: &Parked) -> Result<Vec<String>, StorageError> {
-    let (mut user, mut profiles, mut before) = Default::default();
+    let (mut user, mut profiles, mut before) = <(_, _, Vec<Sequence>)>::default();
     if let Some(lane) = &parked.lane {
         (user, profiles) = (
             inspection.user(&lane.user)?,
@@ -297,7 +332,10 @@ fn heals(inspection: &Inspection, parked: &Parked) -> Result<Vec<String>, Storag
         for other in inspection.lane(lane)? {
             let other = other?.parked;
             if waits_behind(parked, &other) {
-                before = Some(other.sequence());
+                before.push(other.sequence());
+            }
+            // More say no more, and those that follow are not before it.
+            if 2 <= before.len() || parked.sequence() <= other.sequence() {
                 break;
             }
         }
@@ -310,7 +348,7 @@ fn heals(inspection: &Inspection, parked: &Parked) -> Result<Vec<String>, Storag
         user: &user,
         profiles: &profiles,
         owner: owner.as_ref(),
-        before,
+        before: &before,
     };
     let remedies = remedies(parked, &around);
     Ok(remedies.iter().map(ToString::to_string).collect())

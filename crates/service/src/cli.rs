@@ -430,6 +430,8 @@ pub(crate) enum QuarantineCommand {
     Show(ShowArgs),
     /// Give a parked record up; what waits behind it is tried again
     Drop(DropArgs),
+    /// Give up every parked record of a group, as `list` shows it with the same flags
+    DropAll(DropAllArgs),
 }
 
 #[derive(Debug, Args)]
@@ -442,13 +444,32 @@ pub(crate) struct ReadFromArgs {
     pub(crate) data_dir: Option<PathBuf>,
 }
 
+/// Which parked records.
+#[derive(Debug, Args)]
+pub(crate) struct SelectArgs {
+    /// One user's alone
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// Those parked for this reason alone, as listed
+    #[arg(long, value_name = "REASON")]
+    pub(crate) parked_for: Option<String>,
+    /// Those in a lane of this kind alone: user, profile, quarantine or none
+    #[arg(long, value_name = "KIND")]
+    pub(crate) lane: Option<String>,
+    /// Those alone whose fault has this text in it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) fault: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) from: ReadFromArgs,
-    /// One user's alone
-    #[arg(long, value_name = "ID")]
-    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    /// Count them by reason, lane and fault instead
+    #[arg(long, conflicts_with = "after", conflicts_with = "limit")]
+    pub(crate) group: bool,
     /// Those behind this sequence
     #[arg(long, value_name = "SEQUENCE")]
     #[arg(default_value_t = 0)]
@@ -492,6 +513,27 @@ pub(crate) struct DropArgs {
     pub(crate) user: String,
     /// Its place in the stream
     pub(crate) sequence: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DropAllArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) from: ReadFromArgs,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    /// Why, for whoever reads the stream; nothing personal
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Publish nothing; show which records it would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Ask nobody
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,8 +14,8 @@ pub struct Surroundings<'a> {
     pub profiles: &'a ProfileRow,
     /// The live user that has the awaited identity.
     pub owner: Option<&'a UserId>,
-    /// The first record of the lane that it [waits behind](waits_behind).
-    pub before: Option<Sequence>,
+    /// The first two records of the lane that it [waits behind](waits_behind).
+    pub before: &'a [Sequence],
 }
 
 /// One way out of the quarantine. Any one of several is enough.
@@ -34,15 +34,20 @@ pub enum Remedy {
         /// Whether a state would be parked itself, because the user has another profile.
         deletion_only: bool,
     },
-    /// The version that a patch builds on.
+    /// The whole state of the version that a patch builds on. A patch to that version would wait behind this one.
     Base {
         /// The document.
         document: Box<str>,
         /// The version.
         version: u64,
     },
-    /// A record before it leaves the quarantine.
-    Before(Sequence),
+    /// The one record before it is dropped; it fits then.
+    Before {
+        /// The user to name.
+        user: UserId,
+        /// The record to name.
+        sequence: Sequence,
+    },
     /// The user who has the identity gives it up.
     Release(UserId),
     /// The user's other profile goes.
@@ -76,14 +81,11 @@ pub fn remedies(parked: &Parked, around: &Surroundings<'_>) -> Vec<Remedy> {
         // There is no room for its document as long as the user is there.
         ParkReason::TooManyProfiles => {}
         ParkReason::PatchBase => {
-            remedies.extend(parked.document.as_ref().map(|document| Remedy::Base {
-                document: document.id.clone(),
-                version: document.version.get().saturating_sub(1),
-            }));
+            remedies.extend(base(parked, around));
             remedies.extend(whole);
         }
         ParkReason::Behind => {
-            remedies.extend(around.before.map(Remedy::Before));
+            remedies.extend(only_one_before(parked, lane, around));
             remedies.extend(whole);
         }
         ParkReason::MappingConflict => {
@@ -92,6 +94,8 @@ pub fn remedies(parked: &Parked, around: &Surroundings<'_>) -> Vec<Remedy> {
         }
         ParkReason::ProfileConflict => {
             let other = around.profiles.live.as_ref();
+            // One that came before it would take the place.
+            let other = other.filter(|_| around.before.is_empty());
             remedies.extend(other.map(|other| Remedy::Vacate(other.id.clone())));
         }
     }
@@ -139,10 +143,49 @@ fn whole_state(parked: &Parked, lane: &Lane, around: &Surroundings<'_>) -> Optio
     })
 }
 
-/// Whether a parked patch waits for another record of its lane.
+/// The version that a patch builds on, where its whole state would be taken and the patch would fit.
+fn base(parked: &Parked, around: &Surroundings<'_>) -> Option<Remedy> {
+    let document = parked.document.as_ref()?;
+    let id = ProfileId::parse(&document.id).ok()?;
+    let version = document.version.get().saturating_sub(1);
+    let is_first = around
+        .profiles
+        .live
+        .as_ref()
+        .is_none_or(|live| live.id == id);
+    let is_new = around.profiles.held(&id).unwrap_or(0) < version;
+    (is_first && is_new && around.before.is_empty()).then(|| Remedy::Base {
+        document: document.id.clone(),
+        version,
+    })
+}
+
+/// The record that a patch waits behind, where nothing else is in its way.
+fn only_one_before(parked: &Parked, lane: &Lane, around: &Surroundings<'_>) -> Option<Remedy> {
+    let &[sequence] = around.before else {
+        return None;
+    };
+    let document = parked.document.as_ref()?;
+    let live = around.profiles.live.as_ref()?;
+    let fits = *live.id.as_str() == *document.id
+        && live.version.get().saturating_add(1) == document.version.get();
+    fits.then(|| Remedy::Before {
+        user: lane.user.clone(),
+        sequence,
+    })
+}
+
+/// Whether another record of its lane has its turn before a parked one: for a patch one of its document or one
+/// that cannot be read, for a second profile another that was refused for the first.
 pub fn waits_behind(parked: &Parked, other: &Parked) -> bool {
     let id = |parked: &'_ Parked| parked.document.as_ref().map(|document| document.id.clone());
-    other.sequence() < parked.sequence() && (other.document.is_none() || id(other) == id(parked))
+    let is_same = id(other) == id(parked);
+    let stands_before = if parked.reason == ParkReason::ProfileConflict {
+        other.reason == ParkReason::ProfileConflict && !is_same
+    } else {
+        other.document.is_none() || is_same
+    };
+    other.sequence() < parked.sequence() && stands_before
 }
 
 impl fmt::Display for Remedy {
@@ -169,22 +212,28 @@ impl fmt::Display for Remedy {
                 ..
             } => write!(f, "the whole state of a {} of this user", family.as_str()),
             Self::Base { document, version } => {
-                write!(f, "version {version} of profile {document}, which the patch builds on")
+                write!(
+                    f,
+                    "the whole state of profile {document}, version {version}, which the patch builds on (a patch to it would wait behind this one)"
+                )
             }
-            Self::Before(sequence) => write!(
+            Self::Before { user, sequence } => write!(
                 f,
-                "record {sequence}, which it waits behind, leaves the quarantine"
+                "a decision on record {sequence}, which it waits behind: profile-projector quarantine drop {user} {sequence} --reason TEXT"
             ),
             Self::Release(user) => write!(
                 f,
-                "user {user}, who has the workosUserId, is deleted, erased or gets another one"
+                "user {user}, who has the workosUserId, is deleted, erased or gets another one, and nobody else has waited for it longer"
             ),
             Self::Vacate(profile) => {
                 write!(f, "profile {profile} of this user is deleted or erased")
             }
             Self::Understood => f.write_str("a release that can read it, and a rebuild by it"),
             Self::Drop { user, sequence } => {
-                write!(f, "a decision: quarantine drop {user} {sequence} --reason TEXT")
+                write!(
+                    f,
+                    "a decision: profile-projector quarantine drop {user} {sequence} --reason TEXT"
+                )
             }
             Self::None => f.write_str(
                 "no decision: its subject names no user. It harms nobody; it goes when its message is deleted from the stream and the read model is rebuilt",

@@ -21,7 +21,7 @@ fn remedies_of(state: &mut MemoryState, parked: &Parked) -> Vec<Remedy> {
                 user: &UserRow::default(),
                 profiles: &ProfileRow::default(),
                 owner: None,
-                before: None,
+                before: &[],
             },
         );
     };
@@ -31,13 +31,16 @@ fn remedies_of(state: &mut MemoryState, parked: &Parked) -> Vec<Remedy> {
         .awaits
         .as_ref()
         .map_or(Ok(None), |identity| state.owner(identity));
-    let mut in_lane = state.all_parked();
-    let before = in_lane.find(|other| other.lane == parked.lane && waits_behind(parked, other));
+    let in_lane = state.all_parked().filter(|other| other.lane == parked.lane);
+    let before = in_lane.filter(|other| waits_behind(parked, other));
+    let mut before: Vec<_> = before.map(Parked::sequence).collect();
+    before.sort_unstable();
+    before.truncate(2);
     let around = Surroundings {
         user: &user,
         profiles: &profiles,
         owner: owner.as_ref(),
-        before: before.map(Parked::sequence),
+        before: &before,
     };
     remedies(parked, &around)
 }
@@ -51,7 +54,7 @@ fn told(given: &mut Given) -> Vec<String> {
 const UNDERSTOOD: &str = "a release that can read it, and a rebuild by it";
 
 fn drop_of(sequence: u64) -> String {
-    format!("a decision: quarantine drop u1 {sequence} --reason TEXT")
+    format!("a decision: profile-projector quarantine drop u1 {sequence} --reason TEXT")
 }
 
 #[test]
@@ -65,7 +68,7 @@ fn each_reason_has_its_ways_out() {
     let whole = "the whole state or the deletion of profile p1, version 4 or later";
     assert_eq!(told(&mut given), [whole, UNDERSTOOD, &drop_of(2)]);
     given.publish(patch(4));
-    let before = "record 2, which it waits behind, leaves the quarantine";
+    let before = "a decision on record 2, which it waits behind: profile-projector quarantine drop u1 2 --reason TEXT";
     assert_eq!(told(&mut given), [before, whole, &drop_of(3)]);
 
     let mut given = Given::nothing();
@@ -74,21 +77,34 @@ fn each_reason_has_its_ways_out() {
     assert_eq!(told(&mut given), [any, UNDERSTOOD, &drop_of(1)]);
 
     let mut given = Given::events([profile(1), patch(4)]);
-    let base = "version 3 of profile p1, which the patch builds on";
+    let base = "the whole state of profile p1, version 3, which the patch builds on (a patch to it would wait behind this one)";
     assert_eq!(told(&mut given), [base, whole, &drop_of(2)]);
+    given.publish(patch(5));
+    let whole_5 = "the whole state or the deletion of profile p1, version 5 or later";
+    assert_eq!(
+        told(&mut given),
+        [whole_5, &drop_of(3)],
+        "it needs more than record 2 gone"
+    );
+    let mut given = Given::events([profile(1), patch(2), patch(4), patch(3)]);
+    let whole_3 = "the whole state or the deletion of profile p1, version 3 or later";
+    let before = "a decision on record 3, which it waits behind: profile-projector quarantine drop u1 3 --reason TEXT";
+    assert_eq!(told(&mut given), [before, whole_3, &drop_of(4)]);
 
     let mut given = Given::events([profile(3), profile_state("u1", "p1", 3, &named("B"))]);
     assert_eq!(told(&mut given), [whole, &drop_of(2)]);
 
     let mut given = Given::events([user_state("u2", 1, "w"), user_state("u1", 1, "w")]);
     let release =
-        "user u2, who has the workosUserId, is deleted, erased or gets another one".to_owned();
+        "user u2, who has the workosUserId, is deleted, erased or gets another one, and nobody else has waited for it longer".to_owned();
     let whole = "the whole state or the deletion of user u1, version 1 or later".to_owned();
     assert_eq!(told(&mut given), [release, whole, drop_of(2)]);
 
     let mut given = Given::events([profile(1), profile_state("u1", "p2", 1, &named("B"))]);
     let vacate = "profile p1 of this user is deleted or erased".to_owned();
     assert_eq!(told(&mut given), [vacate, drop_of(2)]);
+    given.publish(profile_state("u1", "p3", 1, &named("C")));
+    assert_eq!(told(&mut given), [drop_of(3)], "p2 would take the place");
 
     let mut given = Given::events([profile(1), profile(1_000_002)]);
     let reached = "the whole state or the deletion of profile p1, version 2 to 1000001".to_owned();
@@ -132,15 +148,16 @@ fn cure(parked: &Parked, remedy: &Remedy) -> Option<Message> {
                 profile_state(user, document, *version, &named("cured")).into()
             }
         }
-        Remedy::Drop { user, sequence } => {
+        Remedy::Drop { user, sequence } | Remedy::Before { user, sequence } => {
             crate::testing::dropped(user.as_str(), sequence.get()).into()
         }
-        Remedy::Base { .. }
-        | Remedy::Before(_)
-        | Remedy::Release(_)
-        | Remedy::Vacate(_)
-        | Remedy::Understood
-        | Remedy::None => return None,
+        Remedy::Base { document, version } => {
+            profile_state(user, document, *version, &named("cured")).into()
+        }
+        Remedy::Vacate(document) => {
+            profile_deleted(user, document.as_str(), crate::Version::MAX).into()
+        }
+        Remedy::Release(_) | Remedy::Understood | Remedy::None => return None,
     };
     Some(message)
 }

@@ -2,6 +2,7 @@
 //! every replica and every rebuild takes it at the same place.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use async_nats::jetstream::publish::PublishAck;
@@ -9,20 +10,25 @@ use domain::UserId;
 use query::quarantine::Shown;
 use serde_json::{Value, json};
 
+use tokio::time::timeout;
+
 use super::parked;
 use crate::admin_client::AdminClient;
 use crate::cli::DropArgs;
 use crate::commands::{block_on, waiting};
 use crate::config::NatsConfig;
 use crate::exit::Failure;
-use crate::nats;
+use crate::nats::{self, Connection};
 use crate::producer::{Checker, OutgoingEvent, send_one};
 use crate::signals;
+
+/// How long the stream may take to say where it ends.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &DropArgs) -> Result<(), Failure> {
     let config = NatsConfig::of(&args.nats)?;
     let services = waiting::services(&args.wait)?;
-    let (event, outgoing) = decision(args)?;
+    let (event, outgoing) = decision(&args.user, args.sequence, &args.reason)?;
     block_on(async {
         for service in &services {
             check_parked(service, args).await?;
@@ -35,6 +41,7 @@ pub(super) fn run(args: &DropArgs) -> Result<(), Failure> {
         let stop = signals::stop_token()?;
         let work = async {
             let connection = nats::connect(&config, "profile-projector quarantine drop").await?;
+            check_there(&connection, &config.stream, args.sequence).await?;
             let ack = send_one(&connection, &config.stream, &outgoing).await?;
             waiting::applied(&services, &config.stream, ack.sequence, &args.wait).await?;
             for service in &services {
@@ -77,8 +84,11 @@ fn tell(args: &DropArgs, value: &Value, text: impl FnOnce() -> String) -> Result
 
 /// The event, checked as any producer's is. Its id follows from what it is about, so that a decision
 /// taken twice is one.
-fn decision(args: &DropArgs) -> anyhow::Result<(Value, OutgoingEvent)> {
-    let (user, sequence, reason) = (&args.user, args.sequence, &args.reason);
+pub(super) fn decision(
+    user: &str,
+    sequence: u64,
+    reason: &str,
+) -> anyhow::Result<(Value, OutgoingEvent)> {
     UserId::parse(user).with_context(|| format!("{user:?} is no user id"))?;
     let event = json!({
         "specversion": "1.0", "id": format!("quarantine:{user}:{sequence}"),
@@ -91,6 +101,21 @@ fn decision(args: &DropArgs) -> anyhow::Result<(Value, OutgoingEvent)> {
         anyhow!("the decision is not one: {}", faults.join("; "))
     })?;
     Ok((event, outgoing))
+}
+
+/// A decision on a message that the stream does not have yet would mean nothing, and stay.
+async fn check_there(connection: &Connection, stream: &str, sequence: u64) -> anyhow::Result<()> {
+    // Where it does not answer, publishing says why.
+    let asked = timeout(ANSWER_WITHIN, connection.jetstream.get_stream(stream)).await;
+    if let Ok(Ok(found)) = asked {
+        let last = found.cached_info().state.last_sequence;
+        if last < sequence {
+            bail!(
+                "there is no record {sequence}: stream {stream} ends at {last}; nothing was published"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Whoever mistypes a sequence is told before anything is published.

@@ -4,25 +4,36 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anyhow::Context;
-use domain::UserId;
 use query::quarantine::{Entry, Page, Shown, Wanted};
 
 use super::Source;
+use super::select::{Groups, each, wanted};
 use crate::cli::{ListArgs, ShowArgs};
 use crate::commands::block_on;
 use crate::exit::Failure;
 
 pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
-    if let Some(user) = &args.user {
-        UserId::parse(user).with_context(|| format!("{user:?} is no user id"))?;
-    }
     let wanted = Wanted {
         after: args.after,
         limit: Some(args.limit),
-        user: args.user.clone(),
+        ..wanted(&args.select)?
     };
     let source = Source::of(&args.from)?;
     block_on(async {
+        if args.group {
+            let mut groups = Groups::default();
+            each(&source, wanted, |entry| {
+                groups.add(&entry);
+                Ok(())
+            })
+            .await?;
+            let text = if args.json {
+                groups.json().to_string()
+            } else {
+                groups.table()
+            };
+            return print(&text);
+        }
         let page = source.page(&wanted).await?;
         let text = if args.json {
             serde_json::to_string(&page).context("the page cannot be written")?
@@ -52,7 +63,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
     })
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+pub(super) fn print(text: &str) -> Result<(), Failure> {
     let text = text.trim_end();
     writeln!(io::stdout(), "{text}").context("nobody reads the output")?;
     Ok(())

@@ -1,8 +1,13 @@
 //! `quarantine`: what is parked, why, what would heal it, and an operator's decision to give it up.
 
 mod drop;
+mod drop_all;
 mod list;
+mod select;
 
+use std::fmt::Write as _;
+
+use percent_encoding::NON_ALPHANUMERIC;
 use query::quarantine::{Page, Shown, Wanted};
 use read_model::{OpenError, Options, Place, ReadModel};
 
@@ -15,6 +20,7 @@ pub(crate) fn run(command: &QuarantineCommand) -> Result<(), Failure> {
         QuarantineCommand::List(args) => list::list(args),
         QuarantineCommand::Show(args) => list::show(args),
         QuarantineCommand::Drop(args) => drop::run(args),
+        QuarantineCommand::DropAll(args) => drop_all::run(args),
     }
 }
 
@@ -78,10 +84,22 @@ impl Source {
 
 /// The route that answers what is wanted.
 fn path_of(wanted: &Wanted) -> String {
-    let limit = wanted.limit.map(|limit| format!("&limit={limit}"));
-    let user = wanted.user.as_ref().map(|user| format!("&user={user}"));
-    let (limit, user) = (limit.unwrap_or_default(), user.unwrap_or_default());
-    format!("/quarantine?after={}{limit}{user}", wanted.after)
+    let limit = wanted.limit.map(|limit| limit.to_string());
+    let members = [
+        ("limit", &limit),
+        ("user", &wanted.user),
+        ("reason", &wanted.reason),
+        ("lane", &wanted.lane),
+        ("fault", &wanted.fault),
+    ];
+    let mut path = format!("/quarantine?after={}", wanted.after);
+    for (name, value) in members {
+        if let Some(value) = value {
+            let value = percent_encoding::utf8_percent_encode(value, NON_ALPHANUMERIC);
+            let _ = write!(path, "&{name}={value}");
+        }
+    }
+    path
 }
 
 /// One record as a running service has it parked.
