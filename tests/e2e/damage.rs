@@ -131,6 +131,11 @@ async fn a_flipped_bit_is_an_error_named_everywhere_and_healed_by_a_rebuild() ->
     assert_eq!(code, Some(0), "{said}");
     let status = service.applied(last).await?;
     assert_eq!(status["damaged"], json!([]), "{status}");
+    assert_eq!(
+        status["last_good"],
+        json!(null),
+        "damaged rows are not kept as good"
+    );
     service
         .status_when("live", |status| status["phase"] == "live")
         .await?;

@@ -20,6 +20,7 @@ mod erase_proof;
 mod golden;
 mod identity;
 mod import;
+mod jobs;
 mod keys;
 mod lag;
 mod odd_bytes;

@@ -51,3 +51,7 @@ pub use state::{
     Gone, LiveProfile, Parked, ParkedDocument, ProfileRow, State, UserDocument, UserRow,
 };
 pub use summary::{ParkedEntry, ParkedSummary};
+
+/// Which fold this is. Raised with every change of what a history comes to: rows that were begun by another
+/// fold are not gone on with by a rebuild.
+pub const FOLD: u32 = 1;

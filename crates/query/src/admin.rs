@@ -127,8 +127,12 @@ struct Stream {
 impl Status {
     fn of(admin: &Admin) -> Self {
         let query = &admin.query;
-        let progress = query.progress.borrow().clone();
+        let mut progress = query.progress.borrow().clone();
+        // Every figure is of this one commit, which may be newer than what was told of.
         let inspection = query.reader.inspect();
+        if let Some(checkpoint) = inspection.checkpoint() {
+            progress.checkpoint = Some(checkpoint.clone());
+        }
         let totals = inspection.totals();
         // Whoever asks how it is must be answered, also when a row cannot be read.
         let oldest = quarantine::oldest(&inspection).ok().flatten();

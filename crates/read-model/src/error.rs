@@ -36,6 +36,18 @@ pub enum OpenError {
         /// Ours.
         expected: u32,
     },
+    /// The file was made by a job that never finished it (R7).
+    #[error("{} is what a job began and never finished", path.display())]
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is a last good file already, and it was not given up.
+    #[error("{} is kept from before and was not given up", path.display())]
+    LastGoodKept {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is not one that this program wrote, or was damaged since.
     #[error("{} cannot be read as a read model", path.display())]
     Damaged {
@@ -120,7 +132,10 @@ impl OpenError {
         match self {
             Self::Folder { source, .. } => is_no_space(source),
             Self::Damaged { source, .. } => source.is_disk_full(),
-            Self::InUse { .. } | Self::OtherLayout { .. } => false,
+            Self::InUse { .. }
+            | Self::OtherLayout { .. }
+            | Self::Unfinished { .. }
+            | Self::LastGoodKept { .. } => false,
         }
     }
 }

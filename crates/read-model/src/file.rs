@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -23,13 +23,19 @@ use crate::crc::Check;
 use crate::damage::Damages;
 use crate::endless::Endless;
 use crate::meta;
+use crate::origin::{self, Maker, Origin};
 use crate::reader::{Reader, Snapshot};
 use crate::runs::Written;
 use crate::tables::{ARRIVALS, AWAITING, LAYOUT, META, OWNERS, PARKED, PEOPLE};
 use crate::{Damage, OpenError, Place, StorageError, place};
 
-/// Longest wait for readers of a file that another one took the place of. They take microseconds.
-const READERS_MAX: Duration = Duration::from_secs(10);
+/// How long readers of a file that another one took the place of are waited for. They take microseconds,
+/// but for snapshots and the like, which go on.
+const READERS_WAIT: Duration = Duration::from_millis(200);
+/// How often it is looked whether such a one is done.
+const READERS_LOOK: Duration = Duration::from_millis(50);
+/// Files whose place another one took that are read still.
+const LINGERING_MAX: usize = 4;
 
 /// How the file is used.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +64,10 @@ pub struct ReadModel {
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
     /// Whether a commit is under way.
     writing: Arc<AtomicBool>,
+    /// What all snapshots of this opening share.
+    readers: Arc<()>,
+    /// Files before, each until its last reader is done.
+    lingering: Vec<JoinHandle<()>>,
 }
 
 impl ReadModel {
@@ -67,6 +77,10 @@ impl ReadModel {
     /// while another file took its place is brought to its end.
     pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
         let model = Self::open_at(folder, Place::Live, options)?;
+        if model.origin().is_some_and(|origin| origin.is_unfinished()) {
+            let path = Place::Live.path(folder);
+            return Err(OpenError::Unfinished { path });
+        }
         // Not before the file is locked: another process may be at it.
         place::finish(folder)?;
         Ok(model)
@@ -77,7 +91,7 @@ impl ReadModel {
         make_folder(folder)?;
         let path = place.path(folder);
         if !place.is_there(folder)? {
-            create(folder, &path, options)?;
+            create(folder, &path, options, Maker::of(place))?;
         }
         let open = move |damages: &Arc<Damages>| {
             let file = open_file(OpenOptions::new().read(true).write(true), &path)?;
@@ -114,7 +128,7 @@ impl ReadModel {
                 .create_with_backend(storage())
                 .map_err(open_failed(path))?;
             if layout_of(&database).map_err(damaged(path))?.is_none() {
-                initialise(&database).map_err(damaged(path))?;
+                initialise(&database, Maker::Service).map_err(damaged(path))?;
             }
             checked(database, path, damages)
         };
@@ -123,30 +137,69 @@ impl ReadModel {
 
     fn opened_with(open: OpenStorage) -> Result<Self, OpenError> {
         let (database, snapshot) = open(&Arc::default())?;
+        let readers = Arc::clone(&snapshot.readers);
         Ok(Self {
             database: Some(database),
             open,
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
             writing: Arc::default(),
+            readers,
+            lingering: Vec::new(),
         })
     }
 
-    /// Gives the readers of `old` these rows from now on, then closes `old` and gives back its file,
-    /// whose place this one has taken.
+    /// What the file is of; `None` in one of a release that did not say.
+    pub fn origin(&self) -> Option<Origin> {
+        self.current.load().origin.clone()
+    }
+
+    /// Remembers that the job that makes these rows brought them to its goal.
+    pub fn finish(&mut self) -> Result<(), StorageError> {
+        let origin = self.origin().unwrap_or_else(|| Origin::new(Maker::Service));
+        let origin = origin::write(&Origin {
+            is_finished: true,
+            ..origin
+        });
+        self.mark(meta::ORIGIN_KEY, &origin)
+    }
+
+    /// Whether another file may take this one's place now: of those before, only a few may be read still.
+    pub fn may_be_succeeded(&mut self) -> bool {
+        self.lingering.retain(|file| !file.is_finished());
+        self.lingering.len() < LINGERING_MAX
+    }
+
+    /// Gives the readers of `old` these rows from now on, and closes `old`, whose place this one has taken,
+    /// when no read is under way in it any more.
     ///
-    /// A read that is under way ends with the rows it began with; none fails, none waits. Readers
-    /// that this model itself gave out before go on seeing the rows of now, and no later ones.
+    /// A read that is under way ends with the rows it began with; none fails, none waits, and none is
+    /// waited for longer than a moment. Readers that this model itself gave out before go on seeing the
+    /// rows of now, and no later ones.
     pub fn succeed(&mut self, old: Self) {
-        let replaced = old.current.swap(self.current.load_full());
-        self.current = Arc::clone(&old.current);
-        self.writing = Arc::clone(&old.writing);
-        // A read fails when its file is closed under it.
-        let until = Instant::now() + READERS_MAX;
-        while 1 < Arc::strong_count(&replaced) && Instant::now() < until {
+        let Self {
+            database,
+            open,
+            current,
+            writing,
+            readers,
+            lingering,
+        } = old;
+        drop(current.swap(self.current.load_full()));
+        (self.current, self.writing) = (current, writing);
+        (self.open, self.lingering) = (open, lingering);
+        let until = Instant::now() + READERS_WAIT;
+        while 1 < Arc::strong_count(&readers) && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
-        self.open = old.open;
-        drop(old.database);
+        if 1 < Arc::strong_count(&readers) {
+            // A read fails when its file is closed under it.
+            self.lingering.push(thread::spawn(move || {
+                while 1 < Arc::strong_count(&readers) {
+                    thread::sleep(READERS_LOOK);
+                }
+                drop(database);
+            }));
+        }
     }
 
     /// Closes the file and opens it again, which is what it takes after a [`StorageError`]: the
@@ -159,6 +212,7 @@ impl ReadModel {
         // What was damaged in it still is.
         let damages = Arc::clone(&self.current.load().damages);
         let (database, snapshot) = (self.open)(&damages)?;
+        self.readers = Arc::clone(&snapshot.readers);
         self.current.store(Arc::new(snapshot));
         self.database = Some(database);
         Ok(())
@@ -244,7 +298,8 @@ impl ReadModel {
     pub(crate) fn publish(&self, written: Option<Written>) -> Result<(), StorageError> {
         let known = self.current.load_full();
         let damages = &known.damages;
-        let snapshot = Snapshot::take(self.database()?, &known.runs, written, damages)?;
+        let mut snapshot = Snapshot::take(self.database()?, &known.runs, written, damages)?;
+        snapshot.readers = Arc::clone(&self.readers);
         self.current.store(Arc::new(snapshot));
         Ok(())
     }
@@ -273,9 +328,9 @@ pub(crate) fn builder(options: Options) -> Builder {
 }
 
 /// Makes the file under another name and renames it when it is whole and on disk (R6).
-fn create(folder: &Path, path: &Path, options: Options) -> Result<(), OpenError> {
+fn create(folder: &Path, path: &Path, options: Options, maker: Maker) -> Result<(), OpenError> {
     let unfinished = place::unfinished(path);
-    make(&unfinished, options, |_empty| Ok::<_, OpenError>(()))?;
+    make(&unfinished, options, maker, |_empty| Ok::<_, OpenError>(()))?;
     fs::rename(&unfinished, path).map_err(failed("rename", &unfinished))?;
     place::sync_folder(folder)
 }
@@ -284,6 +339,7 @@ fn create(folder: &Path, path: &Path, options: Options) -> Result<(), OpenError>
 pub(crate) fn make<E: From<OpenError>>(
     path: &Path,
     options: Options,
+    maker: Maker,
     fill: impl FnOnce(&Database) -> Result<(), E>,
 ) -> Result<(), E> {
     place::remove_if_there(path)?;
@@ -294,7 +350,7 @@ pub(crate) fn make<E: From<OpenError>>(
         .mode(0o600)
         .clone();
     let database = open_database(open_file(&how, path)?, path, options)?;
-    initialise(&database).map_err(damaged(path))?;
+    initialise(&database, maker).map_err(damaged(path))?;
     fill(&database)?;
     database.close().map_err(open_failed(path))?;
     let made = open_file(OpenOptions::new().read(true), path)?;
@@ -329,7 +385,7 @@ fn open_database(file: File, path: &Path, options: Options) -> Result<Database, 
         .map_err(open_failed(path))
 }
 
-fn initialise(database: &Database) -> Result<(), StorageError> {
+fn initialise(database: &Database, maker: Maker) -> Result<(), StorageError> {
     let transaction = database
         .begin_write()
         .map_err(StorageError::engine("write"))?;
@@ -338,7 +394,11 @@ fn initialise(database: &Database) -> Result<(), StorageError> {
             .open_table(table)
             .map_err(StorageError::engine("make a table of"))?;
     }
-    RowsMut::open(&transaction, &META)?.put(meta::LAYOUT_KEY, Some(&LAYOUT.to_le_bytes()))?;
+    {
+        let mut meta = RowsMut::open(&transaction, &META)?;
+        meta.put(meta::LAYOUT_KEY, Some(&LAYOUT.to_le_bytes()))?;
+        meta.put(meta::ORIGIN_KEY, Some(&origin::write(&Origin::new(maker))))?;
+    }
     transaction.commit().map_err(StorageError::engine("commit"))
 }
 

@@ -16,6 +16,9 @@ pub(crate) const RUNS_KEY: &[u8] = b"runs";
 /// Key that is there once the projector was live.
 pub(crate) const WAS_LIVE_KEY: &[u8] = b"was_live";
 
+/// Key of what the file is of, written when it is made.
+pub(crate) const ORIGIN_KEY: &[u8] = b"origin";
+
 /// Figures over all rows, kept with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {

@@ -17,12 +17,31 @@ pub enum Place {
     Rebuild,
     /// It was live before the one that is.
     Previous,
+    /// It was live when the stream turned out not to be its own any more. Kept until it is given up.
+    LastGood,
     /// It is built to be compared with the live one, and thrown away.
     Verify,
 }
 
-/// The live file's second name while another takes its place.
-const OUTGOING_NAME: &str = "read-model.outgoing.redb";
+/// What the live file is to be when another one has taken its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outgoing {
+    /// The previous one.
+    Previous,
+    /// The previous one, and under a second name the last good one, which later ones do not replace: the
+    /// stream as it is now does not give its rows.
+    LastGood,
+}
+
+impl Outgoing {
+    /// The live file's second name while another takes its place.
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Previous => "read-model.outgoing.redb",
+            Self::LastGood => "read-model.outgoing-good.redb",
+        }
+    }
+}
 
 impl Place {
     /// The file's name in the folder.
@@ -31,6 +50,7 @@ impl Place {
             Self::Live => "read-model.redb",
             Self::Rebuild => "read-model.rebuild.redb",
             Self::Previous => "read-model.previous.redb",
+            Self::LastGood => "read-model.last-good.redb",
             Self::Verify => "read-model.verify.redb",
         }
     }
@@ -70,8 +90,8 @@ impl Place {
     ///
     /// There is a live file at every moment, the old one or the new one. What a crash in between
     /// leaves is put in order when the live file is opened next.
-    pub fn put_live(self, folder: &Path) -> Result<(), OpenError> {
-        self.put_live_by_steps(folder, |_| Ok(()))
+    pub fn put_live(self, folder: &Path, outgoing: Outgoing) -> Result<(), OpenError> {
+        put_live(folder, &self.path(folder), outgoing, |_| Ok(()))
     }
 
     /// The same; `before` is asked before each step, and its error ends it there, as a crash does.
@@ -79,17 +99,10 @@ impl Place {
     pub fn put_live_interrupted(
         self,
         folder: &Path,
+        outgoing: Outgoing,
         before: impl FnMut(&'static str) -> io::Result<()>,
     ) -> Result<(), OpenError> {
-        self.put_live_by_steps(folder, before)
-    }
-
-    fn put_live_by_steps(
-        self,
-        folder: &Path,
-        before: impl FnMut(&'static str) -> io::Result<()>,
-    ) -> Result<(), OpenError> {
-        put_live(folder, &self.path(folder), before)
+        put_live(folder, &self.path(folder), outgoing, before)
     }
 }
 
@@ -102,14 +115,19 @@ pub(crate) fn unfinished(path: &Path) -> PathBuf {
 pub(crate) fn put_live(
     folder: &Path,
     incoming: &Path,
+    outgoing: Outgoing,
     mut before: impl FnMut(&'static str) -> io::Result<()>,
 ) -> Result<(), OpenError> {
     let live = Place::Live.path(folder);
-    let outgoing = folder.join(OUTGOING_NAME);
+    let second_name = folder.join(outgoing.file_name());
     let mut step = |name, path: &Path| before(name).map_err(failed(name, path));
     finish(folder)?;
+    let kept = Place::LastGood.path(folder);
+    if outgoing == Outgoing::LastGood && kept.exists() && !is_same_file(&kept, incoming) {
+        return Err(OpenError::LastGoodKept { path: kept });
+    }
     step("link", &live)?;
-    match fs::hard_link(&live, &outgoing) {
+    match fs::hard_link(&live, &second_name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         linked => linked.map_err(failed("link", &live))?,
     }
@@ -121,23 +139,35 @@ pub(crate) fn put_live(
     finish(folder)
 }
 
-/// Brings to its end what a crash in [`Place::put_live`] left: a live file under its second name is
-/// not outgoing after all, and any other is the previous one.
+/// Brings to its end what a crash in [`Place::put_live`] left: a live file under a second name is not
+/// outgoing after all, nor to be kept as the last good one, and any other is the previous one.
 pub(crate) fn finish(folder: &Path) -> Result<(), OpenError> {
-    let outgoing = folder.join(OUTGOING_NAME);
-    if !outgoing
-        .try_exists()
-        .map_err(failed("look for", &outgoing))?
-    {
-        return Ok(());
+    let live = Place::Live.path(folder);
+    let kept = Place::LastGood.path(folder);
+    if is_same_file(&kept, &live) {
+        remove_if_there(&kept)?;
+        sync_folder(folder)?;
     }
-    if is_same_file(&outgoing, &Place::Live.path(folder)) {
-        remove_if_there(&outgoing)?;
-    } else {
-        let previous = Place::Previous.path(folder);
-        fs::rename(&outgoing, previous).map_err(failed("rename", &outgoing))?;
+    for outgoing in [Outgoing::Previous, Outgoing::LastGood] {
+        let path = folder.join(outgoing.file_name());
+        if !path.try_exists().map_err(failed("look for", &path))? {
+            continue;
+        }
+        if !is_same_file(&path, &live) {
+            if outgoing == Outgoing::LastGood {
+                match fs::hard_link(&path, &kept) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    linked => linked.map_err(failed("link", &path))?,
+                }
+            }
+            let previous = Place::Previous.path(folder);
+            fs::rename(&path, previous).map_err(failed("rename", &path))?;
+        }
+        // Two names of one file are left as they are by a renaming.
+        remove_if_there(&path)?;
+        sync_folder(folder)?;
     }
-    sync_folder(folder)
+    Ok(())
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {

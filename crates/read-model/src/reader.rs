@@ -12,6 +12,7 @@ use crate::codec::Problem;
 use crate::damage::Damages;
 use crate::inspect::Inspection;
 use crate::meta::{self, Totals};
+use crate::origin::{self, Origin};
 use crate::rows::{self, person, profile, user};
 use crate::runs::{self, Kind, Run, Written};
 use crate::tables::{ARRIVALS, AWAITING, META, OWNERS, PARKED, PEOPLE};
@@ -48,6 +49,10 @@ pub(crate) struct Snapshot {
     pub(crate) was_live: bool,
     /// What was found damaged in the file since it was opened.
     pub(crate) damages: Arc<Damages>,
+    /// What the file is of; `None` in one of a release that did not say.
+    pub(crate) origin: Option<Origin>,
+    /// One for all snapshots of one opening of the file: who holds one keeps it open.
+    pub(crate) readers: Arc<()>,
 }
 
 /// An answer and the sequence it is of, from one snapshot (R5).
@@ -174,6 +179,7 @@ impl Snapshot {
         let checkpoint = meta.read(meta::CHECKPOINT_KEY, meta::read_checkpoint)?;
         let totals = meta.read(meta::TOTALS_KEY, meta::read_totals)?;
         let was_live = meta.get(meta::WAS_LIVE_KEY)?;
+        let origin = meta.read(meta::ORIGIN_KEY, origin::read)?;
         let ids = meta
             .read(meta::RUNS_KEY, runs::read_ids)?
             .unwrap_or_default();
@@ -189,6 +195,8 @@ impl Snapshot {
             totals: totals.unwrap_or_default(),
             was_live: was_live.is_some(),
             damages: Arc::clone(damages),
+            origin,
+            readers: Arc::default(),
         })
     }
 

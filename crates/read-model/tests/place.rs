@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::testing::{Form, named, profile_state, records, user_state};
 use domain::{Checkpoint, Fingerprint, StreamId, WorkosUserId, apply};
-use read_model::{Difference, DifferenceKind, Options, Place, ReadModel, differences};
+use read_model::{
+    Difference, DifferenceKind, OpenError, Options, Outgoing, Place, ReadModel, differences,
+};
 
 /// Puts the user `u` with this name into the read model.
 fn fill(model: &mut ReadModel, name: &str) {
@@ -49,6 +51,7 @@ fn fill_with(model: &mut ReadModel, name: &str, others: u32) {
 fn made(folder: &Path, place: Place, name: &str) -> ReadModel {
     let mut model = ReadModel::open_at(folder, place, Options::default()).unwrap();
     fill(&mut model, name);
+    model.finish().unwrap();
     model
 }
 
@@ -78,7 +81,7 @@ fn r7_interrupted_anywhere_one_file_is_live_and_the_other_is_kept() {
         drop(made(folder, Place::Live, "old"));
         drop(made(folder, Place::Rebuild, "new"));
         let mut steps = 0;
-        let ended = Place::Rebuild.put_live_interrupted(folder, |_| {
+        let ended = Place::Rebuild.put_live_interrupted(folder, Outgoing::Previous, |_| {
             steps += 1;
             if steps > interrupted_at {
                 Err(io::Error::other("killed"))
@@ -102,10 +105,12 @@ fn r7_interrupted_anywhere_one_file_is_live_and_the_other_is_kept() {
         );
         drop(live);
         if !swapped {
-            Place::Rebuild.put_live(folder).unwrap();
+            Place::Rebuild.put_live(folder, Outgoing::Previous).unwrap();
         }
         // And back again: what was live before is kept once more.
-        Place::Previous.put_live(folder).unwrap();
+        Place::Previous
+            .put_live(folder, Outgoing::Previous)
+            .unwrap();
         let live = ReadModel::open(folder, Options::default()).unwrap();
         assert_eq!(name_in(&live), "old");
         let kept = ReadModel::open_at(folder, Place::Previous, Options::default()).unwrap();
@@ -140,7 +145,7 @@ fn r7_no_reader_fails_or_waits_while_files_change_places() {
             .collect();
         for swap in 1..20 {
             let mut next = made(folder, Place::Rebuild, &swap.to_string());
-            Place::Rebuild.put_live(folder).unwrap();
+            Place::Rebuild.put_live(folder, Outgoing::Previous).unwrap();
             next.succeed(live);
             live = next;
         }
@@ -178,10 +183,136 @@ fn r7_a_read_under_way_ends_in_the_file_it_began_in() {
         }
     });
     let mut next = made(folder, Place::Rebuild, "new");
-    Place::Rebuild.put_live(folder).unwrap();
+    Place::Rebuild.put_live(folder, Outgoing::Previous).unwrap();
     next.succeed(live);
     reading.join().unwrap();
     assert_eq!(name_in(&next), "new");
+}
+
+#[test]
+fn a_read_that_takes_long_neither_holds_up_nor_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut live = ReadModel::open(folder, Options::default()).unwrap();
+    fill_with(&mut live, "old", 1_000);
+    let mut pinned = Vec::new();
+    let identity = WorkosUserId::parse("w").unwrap();
+    for swap in 0..4 {
+        pinned.push(live.reader().pinned());
+        // One of an earlier commit holds the file as well.
+        let further = live_at(&live, 2_000);
+        live.begin().commit(further).unwrap();
+        let mut next = ReadModel::open_at(folder, Place::Rebuild, Options::default()).unwrap();
+        fill_with(&mut next, &swap.to_string(), 1_000);
+        assert!(live.may_be_succeeded());
+        Place::Rebuild.put_live(folder, Outgoing::Previous).unwrap();
+        let since = std::time::Instant::now();
+        next.succeed(live);
+        assert!(since.elapsed().as_secs() < 2, "{:?}", since.elapsed());
+        live = next;
+    }
+    assert!(!live.may_be_succeeded(), "each file of before is open");
+    let names = pinned.iter().map(|reader| {
+        let answer = reader.profile_of(&identity).unwrap();
+        answer
+            .profile()
+            .unwrap()
+            .unwrap()
+            .profile
+            .display_name
+            .to_owned()
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["old", "0", "1", "2"]);
+    // The latest of them is closed when its reader is done.
+    let again = || ReadModel::open_at(folder, Place::Previous, Options::default());
+    assert!(matches!(again().err(), Some(OpenError::InUse { .. })));
+    drop(pinned);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while again().is_err() {
+        assert!(std::time::Instant::now() < until, "it is never closed");
+        std::thread::yield_now();
+    }
+    while !live.may_be_succeeded() {
+        std::thread::yield_now();
+    }
+}
+
+/// The place so far on in the stream of a model.
+fn live_at(model: &ReadModel, sequence: u64) -> Checkpoint {
+    let held = model.reader().checkpoint().unwrap();
+    held.advanced(Fingerprint {
+        sequence: domain::Sequence::new(sequence).unwrap(),
+        time_ns: 2,
+    })
+}
+
+#[test]
+fn what_a_job_never_accepted_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    drop(made(folder, Place::Live, "old"));
+    let mut half = ReadModel::open_at(folder, Place::Rebuild, Options::default()).unwrap();
+    fill(&mut half, "half");
+    let origin = half.origin().unwrap();
+    assert!(origin.is_ours() && origin.is_unfinished());
+    drop(half);
+    // By hand, or by a step that was left out.
+    Place::Rebuild.put_live(folder, Outgoing::Previous).unwrap();
+    let refused = ReadModel::open(folder, Options::default()).err().unwrap();
+    assert!(matches!(refused, OpenError::Unfinished { .. }), "{refused}");
+    Place::Previous
+        .put_live(folder, Outgoing::Previous)
+        .unwrap();
+    let live = ReadModel::open(folder, Options::default()).unwrap();
+    assert_eq!(name_in(&live), "old");
+}
+
+#[test]
+fn the_last_good_file_stays_until_it_is_live_again() {
+    for interrupted_at in 0..=4 {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        drop(made(folder, Place::Live, "good"));
+        drop(made(folder, Place::Rebuild, "1"));
+        let mut steps = 0;
+        let ended = Place::Rebuild.put_live_interrupted(folder, Outgoing::LastGood, |_| {
+            steps += 1;
+            if steps > interrupted_at {
+                Err(io::Error::other("killed"))
+            } else {
+                Ok(())
+            }
+        });
+        assert_eq!(ended.is_ok(), interrupted_at == 4);
+        let live = ReadModel::open(folder, Options::default()).unwrap();
+        let swapped = interrupted_at >= 2;
+        assert_eq!(name_in(&live), if swapped { "1" } else { "good" });
+        drop(live);
+        assert_eq!(Place::LastGood.is_there(folder).unwrap(), swapped);
+        if !swapped {
+            Place::Rebuild.put_live(folder, Outgoing::LastGood).unwrap();
+        }
+        for swap in ["2", "3"] {
+            drop(made(folder, Place::Rebuild, swap));
+            Place::Rebuild.put_live(folder, Outgoing::Previous).unwrap();
+        }
+        drop(made(folder, Place::Rebuild, "4"));
+        let second = Place::Rebuild.put_live(folder, Outgoing::LastGood);
+        assert!(matches!(second, Err(OpenError::LastGoodKept { .. })));
+        Place::LastGood
+            .put_live(folder, Outgoing::LastGood)
+            .unwrap();
+        let live = ReadModel::open(folder, Options::default()).unwrap();
+        assert_eq!(name_in(&live), "good");
+        let kept = |place| {
+            let kept = ReadModel::open_at(folder, place, Options::default());
+            name_in(&kept.unwrap())
+        };
+        assert_eq!(kept(Place::LastGood), "3", "it was blocked as well");
+        assert_eq!(kept(Place::Previous), "3");
+        let names = files(folder);
+        assert_eq!(names.len(), 4, "{names:?}");
+    }
 }
 
 #[test]

@@ -205,13 +205,27 @@ pub(crate) struct AdminArgs {
 pub(crate) struct RebuildArgs {
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
-    /// Go back to the read model that was live before
+    /// Go back to the read model that was live before, or to the last good one of a stream that is gone
+    #[arg(long, value_name = "WHICH")]
+    #[arg(num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "previous", conflicts_with = "accept_loss")]
+    pub(crate) rollback: Option<Kept>,
+    /// Remove the last good read model of a stream that is gone, for good; nothing is rebuilt
     #[arg(long)]
-    #[arg(conflicts_with = "accept_loss")]
-    pub(crate) rollback: bool,
+    #[arg(conflicts_with_all = ["rollback", "accept_loss"])]
+    pub(crate) give_up_last_good: bool,
     /// Swap even if the stream gives fewer users or profiles than are served
     #[arg(long)]
     pub(crate) accept_loss: bool,
+}
+
+/// A file that was live before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kept {
+    /// The one before the one that is live
+    Previous,
+    /// The one that was live when the stream turned out not to be its own any more
+    LastGood,
 }
 
 #[derive(Debug, Args)]

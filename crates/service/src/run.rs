@@ -19,7 +19,7 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, FromSnapshot, PemPair};
-use crate::keeper::{Desk, Keeper, routes};
+use crate::keeper::{Desk, Keeper, LastGood, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
 use crate::{open_files, schema_routes, telemetry};
@@ -159,11 +159,12 @@ impl Service {
             tasks: JoinSet::new(),
             stop: stop.child_token(),
         };
+        let folder = self.folder.clone();
         let snapshots = SnapshotDesk::new(self.reader, self.folder, parts.stop.clone());
         let operators = admin::router(admin::Admin {
             query: Arc::clone(&self.query),
             render_metrics: Box::new(|| metrics.render()),
-            more_status: more_status(self.desk.clone(), snapshots.clone()),
+            more_status: more_status(self.desk.clone(), snapshots.clone(), folder),
             stopping: parts.stop.clone(),
         });
         let operators = operators
@@ -295,7 +296,10 @@ fn open_read_model(folder: &Path) -> anyhow::Result<ReadModel> {
         let hint = match &error {
             OpenError::Folder { .. } => "let this user write there, or give another --data-dir",
             OpenError::InUse { .. } => "stop the other one, or give another --data-dir",
-            OpenError::OtherLayout { .. } | OpenError::Damaged { .. } => {
+            OpenError::OtherLayout { .. }
+            | OpenError::Damaged { .. }
+            | OpenError::Unfinished { .. }
+            | OpenError::LastGoodKept { .. } => {
                 "remove the file to have it rebuilt from the stream"
             }
         };
@@ -317,10 +321,16 @@ async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
 fn more_status(
     desk: Desk,
     snapshots: SnapshotDesk,
+    folder: PathBuf,
 ) -> Box<dyn Fn() -> BTreeMap<&'static str, serde_json::Value> + Send + Sync> {
     Box::new(move || {
         let job = serde_json::to_value(desk.status()).unwrap_or_default();
         let snapshot = serde_json::to_value(snapshots.status()).unwrap_or_default();
-        BTreeMap::from([("job", job), ("snapshot", snapshot)])
+        let last_good = serde_json::to_value(LastGood::of(&folder)).unwrap_or_default();
+        BTreeMap::from([
+            ("job", job),
+            ("snapshot", snapshot),
+            ("last_good", last_good),
+        ])
     })
 }

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::file::{self, Options};
 use crate::meta::{self, read_checkpoint, read_totals};
 use crate::tables::{LAYOUT, META};
-use crate::{Place, StorageError, place};
+use crate::{Maker, Outgoing, Place, StorageError, place};
 
 /// A snapshot that is being read.
 pub struct Incoming<R> {
@@ -64,13 +64,20 @@ impl<R: Read> Incoming<R> {
     ) -> Result<(), RestoreError> {
         file::make_folder(folder)?;
         let unfinished = place::unfinished(&Place::Live.path(folder));
-        let made = file::make(&unfinished, options, |database| self.fill(database, copied));
+        let made = file::make(&unfinished, options, Maker::Snapshot, |database| {
+            self.fill(database, copied)
+        });
         if let Err(error) = made {
             // The first error tells more, and the next attempt begins with the same removal.
             let _ = place::remove_if_there(&unfinished);
             return Err(error);
         }
-        Ok(place::put_live(folder, &unfinished, |_| Ok(()))?)
+        Ok(place::put_live(
+            folder,
+            &unfinished,
+            Outgoing::Previous,
+            |_| Ok(()),
+        )?)
     }
 
     fn fill(

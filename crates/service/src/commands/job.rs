@@ -86,12 +86,16 @@ pub(super) fn conclude(job: &JobStatus, out: &mut impl Write) -> Result<(), Fail
     if job.state != JobState::Done {
         let why = job.detail.as_deref();
         let why = why.unwrap_or("the service gives no reason");
-        let rest = if kind == JobKind::Verify {
-            "nothing was compared"
-        } else {
-            "what was served is served still"
+        let rest = match kind {
+            JobKind::Verify => "nothing was compared",
+            JobKind::GiveUp => "nothing was removed",
+            JobKind::Rebuild | JobKind::Rollback => "what was served is served still",
         };
         return Err(anyhow!("the {word} failed, {rest}: {why}").into());
+    }
+    if kind == JobKind::GiveUp {
+        let said = writeln!(out, "the last good read model is removed");
+        return Ok(said.context("standard output is gone")?);
     }
     let JobStatus {
         applied_sequence,
@@ -102,18 +106,16 @@ pub(super) fn conclude(job: &JobStatus, out: &mut impl Write) -> Result<(), Fail
         (JobKind::Verify, Some(true)) => "the live rows are the fold of the stream",
         (JobKind::Verify, Some(false)) => "the live rows are NOT the fold of the stream:",
         (JobKind::Verify, None) => "nothing was compared:",
-        (JobKind::Rebuild | JobKind::Rollback, Some(true)) => "equal to what was served before",
-        (JobKind::Rebuild | JobKind::Rollback, Some(false)) => {
-            "different from what was served before:"
-        }
-        (JobKind::Rebuild | JobKind::Rollback, None) => "not compared with what was served before:",
+        (_, Some(true)) => "equal to what was served before",
+        (_, Some(false)) => "different from what was served before:",
+        (_, None) => "not compared with what was served before:",
     };
     writeln!(
         out,
         "{word} done at sequence {applied_sequence}, {parked_records} parked; {compared}"
     )
     .and_then(|()| {
-        let mut lines = job.differences.iter();
+        let mut lines = job.differences.iter().chain(&job.note);
         lines.try_for_each(|line| writeln!(out, "  {line}"))
     })
     .context("standard output is gone")?;
@@ -141,7 +143,12 @@ mod tests {
     #[test]
     fn every_end_has_its_words() {
         let mut text = String::new();
-        for kind in [JobKind::Rebuild, JobKind::Rollback, JobKind::Verify] {
+        for kind in [
+            JobKind::Rebuild,
+            JobKind::Rollback,
+            JobKind::Verify,
+            JobKind::GiveUp,
+        ] {
             let done = JobStatus {
                 state: JobState::Done,
                 number: 1,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{Checkpoint, Phase, Progress, Refusal};
 use projector::{Projector, ProjectorError};
-use read_model::{OpenError, Options, Place, ReadModel, Reader};
+use read_model::{CommitError, Options, Place, ReadModel, Reader};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,16 +18,6 @@ use crate::log_access::BESIDE;
 const NO_PROGRESS_MAX: Duration = Duration::from_mins(1);
 /// How often a job that does not get on is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-impl JobKind {
-    pub(super) fn place(self) -> Place {
-        match self {
-            Self::Rebuild => Place::Rebuild,
-            Self::Rollback => Place::Previous,
-            Self::Verify => Place::Verify,
-        }
-    }
-}
 
 /// How far a file is to be brought.
 pub(super) enum Goal {
@@ -54,26 +44,16 @@ impl Keeper {
     ) -> Result<ReadModel, JobFault> {
         let model = self.fold(job, goal, stop).await?;
         let model = match job.kind {
-            JobKind::Rebuild => self.compact(job.kind, model, stop).await?,
-            JobKind::Rollback | JobKind::Verify => model,
+            JobKind::Rebuild => self.compact(job.place(), model, stop).await?,
+            JobKind::Rollback | JobKind::Verify | JobKind::GiveUp => model,
         };
-        self.prove(job.kind, model).await
-    }
-
-    /// Reads everything of a file that is to be believed; a damaged one that was built goes.
-    async fn prove(&self, kind: JobKind, model: ReadModel) -> Result<ReadModel, JobFault> {
         let damages = damages_in(model.reader()).await?;
         let Some(damage) = damages.first() else {
             return Ok(model);
         };
-        drop(model);
-        let place = kind.place();
-        if place != Place::Previous {
-            place.discard(&self.folder)?;
-        }
         Err(JobFault::Refused(format!(
             "{} is damaged ({damage}): look at the disk and its log, then try again",
-            place.file_name()
+            job.place().file_name()
         )))
     }
 
@@ -83,7 +63,7 @@ impl Keeper {
         goal: &Goal,
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
-        let model = self.open(job.kind).await?;
+        let model = self.open(job).await?;
         let refusal = match (self.run_to(goal, model, stop).await?, job.kind) {
             // To go back to rows that the stream does not continue is what was asked for.
             ((model, Reached::Goal), _) | ((model, Reached::Refused(_)), JobKind::Rollback) => {
@@ -91,10 +71,13 @@ impl Keeper {
             }
             ((_, Reached::Refused(refusal)), _) => refusal,
         };
-        let (place, reason) = (job.kind.place(), refusal.word());
+        let reason = refusal.word();
         tracing::info!(reason, "the unfinished file is given up: {refusal}");
-        place.discard(&self.folder)?;
-        let model = self.open(job.kind).await?;
+        let from_nothing = Job {
+            resumes: false,
+            ..job
+        };
+        let model = self.open(from_nothing).await?;
         match self.run_to(goal, model, stop).await? {
             (model, Reached::Goal) => Ok(model),
             (_, Reached::Refused(refusal)) => Err(JobFault::Refused(refusal.to_string())),
@@ -104,40 +87,19 @@ impl Keeper {
     /// The same rows in a file that is no larger than they are.
     async fn compact(
         &self,
-        kind: JobKind,
+        place: Place,
         model: ReadModel,
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
         let folder = self.folder.clone();
-        let compacting =
-            tokio::task::spawn_blocking(move || compacted(model, kind.place(), &folder));
+        let compacting = tokio::task::spawn_blocking(move || compacted(model, place, &folder));
         let compacted = stop.run_until_cancelled(compacting).await;
         compacted.ok_or(JobFault::Stopped)??
     }
 
-    async fn open(&self, kind: JobKind) -> Result<ReadModel, JobFault> {
-        let (place, folder) = (kind.place(), self.folder.clone());
-        if kind == JobKind::Rollback && !place.is_there(&folder)? {
-            let file = place.file_name();
-            let why = format!("there is nothing to go back to: {file} is not there");
-            return Err(JobFault::Refused(why));
-        }
-        let opened = tokio::task::spawn_blocking(move || {
-            if kind == JobKind::Verify {
-                place.discard(&folder)?;
-            }
-            match ReadModel::open_at(&folder, place, Options::default()) {
-                // What is left of a rebuild by another release, or of a broken disk, is begun again.
-                Err(OpenError::OtherLayout { .. } | OpenError::Damaged { .. })
-                    if kind == JobKind::Rebuild =>
-                {
-                    place.discard(&folder)?;
-                    ReadModel::open_at(&folder, place, Options::default())
-                }
-                opened => opened,
-            }
-        });
-        Ok(opened.await??)
+    async fn open(&self, job: Job) -> Result<ReadModel, JobFault> {
+        let folder = self.folder.clone();
+        tokio::task::spawn_blocking(move || job.open_in(&folder)).await?
     }
 
     /// Brings rows that were built to a place that the live ones are at. Where that place's message was
@@ -232,7 +194,10 @@ impl Keeper {
 
 /// Compacts a file and opens it again. It is not begun anew, whatever became of it: it would take the
 /// live one's place without a row.
-fn compacted(model: ReadModel, place: Place, folder: &Path) -> Result<ReadModel, JobFault> {
+fn compacted(mut model: ReadModel, place: Place, folder: &Path) -> Result<ReadModel, JobFault> {
+    // Before it: a commit afterwards makes a compact file twice as large.
+    let finished = model.finish().map_err(CommitError::from);
+    finished.map_err(ProjectorError::Commit)?;
     if let Err(error) = model.compact() {
         let why = crate::exit::in_one_line(&error);
         tracing::warn!(
@@ -286,6 +251,8 @@ impl Watchdog {
 
 #[cfg(test)]
 mod tests {
+    use read_model::OpenError;
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod build;
 mod compare;
+mod files;
 pub(crate) mod routes;
 mod status;
 mod swap;
@@ -22,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 use crate::log_access::LogAccess;
 use build::Goal;
 use compare::Comparison;
+pub(crate) use files::LastGood;
 pub(crate) use status::{Job, JobKind, JobState, JobStatus};
+use swap::goes_on;
 
 /// Jobs that may wait; one is under way at a time, and more are refused.
 const JOBS_MAX: usize = 1;
@@ -42,6 +45,13 @@ pub(crate) enum JobFault {
         of: String,
         why: String,
     },
+    #[error(
+        "the rows that are served are not of the stream as it is now, and {} is kept from an earlier such \
+         time: give that up with `rebuild --give-up-last-good`, or go back to it with \
+         `rebuild --rollback=last-good`",
+        Place::LastGood.file_name()
+    )]
+    LastGoodKept,
     #[error("{}", crate::exit::in_one_line(.0))]
     File(#[from] OpenError),
     #[error("there is no room for a second file: {0}")]
@@ -50,17 +60,6 @@ pub(crate) enum JobFault {
     Projector(#[from] ProjectorError),
     #[error("the job panicked")]
     Panicked(#[from] JoinError),
-}
-
-impl JobFault {
-    fn is_disk_full(&self) -> bool {
-        match self {
-            Self::DiskLow(_) => true,
-            Self::File(error) => error.is_disk_full(),
-            Self::Projector(error) => error.is_disk_full(),
-            Self::Stopped | Self::Refused(_) | Self::NoProgress { .. } | Self::Panicked(_) => false,
-        }
-    }
 }
 
 /// Runs the projector, and jobs beside it.
@@ -143,7 +142,10 @@ impl Keeper {
             return Ok(());
         }
         // Nothing else can be under way yet.
-        let _ = desk.ask(Job::of(JobKind::Rebuild));
+        let _ = desk.ask(Job {
+            resumes: true,
+            ..Job::of(JobKind::Rebuild)
+        });
         Ok(())
     }
 
@@ -182,7 +184,12 @@ impl Keeper {
             Ok(match job.kind {
                 JobKind::Verify => Beside::Compared(self.verify(job, &self.reader, stop).await?),
                 JobKind::Rebuild | JobKind::Rollback => {
+                    self.check_last_good(job)?;
                     Beside::Built(self.build(job, &Goal::Tail, stop).await?)
+                }
+                JobKind::GiveUp => {
+                    files::give_up(&self.folder)?;
+                    Beside::Compared(Comparison::Impossible("a file was removed"))
                 }
             })
         };
@@ -198,22 +205,21 @@ impl Keeper {
             Ok(Beside::Compared(comparison)) => (live, Ok(comparison)),
             Err(fault) => (live, Err(fault)),
         };
-        if result.as_ref().is_err_and(JobFault::is_disk_full) {
-            self.give_room(job.kind);
+        if let Err(fault) = &result {
+            job.discard_failed(fault, &self.folder);
         }
         self.conclude(job, result);
         Ok(live)
     }
 
-    /// Removes what a job has made, so that the live read model has the room. What was live before stays.
-    fn give_room(&self, kind: JobKind) {
-        let place = kind.place();
-        if place != Place::Previous
-            && let Err(error) = place.discard(&self.folder)
-        {
-            let error = crate::exit::in_one_line(&error);
-            tracing::warn!(error, "the unfinished file could not be removed");
+    /// Refuses at once what would be refused at its end: one last good file is kept, and a model that is
+    /// blocked would be a second one.
+    fn check_last_good(&self, job: Job) -> Result<(), JobFault> {
+        let is_blocked = !goes_on(&self.handle.progress.borrow().phase);
+        if is_blocked && job.place() != Place::LastGood && Place::LastGood.is_there(&self.folder)? {
+            return Err(JobFault::LastGoodKept);
         }
+        Ok(())
     }
 
     fn conclude(&self, job: Job, result: Result<Comparison, JobFault>) {

@@ -11,6 +11,12 @@ pub(crate) struct Job {
     /// Whether rows may be fewer than before, from the same place of the same stream.
     #[serde(default)]
     pub(crate) accept_loss: bool,
+    /// Whether a rollback is to the last good file instead of the previous one.
+    #[serde(default)]
+    pub(crate) last_good: bool,
+    /// Whether a rebuild goes on from what the end of a process cut off. One that is asked for never does.
+    #[serde(skip)]
+    pub(crate) resumes: bool,
 }
 
 impl Job {
@@ -18,6 +24,8 @@ impl Job {
         Self {
             kind,
             accept_loss: false,
+            last_good: false,
+            resumes: false,
         }
     }
 }
@@ -32,6 +40,8 @@ pub(crate) enum JobKind {
     Rollback,
     /// None: the live one is compared with a fold of the stream.
     Verify,
+    /// None: the last good file is removed.
+    GiveUp,
 }
 
 impl JobKind {
@@ -40,6 +50,7 @@ impl JobKind {
             Self::Rebuild => "rebuild",
             Self::Rollback => "rollback",
             Self::Verify => "verify",
+            Self::GiveUp => "removal",
         }
     }
 }
@@ -73,6 +84,9 @@ pub(crate) struct JobStatus {
     pub(crate) equal: Option<bool>,
     /// What differed, or why nothing could be compared.
     pub(crate) differences: Vec<String>,
+    /// What else is to be known of the rows that are served now.
+    #[serde(default)]
+    pub(crate) note: Option<String>,
 }
 
 impl JobStatus {

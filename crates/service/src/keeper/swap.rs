@@ -1,14 +1,16 @@
 //! The second half of a job: the file that was built takes the live one's place.
 
+use std::path::Path;
 use std::time::Duration;
 
 use domain::{Checkpoint, Phase};
 use projector::Projector;
-use read_model::ReadModel;
+use read_model::{OpenError, Outgoing, ReadModel};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::compare::Comparison;
+use super::files::of_another_release;
 use super::verify::damages_in;
 use super::{Job, JobFault, JobKind, Keeper, Running};
 
@@ -42,10 +44,7 @@ impl Keeper {
         let old = live.stop().await?;
         let judged = Judged { trusted, damages };
         let (model, result) = match self.ready(job, built, &old, judged, stop).await {
-            Ok((built, comparison)) => {
-                let (model, swapped) = self.swap(job.kind, built, old).await?;
-                (model, swapped.map(|()| comparison))
-            }
+            Ok(accepted) => self.swap(job, accepted, old).await?,
             Err(fault) => (old, Err(fault)),
         };
         let config = self.log.projector_config("");
@@ -63,9 +62,10 @@ impl Keeper {
         let is_of_it =
             |held: Option<&Checkpoint>| held.is_some_and(|held| held.stream == to.stream);
         let wanted = progress.wait_for(|now| {
+            let is_known = now.phase != Phase::Starting;
             matches!(now.phase, Phase::Blocked(_))
-                || !is_of_it(now.checkpoint.as_ref())
-                || to.sequence() <= now.applied()
+                || (is_known && !is_of_it(now.checkpoint.as_ref()))
+                || (is_known && to.sequence() <= now.applied())
         });
         let _ = timeout(LIVE_BEHIND_MAX, wanted).await;
         let now = self.handle.progress.borrow();
@@ -81,7 +81,7 @@ impl Keeper {
         old: &ReadModel,
         Judged { trusted, damages }: Judged,
         stop: &CancellationToken,
-    ) -> Result<(ReadModel, Comparison), JobFault> {
+    ) -> Result<Accepted, JobFault> {
         if trusted && let Some(to) = old.reader().checkpoint() {
             built = self.level(built, to, stop).await?;
         }
@@ -95,31 +95,82 @@ impl Keeper {
                 comparison.summary()
             )));
         }
-        Ok((built, comparison))
+        let held = old.reader().checkpoint();
+        let is_last_good = !trusted && held.is_some_and(|held| held.applied.is_some());
+        Ok(Accepted {
+            model: built,
+            comparison,
+            outgoing: if is_last_good {
+                Outgoing::LastGood
+            } else {
+                Outgoing::Previous
+            },
+        })
     }
 
     /// On disk first, then for readers: killed in between, it starts with the new file. Gives the rows
     /// that are served then.
     async fn swap(
         &self,
-        kind: JobKind,
-        mut built: ReadModel,
-        old: ReadModel,
-    ) -> anyhow::Result<(ReadModel, Result<(), JobFault>)> {
+        job: Job,
+        accepted: Accepted,
+        mut old: ReadModel,
+    ) -> anyhow::Result<(ReadModel, Result<Comparison, JobFault>)> {
         let folder = self.folder.clone();
-        let swapped = tokio::task::spawn_blocking(move || match kind.place().put_live(&folder) {
-            Ok(()) => {
-                built.succeed(old);
-                (built, Ok(()))
+        let note = match job.kind {
+            JobKind::Rollback => of_another_release(&accepted.model),
+            JobKind::Rebuild | JobKind::Verify | JobKind::GiveUp => None,
+        };
+        let swapped = tokio::task::spawn_blocking(move || {
+            let Accepted {
+                mut model,
+                comparison,
+                outgoing,
+            } = accepted;
+            match put_live(job, &mut old, outgoing, &folder) {
+                Ok(()) => {
+                    model.succeed(old);
+                    (model, Ok(comparison))
+                }
+                Err(fault) => (old, Err(fault)),
             }
-            Err(error) => (old, Err(JobFault::File(error))),
         });
-        Ok(swapped.await?)
+        let swapped = swapped.await?;
+        if let (Ok(_), Some(note)) = (&swapped.1, &note) {
+            tracing::warn!("{note}");
+            self.tell(|status| status.note = Some(note.clone()));
+        }
+        Ok(swapped)
     }
 }
 
+/// Rows that may take the live ones' place.
+struct Accepted {
+    model: ReadModel,
+    comparison: Comparison,
+    outgoing: Outgoing,
+}
+
+fn put_live(
+    job: Job,
+    old: &mut ReadModel,
+    outgoing: Outgoing,
+    folder: &Path,
+) -> Result<(), JobFault> {
+    if !old.may_be_succeeded() {
+        let why =
+            "files that were live before are read still: try again when those snapshots are done";
+        return Err(JobFault::Refused(why.to_owned()));
+    }
+    let put = job.place().put_live(folder, outgoing);
+    if let Err(OpenError::LastGoodKept { .. }) = put {
+        return Err(JobFault::LastGoodKept);
+    }
+    Ok(put?)
+}
+
 /// Whether the rows belong to the stream as it is, written further or not.
-fn goes_on(phase: &Phase) -> bool {
+pub(super) fn goes_on(phase: &Phase) -> bool {
     match phase {
         Phase::Starting | Phase::CatchingUp { .. } | Phase::Live => true,
         Phase::Blocked(refusal) => refusal.is_of_rows(),

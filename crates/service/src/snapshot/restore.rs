@@ -92,13 +92,15 @@ fn hold(folder: &Path) -> anyhow::Result<Held> {
             has_rows: false,
             _model: None,
         }),
-        // What is damaged is for a person to look at.
-        Err(OpenError::Damaged { .. }) => Ok(Held {
+        // What is no read model, or is damaged, is for a person to look at.
+        Err(OpenError::Damaged { .. } | OpenError::Unfinished { .. }) => Ok(Held {
             has_rows: true,
             _model: None,
         }),
         Err(error @ OpenError::InUse { .. }) => Err(anyhow!("{error}: stop the service first")),
-        Err(error @ OpenError::Folder { .. }) => Err(error.into()),
+        Err(error @ (OpenError::Folder { .. } | OpenError::LastGoodKept { .. })) => {
+            Err(error.into())
+        }
     }
 }
 

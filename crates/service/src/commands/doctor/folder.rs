@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::report::Report;
 use super::running;
 use crate::exit;
+use crate::keeper::LastGood;
 use crate::log_access::LogAccess;
 
 /// The part that this is about.
@@ -62,6 +63,9 @@ pub(super) async fn look(
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         report.find(room(of_file.size(), free));
     }
+    if let Some(kept) = LastGood::of(folder) {
+        report.find([last_good(&kept)]);
+    }
     // Closed again before anything else is done: while it is read, no service can open it.
     match Place::Live.look(folder) {
         Ok(Some(glance)) => closed(&glance, &stream, log, report).await,
@@ -97,7 +101,12 @@ fn cannot_open(error: &OpenError, report: &mut Report) {
             "the service cannot start on it",
             "remove the file: it is rebuilt from the stream; or restore a snapshot",
         ),
-        OpenError::Folder { .. } | OpenError::InUse { .. } => {
+        OpenError::Unfinished { .. } => (
+            Severity::Danger,
+            "the service cannot start on it",
+            "remove the file: the read model is rebuilt from the stream; or restore a snapshot",
+        ),
+        OpenError::Folder { .. } | OpenError::InUse { .. } | OpenError::LastGoodKept { .. } => {
             return report.not_seen(PART, &problem, UNKNOWN, "run it as the service's user");
         }
     };
@@ -126,6 +135,23 @@ fn mode(path: &Path, mode: u32, of: &str) -> Option<Finding> {
         ),
         _ => None,
     }
+}
+
+/// Tells of the file that nobody has given up.
+fn last_good(kept: &LastGood) -> Finding {
+    let days = kept.age_seconds.map_or(0, |seconds| seconds / 86_400);
+    let what = format!(
+        "{} has {}, written last {days} days ago",
+        kept.file,
+        BinaryBytes(kept.bytes)
+    );
+    Finding::new(
+        Severity::Note,
+        "last good",
+        what,
+        "it holds the rows of a stream that is gone; while it is kept, a model that is blocked is not rebuilt",
+        "rebuild --give-up-last-good removes it, rebuild --rollback=last-good goes back to it",
+    )
 }
 
 /// Judges the room that is left beside a file of this size.

@@ -59,7 +59,10 @@ impl Source {
             OpenError::OtherLayout { .. } => anyhow::anyhow!(
                 "{error}: ask with the release that wrote it, or start this one to have it rebuilt"
             ),
-            OpenError::Folder { .. } | OpenError::Damaged { .. } => error.into(),
+            OpenError::Folder { .. }
+            | OpenError::Damaged { .. }
+            | OpenError::Unfinished { .. }
+            | OpenError::LastGoodKept { .. } => error.into(),
         })?;
         Ok(Self::Stopped(Box::new(opened)))
     }
