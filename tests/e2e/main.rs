@@ -26,6 +26,7 @@ mod lag;
 mod odd_bytes;
 mod process;
 mod publish;
+mod publish_order;
 mod quarantine;
 mod rebuild;
 mod replay;

@@ -32,6 +32,7 @@ pub enum Mode {
 pub struct Proxy {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
+    open: watch::Sender<usize>,
     _tasks: JoinSet<()>,
 }
 
@@ -42,10 +43,12 @@ impl Proxy {
         let address = listener.local_addr()?;
         let (mode, modes) = watch::channel(Mode::Pass);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, port, modes));
+        let (open, _) = watch::channel(0);
+        tasks.spawn(accept(listener, port, modes, open.clone()));
         Ok(Self {
             address,
             mode,
+            open,
             _tasks: tasks,
         })
     }
@@ -59,12 +62,46 @@ impl Proxy {
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
+
+    /// Resets the connections that there are, and lets new ones through.
+    pub async fn cut(&self) {
+        self.set(Mode::Reset);
+        let mut open = self.open.subscribe();
+        // This handle has a sender, so there is always an answer.
+        let _ = open.wait_for(|open| *open == 0).await;
+        self.set(Mode::Pass);
+    }
 }
 
-async fn accept(listener: TcpListener, port: u16, modes: watch::Receiver<Mode>) {
+/// A connection that is open.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn one_of(open: &watch::Sender<usize>) -> Self {
+        open.send_modify(|open| *open += 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    port: u16,
+    modes: watch::Receiver<Mode>,
+    open: watch::Sender<usize>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(connection(client, port, modes.clone()));
+        let (open, connection) = (Open::one_of(&open), connection(client, port, modes.clone()));
+        connections.spawn(async move {
+            connection.await;
+            drop(open);
+        });
         while connections.try_join_next().is_some() {}
     }
 }

@@ -1,6 +1,7 @@
 //! The commands' own connection to NATS, and what its failures mean to the person who typed a command.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::jetstream::{Access, Identity, TlsFiles};
@@ -106,6 +107,8 @@ pub(crate) struct Connection {
     pub(crate) jetstream: jetstream::Context,
     /// A permission that the server denied: requests that need it time out without a word.
     pub(crate) denied: watch::Receiver<Option<NatsError>>,
+    /// Counts the times that the connection was lost and made again: what was under way may be lost.
+    pub(crate) resets: watch::Receiver<u64>,
     /// Where, without passwords.
     pub(crate) servers: String,
 }
@@ -114,12 +117,19 @@ pub(crate) struct Connection {
 pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connection, NatsError> {
     let servers = config.shown_servers();
     let (tell_denied, denied) = watch::channel(None);
+    let (tell_reset, resets) = watch::channel(0_u64);
+    let was_lost = AtomicBool::new(false);
     let options = options(config)?
         .name(name)
         .connection_timeout(CONNECT_WITHIN)
         .request_timeout(Some(REQUEST_WITHIN))
         .ping_interval(PING_EVERY)
         .event_callback(move |event| {
+            if matches!(event, Event::Disconnected) {
+                was_lost.store(true, Ordering::Relaxed);
+            } else if matches!(event, Event::Connected) && was_lost.swap(false, Ordering::Relaxed) {
+                tell_reset.send_modify(|resets| *resets = resets.wrapping_add(1));
+            }
             if let Event::ServerError(ServerError::Other(said)) = event
                 && said.to_ascii_lowercase().contains("permissions violation")
             {
@@ -134,6 +144,7 @@ pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connectio
     let client = connected(options, config).await?;
     Ok(Connection {
         denied,
+        resets,
         ..Connection::of(client, servers)
     })
 }
@@ -243,9 +254,11 @@ impl Connection {
         let mut jetstream = jetstream::new(client);
         jetstream.set_timeout(REQUEST_WITHIN);
         let (_, denied) = watch::channel(None);
+        let (_, resets) = watch::channel(0);
         Self {
             jetstream,
             denied,
+            resets,
             servers,
         }
     }

@@ -1,12 +1,13 @@
 //! One event's way to its ack, and what it means when none comes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
+use tokio::sync::watch;
 
 use super::event::OutgoingEvent;
 use super::fault::Fault;
@@ -18,6 +19,10 @@ const ATTEMPTS_MAX: u32 = 5;
 /// A server that says at once that nobody takes the subject is asked less often.
 const ATTEMPTS_UNHEARD_MAX: u32 = 3;
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// How long an event is sent again as soon as its connection was reset; a server may reset it for what
+/// it is sent.
+const RESENT_WITHIN: Duration = Duration::from_secs(30);
+
 /// Whether an error is one event's or everybody's.
 pub(super) enum Meaning {
     OfEvent(Fault),
@@ -59,12 +64,13 @@ pub(crate) async fn send_one(
     event: &OutgoingEvent,
 ) -> anyhow::Result<PublishAck> {
     let mut denied = connection.denied.clone();
+    let outlet = Outlet::of(connection);
     let sent = tokio::select! {
         biased;
         Ok(problem) = denied.wait_for(Option::is_some) => {
             anyhow::bail!("{}", problem.clone().map_or_else(String::new, |problem| problem.to_string()));
         }
-        sent = publish(&connection.jetstream, event, None) => sent,
+        sent = outlet.publish(event, None) => sent,
     };
     match sent {
         Ok(ack) if ack.stream == stream => Ok(ack),
@@ -80,27 +86,59 @@ pub(crate) async fn send_one(
     }
 }
 
-/// Sends one event until it is acknowledged, refused, or nobody answers often enough.
-///
-/// `behind` is the sequence that the subject's last message has to have.
-pub(super) async fn publish(
-    jetstream: &jetstream::Context,
-    event: &OutgoingEvent,
-    behind: Option<u64>,
-) -> Result<PublishAck, PublishError> {
-    let mut pause = RETRY_AFTER;
-    let mut attempt = 1;
-    loop {
-        let error = match publish_once(jetstream, event, behind).await {
-            Ok(ack) => return Ok(ack),
-            Err(error) => error,
-        };
-        if attempt >= attempts_max(&error) {
-            return Err(error);
+/// Where events are handed over.
+#[derive(Debug, Clone)]
+pub(super) struct Outlet {
+    pub(super) jetstream: jetstream::Context,
+    resets: watch::Receiver<u64>,
+}
+
+impl Outlet {
+    pub(super) fn of(connection: &Connection) -> Self {
+        Self {
+            jetstream: connection.jetstream.clone(),
+            resets: connection.resets.clone(),
         }
-        attempt += 1;
-        tokio::time::sleep(pause).await;
-        pause *= 2;
+    }
+
+    /// Sends one event until it is acknowledged, refused, or nobody answers often enough.
+    ///
+    /// `behind` is the sequence that the subject's last message has to have.
+    pub(super) async fn publish(
+        &self,
+        event: &OutgoingEvent,
+        behind: Option<u64>,
+    ) -> Result<PublishAck, PublishError> {
+        let begun = Instant::now();
+        let mut pause = RETRY_AFTER;
+        let mut attempt = 1;
+        loop {
+            let sent = publish_once(&self.jetstream, event, behind);
+            let error = tokio::select! {
+                biased;
+                sent = sent => match sent {
+                    Ok(ack) => return Ok(ack),
+                    Err(error) => error,
+                },
+                () = self.reset(), if begun.elapsed() < RESENT_WITHIN => continue,
+            };
+            if attempt >= attempts_max(&error) {
+                return Err(error);
+            }
+            attempt += 1;
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    /// Ends when the connection was lost and made again.
+    pub(super) async fn reset(&self) {
+        let mut resets = self.resets.clone();
+        resets.mark_unchanged();
+        if resets.changed().await.is_err() {
+            // Nobody tells; the acks' own time limit remains.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 
-use super::attempt::publish;
+use super::attempt::Outlet;
 use super::event::OutgoingEvent;
 use super::fault::Fault;
 use super::stored::{Stored, version_of};
@@ -61,7 +61,7 @@ pub(super) struct Known {
 /// Sends an event expecting its document's previous one to be the last of the subject. Where nothing
 /// is known of the subject, an event of version 1 is expected to be the first there.
 pub(super) async fn publish_in_turn(
-    jetstream: &jetstream::Context,
+    outlet: &Outlet,
     stream: &str,
     event: &OutgoingEvent,
     known: Option<Known>,
@@ -76,13 +76,13 @@ pub(super) async fn publish_in_turn(
         let behind = if let Some(behind) = expected.take() {
             behind
         } else {
-            let subject = Subject::of(jetstream, stream, &event.subject).await?;
+            let subject = Subject::of(&outlet.jetstream, stream, &event.subject).await?;
             match subject.judge(event).await? {
                 Verdict::Next(behind) => behind,
                 Verdict::Settled(fate) => return Ok(fate),
             }
         };
-        match publish(jetstream, event, Some(behind)).await {
+        match outlet.publish(event, Some(behind)).await {
             Ok(ack) => return Ok(Fate::Acked(ack)),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
             Err(error) => return Err(Trouble::Publish(error)),

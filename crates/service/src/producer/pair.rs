@@ -9,7 +9,7 @@ use async_nats::header::{
 use async_nats::{Client, HeaderMap};
 use serde::Deserialize;
 
-use super::attempt::headers_of;
+use super::attempt::{Outlet, headers_of};
 use super::event::OutgoingEvent;
 
 const ACK_WITHIN: Duration = Duration::from_secs(5);
@@ -46,10 +46,11 @@ struct Committed {
 /// Stream and last sequence of a stored pair. `None` for one that was not stored as a pair, for
 /// whatever reason: a duplicate, a refusal, no answer. Its events can be sent one by one then.
 pub(super) async fn publish_pair(
-    client: &Client,
+    outlet: &Outlet,
     pair: [&OutgoingEvent; 2],
     must_be_new: bool,
 ) -> Option<(String, u64)> {
+    let client = outlet.jetstream.client();
     let batch = client.new_inbox();
     // Any text of at most 64 characters; an inbox is unique, and dots are no use in it.
     let batch = batch.rsplit('.').next()?.to_owned();
@@ -63,13 +64,13 @@ pub(super) async fn publish_pair(
         }
         Some(headers)
     };
-    let begun = ask(client, first, of(first, "1")?).await?;
+    let begun = ask(&client, first, of(first, "1")?).await?;
     if !begun.is_empty() {
         return None;
     }
     let mut headers = of(last, "2")?;
     headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
-    let committed = ask(client, last, headers).await?;
+    let committed = ask(&client, last, headers).await?;
     let committed: Committed = serde_json::from_slice(&committed).ok()?;
     (committed.count == 2).then_some((committed.stream, committed.seq))
 }

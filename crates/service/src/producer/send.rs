@@ -1,9 +1,13 @@
-//! Publishes checked events: many in flight, every ack awaited.
+//! Publishes checked events: many subjects at a time, one event of each, every ack awaited.
 //!
-//! Events are handed to the connection in the order of the file. An event whose ack does not come is
-//! sent again; its id makes that safe, within the stream's duplicate window for the broker and for
-//! ever for the projector. With compare-and-set one event of a subject is under way at a time, and
-//! nothing is stored twice however late it is repeated.
+//! A subject's events are stored in the order of the file: the next one is handed over when the one
+//! before it is acknowledged or refused. Several under way would be faster for a long history of one
+//! document, but no order survives when one of them is lost: on a connection that is reset, between
+//! servers, while a cluster has no leader.
+//!
+//! An event whose ack does not come is sent again; its id makes that safe, within the stream's
+//! duplicate window for the broker and for ever for the projector. With compare-and-set nothing is
+//! stored twice however late it is repeated.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -18,7 +22,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, OpenLines};
-use super::attempt::{Meaning, publish};
+use super::attempt::{Meaning, Outlet};
 use super::event::OutgoingEvent;
 use super::expected::{Fate, Known, Trouble, publish_in_turn};
 use super::fault::Fault;
@@ -90,6 +94,7 @@ struct Done {
 /// A run over one input.
 pub(crate) struct Sender<'a, R> {
     connection: &'a Connection,
+    outlet: Outlet,
     stream: &'a str,
     how: How,
     report: &'a mut R,
@@ -99,7 +104,7 @@ pub(crate) struct Sender<'a, R> {
     has_ended: bool,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
     in_flight_bytes: usize,
-    /// With compare-and-set: subjects with an event under way, and what waits for it.
+    /// Subjects with an event under way, and what waits for it.
     busy: HashMap<String, VecDeque<Going>>,
     held: usize,
     known: HashMap<String, Known>,
@@ -115,6 +120,7 @@ impl<'a, R: Report> Sender<'a, R> {
     ) -> Self {
         Self {
             connection,
+            outlet: Outlet::of(connection),
             stream,
             how,
             report,
@@ -211,15 +217,13 @@ impl<'a, R: Report> Sender<'a, R> {
         self.in_flight_bytes = self
             .in_flight_bytes
             .saturating_add(going.event.payload.len());
-        if self.how.compare_and_set {
-            if let Some(queue) = self.busy.get_mut(&going.event.subject) {
-                queue.push_back(going);
-                self.held = self.held.saturating_add(1);
-                return;
-            }
-            let subject = going.event.subject.clone();
-            self.busy.insert(subject, VecDeque::new());
+        if let Some(queue) = self.busy.get_mut(&going.event.subject) {
+            queue.push_back(going);
+            self.held = self.held.saturating_add(1);
+            return;
         }
+        let subject = going.event.subject.clone();
+        self.busy.insert(subject, VecDeque::new());
         match self.take_partner(&going) {
             Some(partner) => self.send_pair(going, partner),
             None => self.send(going),
@@ -236,9 +240,7 @@ impl<'a, R: Report> Sender<'a, R> {
         let Judged { line, place, event } = self.waiting.pop_front()?;
         let event = event.ok()?;
         self.in_flight_bytes = self.in_flight_bytes.saturating_add(event.payload.len());
-        if self.how.compare_and_set {
-            self.busy.insert(event.subject.clone(), VecDeque::new());
-        }
+        self.busy.insert(event.subject.clone(), VecDeque::new());
         Some(Going { line, place, event })
     }
 
@@ -257,9 +259,12 @@ impl<'a, R: Report> Sender<'a, R> {
         let ways = [self.way_of(&first), self.way_of(&last)];
         let (pairs, must_be_new) = (Arc::clone(&self.pairs), self.how.compare_and_set);
         self.in_flight.push(Box::pin(async move {
-            let client = ways[0].jetstream.client();
+            let outlet = ways[0].outlet.clone();
             let permit = pairs.acquire().await;
-            let stored = publish_pair(&client, [&first.event, &last.event], must_be_new).await;
+            let stored = tokio::select! {
+                stored = publish_pair(&outlet, [&first.event, &last.event], must_be_new) => stored,
+                () = outlet.reset() => None,
+            };
             drop(permit);
             let mut ended = Vec::with_capacity(2);
             let was_pair = stored.is_some();
@@ -282,7 +287,7 @@ impl<'a, R: Report> Sender<'a, R> {
 
     fn way_of(&self, going: &Going) -> Way {
         Way {
-            jetstream: self.connection.jetstream.clone(),
+            outlet: self.outlet.clone(),
             stream: self.how.compare_and_set.then(|| self.stream.to_owned()),
             known: self.known.get(&going.event.subject).cloned(),
         }
@@ -341,9 +346,7 @@ impl<'a, R: Report> Sender<'a, R> {
             }
         }
         self.lines.settle(line);
-        if self.how.compare_and_set {
-            self.free(event, last);
-        }
+        self.free(event, last);
         Ok(())
     }
 
@@ -359,13 +362,15 @@ impl<'a, R: Report> Sender<'a, R> {
         if next.is_none() {
             self.busy.remove(&subject);
         }
-        if KNOWN_MAX <= self.known.len() {
-            self.known.clear();
+        if self.how.compare_and_set {
+            if KNOWN_MAX <= self.known.len() {
+                self.known.clear();
+            }
+            match last {
+                Some(sequence) => self.known.insert(subject, Known { id, sequence }),
+                None => self.known.remove(&subject),
+            };
         }
-        match last {
-            Some(sequence) => self.known.insert(subject, Known { id, sequence }),
-            None => self.known.remove(&subject),
-        };
         if let Some(next) = next {
             self.held = self.held.saturating_sub(1);
             self.send(next);
@@ -388,8 +393,10 @@ impl<'a, R: Report> Sender<'a, R> {
         Ok(())
     }
 
-    /// Waits a little for acks that are under way, so that the account is near the truth.
+    /// Waits a little for acks that are under way, so that the account is near the truth. What waits
+    /// for its turn is not sent any more.
     async fn drain(&mut self) -> Result<(), NatsError> {
+        self.busy.clear();
         let deadline = tokio::time::Instant::now() + DRAIN_WITHIN;
         while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.in_flight.next()).await {
             self.settle(done).await?;
@@ -400,7 +407,7 @@ impl<'a, R: Report> Sender<'a, R> {
 
 /// How one event goes.
 struct Way {
-    jetstream: async_nats::jetstream::Context,
+    outlet: Outlet,
     /// The stream to compare with, for compare-and-set.
     stream: Option<String>,
     known: Option<Known>,
@@ -409,8 +416,10 @@ struct Way {
 impl Way {
     async fn go(self, event: &OutgoingEvent) -> Result<Fate, Trouble> {
         match &self.stream {
-            Some(stream) => publish_in_turn(&self.jetstream, stream, event, self.known).await,
-            None => publish(&self.jetstream, event, None)
+            Some(stream) => publish_in_turn(&self.outlet, stream, event, self.known).await,
+            None => self
+                .outlet
+                .publish(event, None)
                 .await
                 .map(Fate::Acked)
                 .map_err(Trouble::Publish),
