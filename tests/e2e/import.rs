@@ -78,7 +78,7 @@ async fn an_export_becomes_answers_once_however_often_it_is_imported() -> anyhow
     let file = export(world.data("export.zip"), &users, &profiles)?;
     let dry = import(&world, &file, &["--dry-run"]).await?;
     let fits = "2 users and 2 profiles fit, 0 rows do not\n";
-    let left_out = "users: member theme of 1 rows is not in the contract and is left out\n";
+    let left_out = "users: member theme of 1 row is not in the contract and is left out\n";
     let expected = Ended {
         code: Some(0),
         output: fits.into(),
@@ -266,5 +266,58 @@ async fn a_zip_that_unpacks_to_something_huge_takes_little_memory() -> anyhow::R
     let arguments = ["import", path.to_str().unwrap(), "--dry-run"];
     let peak = peak_memory_of(&arguments).await?;
     assert!(peak < 50 * MIB, "it took {peak} bytes");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_found_in_a_folder_and_beside_what_finder_adds() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let users = lines(&[user("u1", "user_a")]);
+    let profiles = lines(&[profile("p1", "u1", "Ada")]);
+    let tables = |folder: &str| {
+        ["users", "profiles"].map(|table| format!("{folder}{table}/documents.jsonl"))
+    };
+    let dry = async |name: &str, folders: &[&str]| {
+        let names: Vec<[String; 2]> = folders.iter().map(|folder| tables(folder)).collect();
+        let mut files = vec![
+            ("snapshot_1/.DS_Store", "\0\0"),
+            ("__MACOSX/snapshot_1/users/._documents.jsonl", "\0"),
+            ("__MACOSX/users/documents.jsonl", "\0"),
+            ("_components/auth/users/documents.jsonl", "{}"),
+        ];
+        for [of_users, of_profiles] in &names {
+            files.extend([(&**of_users, &*users), (&**of_profiles, &*profiles)]);
+        }
+        let file = zip(world.data(name), &files)?;
+        import(&world, &file, &["--dry-run"]).await
+    };
+    let fits = "1 user and 1 profile fit, 0 rows do not\n";
+    for (name, folder) in [("plain", ""), ("folder", "snapshot_1/"), ("deep", "a/b c/")] {
+        let told = dry(name, &[folder]).await?;
+        assert_eq!((told.code, &*told.output), (Some(0), fits), "{told:?}");
+    }
+    let told = dry("two", &["one/", "two/"]).await?;
+    assert!(told.said.contains("more than one export"), "{told:?}");
+    let told = dry("none", &[]).await?;
+    assert!(
+        told.said.contains("it has no users/documents.jsonl"),
+        "{told:?}"
+    );
+    assert_eq!(told.code, Some(1));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_in_an_export_is_named() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let users = format!("\u{feff}{}", lines(&[user("u1", "user_a")]));
+    let profiles = lines(&[profile("p1", "u1", "Ada")]);
+    let file = export(world.data("marked.zip"), &users, &profiles)?;
+    let told = import(&world, &file, &["--dry-run"]).await?;
+    let first = told.said.lines().next().unwrap();
+    assert_eq!(
+        first,
+        "users row 1: row: found a byte order mark, expected one JSON object in UTF-8, without a byte order mark"
+    );
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use domain::testing::{Draft, Form, named, profile_state, user_erased, user_state};
+use domain::testing::{
+    Draft, Form, named, profile_patched, profile_state, user_erased, user_state,
+};
 use serde_json::{Value, json};
 use tests::broker::{STREAM, project_file};
 use tests::service::{Ended, command};
@@ -263,5 +265,80 @@ async fn a_run_waits_until_it_is_applied_or_says_why_not() -> anyhow::Result<()>
         told.push_str(&ended.said.replace(&url, "URL"));
     }
     golden::assert("publish_wait.txt", &told);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_parks_is_told_by_line_and_is_no_success() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let service = world.serve("model").await?;
+    let url = format!("http://{}", service.client.admin);
+    // Somebody else's, and parked too.
+    let others = profile_patched("u9", "p9", 7, &json!({"age": 1}));
+    world.broker.publish([others.message(Form::Binary)]).await?;
+    let patch = |version| profile_patched("u1", "p1", version, &json!({"age": version}));
+    let drafts = [
+        profile(1),
+        patch(2),
+        patch(4),
+        user_state("u1", 1, "w1"),
+        patch(5),
+    ];
+    let file = file(&world, "holes.ndjson", &drafts)?;
+    for new in ["5 new, 0 duplicates", "0 new, 5 duplicates"] {
+        let ended = publish(&world, &file, &["--wait", &url]).await?;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let said = format!(
+            "IDENTITY_EVENTS: {new}, 0 refused; the last is at sequence 6, and applied but for 2 parked\n"
+        );
+        assert_eq!(ended.output, said);
+        let told: Vec<&str> = ended.said.lines().collect();
+        let [hole, behind] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert!(hole.starts_with("line 3: sequence "), "{hole}");
+        assert!(
+            hole.ends_with(&format!(" is parked at {url}: patch_base")),
+            "{hole}"
+        );
+        assert!(behind.starts_with("line 5: sequence ") && behind.ends_with(": behind"));
+    }
+    let ended = publish(&world, &file, &["--wait", &url, "--json"]).await?;
+    let lines: Vec<Value> = ended
+        .output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        (&lines[0]["line"], &lines[0]["parked"]["reason"]),
+        (&json!(3), &json!("patch_base"))
+    );
+    assert_eq!(lines[2]["summary"]["applied"], false);
+    assert_eq!(lines[2]["summary"]["parked"], 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sequences_of_another_stream_of_the_same_name_count_for_nothing() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let service = world.serve("model").await?;
+    let drafts: Vec<Draft> = (1..=20).map(profile).collect();
+    let file = file(&world, "events.ndjson", &drafts)?;
+    let url = format!("http://{}", service.client.admin);
+    publish(&world, &file, &["--wait", &url]).await?;
+    let status = service.client.status().await?;
+    assert_eq!(status["stream"]["last"]["sequence"], 20);
+    // As the service would tell before it has seen that the stream was made anew.
+    let stale = canned(status).await?;
+    let jetstream = world.broker.jetstream().await?;
+    jetstream.delete_stream(STREAM).await?;
+    world.broker.create_stream().await?;
+    for more in [&drafts[..5], &drafts] {
+        let file = self::file(&world, "again.ndjson", more)?;
+        let ended = publish(&world, &file, &["--wait", &stale]).await?;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.said.contains("may not have applied"), "{ended:?}");
+        assert!(!ended.output.contains("applied"), "{ended:?}");
+    }
     Ok(())
 }

@@ -115,3 +115,83 @@ async fn a_file_that_is_none_names_its_line() -> anyhow::Result<()> {
     assert!(ended.said.contains("line 2: "), "{ended:?}");
     Ok(())
 }
+
+/// A state whose data has so many bytes, as it is written.
+fn of_size(form: Form, user: &str, bytes: usize) -> Message {
+    let profile = format!("p-{user}");
+    let small = profile_state(user, &profile, 1, &named(""))
+        .data
+        .to_string();
+    let name = "x".repeat(bytes - small.len());
+    profile_state(user, &profile, 1, &named(&name)).message(form)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_size_of_data_is_judged_alike_by_all_and_every_written_line_is_read()
+-> anyhow::Result<()> {
+    const LIMIT: usize = domain::DATA_BYTES_MAX;
+    let world = World::new().await?;
+    let mut messages = Vec::new();
+    for (number, form) in Form::ALL.into_iter().enumerate() {
+        messages.push(of_size(form, &format!("fits{number}"), LIMIT));
+        messages.push(of_size(form, &format!("not{number}"), LIMIT + 1));
+    }
+    let odd = |body: Vec<u8>| Message::bare("identity.v1.odd.profile", body);
+    messages.extend([
+        odd(vec![1; LIMIT]),
+        odd(vec![b'"'; 900_000]),
+        odd(vec![0xff; 900_000]),
+    ]);
+    let last = world.broker.publish(&messages).await?;
+    let service = world.serve("model").await?;
+    let status = service.applied(last).await?;
+    assert_eq!(
+        (&status["profiles"], &status["parked_records"]),
+        (&json!(3), &json!(6))
+    );
+
+    let (url, file) = (world.broker.server.url(), world.data("stream.ndjson"));
+    let file = file.to_str().unwrap();
+    let stream = ["replay", "--stream", "--nats-url", &url];
+    let written = run(&[&stream, &["--write", file, "--digest"]]).await?;
+    assert_eq!(written.output.trim(), status["digest"], "{written:?}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(file)?.permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let refused = run(&[&stream, &["--write", file]]).await?;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.said.contains("cannot be made: File exists"),
+        "{refused:?}"
+    );
+
+    let again = run(&[&["replay", file, "--digest"]]).await?;
+    assert_eq!(again.output.trim(), status["digest"], "{again:?}");
+    assert_eq!(again.code, Some(0));
+    let strict = run(&[&["replay", file, "--strict"]]).await?;
+    assert_eq!(strict.code, Some(1), "six are parked");
+    let checked = run(&[&["check", file]]).await?;
+    assert!(
+        checked.output.contains("9 events checked, 6 invalid"),
+        "{checked:?}"
+    );
+    let other = World::new().await?;
+    let published = run(&[&["publish", file, "--nats-url", &other.broker.server.url()]]).await?;
+    assert!(
+        published.output.contains("3 new, 0 duplicates, 6 refused"),
+        "{published:?}"
+    );
+
+    // The same as events, one a line.
+    let event = |bytes: usize| of_size(Form::Structured, "line", bytes).payload;
+    let events = world.data("events.ndjson");
+    for (bytes, fits) in [(LIMIT, true), (LIMIT + 1, false)] {
+        std::fs::write(&events, event(bytes))?;
+        let events = events.to_str().unwrap();
+        let code = Some(i32::from(!fits));
+        for way in [&["check", events][..], &["replay", events, "--strict"]] {
+            let ended = command(way).await?;
+            assert_eq!(ended.code, code, "{bytes} {way:?} {ended:?}");
+        }
+    }
+    Ok(())
+}

@@ -11,10 +11,12 @@ pub enum Fault {
     /// The subject is not `identity.v1.<userId>.<user|profile|quarantine>`.
     #[error("the subject names no lane: expected identity.v1.<userId>.<user|profile|quarantine>")]
     Subject,
-    /// The body is longer than the contract allows.
-    #[error("the body has {bytes} bytes, the limit is {limit}")]
+    /// The data is longer than the contract allows, or a structured event around it.
+    #[error("the {part} has {bytes} bytes, the limit is {limit}")]
     TooLarge {
-        /// The body's length.
+        /// `data` or `body`.
+        part: &'static str,
+        /// Its length, as it is written.
         bytes: usize,
         /// The contract's limit.
         limit: usize,

@@ -34,7 +34,7 @@ mod summary;
 pub mod testing;
 
 pub use apply::{Remedy, Surroundings, apply, remedies, waits_behind};
-pub use decode::{DATA_BYTES_MAX, decode};
+pub use decode::{DATA_BYTES_MAX, STRUCTURED_BYTES_MAX, decode};
 pub use erasure::{Circle, Folds, erased_document};
 pub use event::{Decoded, Event, ProfileChange, UserChange};
 pub use fault::Fault;

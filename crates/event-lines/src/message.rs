@@ -41,6 +41,15 @@ pub enum LineFault {
     /// It is an event whose type or user names no subject.
     #[error("the type and the user of its data name no subject")]
     NoSubject,
+    /// It is an event that is longer than any right one. A message of any length is read.
+    #[error(
+        "the event has {bytes} bytes, the limit is {}",
+        domain::STRUCTURED_BYTES_MAX
+    )]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
     /// It is a message one of whose members in base64 is none.
     #[error("{member} is not base64")]
     NotBase64 {
@@ -57,7 +66,10 @@ pub enum LineFault {
 
 /// Whether a JSON object is a message, and not an event.
 pub fn is_message(object: &Map<String, Value>) -> bool {
-    let has = |name| object.contains_key(name);
+    has_message(|name| object.contains_key(name))
+}
+
+fn has_message(has: impl Fn(&str) -> bool) -> bool {
     !has("specversion") && (has("payload") || has("payloadBase64"))
 }
 
@@ -153,11 +165,17 @@ impl<'de> Visitor<'de> for NamedVisitor {
 impl Message {
     /// What a line stands for.
     pub fn of_line(line: &[u8]) -> Result<Self, LineFault> {
-        let object: Map<String, Value> = serde_json::from_slice(line).map_err(|e| shape(&e))?;
-        if is_message(&object) {
+        // A message can be very long, and as a tree many times as long.
+        let members: BTreeMap<Cow<'_, str>, &RawValue> =
+            serde_json::from_slice(line).map_err(|e| shape(&e))?;
+        if has_message(|name| members.contains_key(name)) {
             let wire = serde_json::from_slice(line).map_err(|e| shape(&e))?;
             return Self::of_wire(wire);
         }
+        if line.len() > domain::STRUCTURED_BYTES_MAX {
+            return Err(LineFault::TooLong { bytes: line.len() });
+        }
+        let object: Map<String, Value> = serde_json::from_slice(line).map_err(|e| shape(&e))?;
         let subject = lane_of(&object).ok_or(LineFault::NoSubject)?.subject();
         let (name, value) = STRUCTURED;
         Ok(Self {
@@ -214,7 +232,8 @@ impl Message {
         match std::str::from_utf8(&self.payload) {
             Ok(text) => match as_is(text) {
                 Some(raw) => push(&mut line, "payload", raw),
-                None => push(&mut line, "payload", text),
+                None if is_shorter_as_text(text) => push(&mut line, "payload", text),
+                None => push(&mut line, "payloadBase64", &STANDARD.encode(text)),
             },
             Err(_) => push(&mut line, "payloadBase64", &STANDARD.encode(&self.payload)),
         }
@@ -326,6 +345,16 @@ fn as_is(text: &str) -> Option<&RawValue> {
     let raw: &RawValue = serde_json::from_str(text).ok()?;
     let is_same = raw.get() == text && text.starts_with('{') && !text.contains(['\n', '\r']);
     is_same.then_some(raw)
+}
+
+/// Whether a text takes no more room with JSON's escapes than in base64, about.
+fn is_shorter_as_text(text: &str) -> bool {
+    let escapes = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..=0x1f => 5,
+        _ => 0,
+    });
+    escapes.sum::<usize>() <= 80 + text.len() / 3
 }
 
 fn push<T: Serialize + ?Sized>(line: &mut String, name: &str, value: &T) {

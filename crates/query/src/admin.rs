@@ -122,6 +122,14 @@ struct Status {
 struct Stream {
     name: String,
     created: Option<String>,
+    /// The message that was applied last: it tells this stream's history from another's.
+    last: Option<Last>,
+}
+
+#[derive(Serialize)]
+struct Last {
+    sequence: u64,
+    stored: Option<String>,
 }
 
 impl Status {
@@ -178,6 +186,10 @@ impl Stream {
         Self {
             name: checkpoint.stream.name.to_string(),
             created: rfc3339(checkpoint.stream.created_ns),
+            last: checkpoint.applied.map(|applied| Last {
+                sequence: applied.sequence.get(),
+                stored: rfc3339(applied.time_ns),
+            }),
         }
     }
 }

@@ -243,13 +243,17 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "FILE")]
     #[arg(requires = "sub")]
     pub(crate) expect: Option<PathBuf>,
+    /// Exit code 1 if anything is parked
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Print the digest of the rows and nothing else
     #[arg(long, conflicts_with = "json")]
     pub(crate) digest: bool,
     /// Print what it comes to as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write what is replayed to a new file, a message a line, as replay, check and publish read it
+    /// Write what is replayed to a new file that only you can read, a message a line, as replay, check and
+    /// publish read it
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
     #[command(flatten)]

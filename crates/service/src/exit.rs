@@ -39,6 +39,6 @@ pub(crate) fn code_of(ended: &Result<(), Failure>) -> ExitCode {
         Err(failure @ Failure::Failed(_)) => (1, format!("error: {failure}")),
     };
     // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", crate::printable::text(&text));
     ExitCode::from(code)
 }

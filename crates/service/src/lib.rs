@@ -22,6 +22,7 @@ mod log_access;
 pub mod nats;
 pub mod nats_server;
 pub mod open_files;
+mod printable;
 pub mod producer;
 mod run;
 mod schema_routes;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::json;
 use super::wire::Envelope;
+use super::{DATA_BYTES_MAX, STRUCTURED_BYTES_MAX, json};
 use crate::{Family, Fault, Headers, Lane, RecordRef};
 
 /// The attributes that the contract reads.
@@ -154,6 +154,7 @@ fn binary<'a>(
     headers: &Values<'a>,
     payload: &'a [u8],
 ) -> Result<(Attributes<'a>, Body<'a>), Fault> {
+    check_size("data", payload.len(), DATA_BYTES_MAX)?;
     check_constants(headers.specversion, headers.source)?;
     // The binding gives the data's type as Content-Type; some producers repeat it as ce- header.
     check_json(headers.content_type)?;
@@ -171,7 +172,11 @@ fn structured<'a>(
     headers: &Values<'a>,
     payload: &'a [u8],
 ) -> Result<(Attributes<'a>, Body<'a>), Fault> {
+    check_size("body", payload.len(), STRUCTURED_BYTES_MAX)?;
     let envelope: Envelope<'a> = json::body(payload)?;
+    if let Some(data) = envelope.data {
+        check_size("data", data.get().len(), DATA_BYTES_MAX)?;
+    }
     check_constants(envelope.specversion.as_deref(), envelope.source.as_deref())?;
     check_json(envelope.datacontenttype.as_deref())?;
     let repeated = [
@@ -200,6 +205,13 @@ fn structured<'a>(
         message_id: headers.message_id,
     };
     Ok((attributes, Body::Raw(data)))
+}
+
+fn check_size(part: &'static str, bytes: usize, limit: usize) -> Result<(), Fault> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Fault::TooLarge { part, bytes, limit })
 }
 
 fn required<T>(name: &'static str, value: Option<T>) -> Result<T, Fault> {

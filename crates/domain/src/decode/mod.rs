@@ -16,8 +16,11 @@ use crate::{
     Version,
 };
 
-/// The longest body that the contract allows, in bytes.
+/// The longest data that the contract allows, in bytes as it is written, in each of the three forms.
 pub const DATA_BYTES_MAX: usize = 256 * 1024;
+
+/// The longest body of a structured event: the longest data, and room for its attributes.
+pub const STRUCTURED_BYTES_MAX: usize = DATA_BYTES_MAX + 64 * 1024;
 
 /// The family-independent beginning of every type.
 const TYPE_PREFIX: &str = "app.connvo.";
@@ -37,13 +40,6 @@ pub fn decode(record: &RecordRef<'_>) -> Decoded {
 }
 
 fn decode_in(lane: Lane, record: &RecordRef<'_>) -> Result<Decoded, Fault> {
-    let bytes = record.payload.len();
-    if bytes > DATA_BYTES_MAX {
-        return Err(Fault::TooLarge {
-            bytes,
-            limit: DATA_BYTES_MAX,
-        });
-    }
     let (attributes, body) = read_attributes(record)?;
     let Some(kind) = Kind::parse(&attributes.kind, lane.family)? else {
         return Ok(Decoded::UnknownType(lane));

@@ -8,6 +8,7 @@ use super::replay::{Fold, of_stream, parse_time};
 use crate::cli::AsOfArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
+use crate::printable;
 use crate::stream_reader::Until;
 
 pub(crate) fn run(args: &AsOfArgs) -> Result<(), Failure> {
@@ -29,6 +30,6 @@ pub(crate) fn run(args: &AsOfArgs) -> Result<(), Failure> {
     let value = answer.map_err(anyhow::Error::from)?;
     // The value alone goes to standard output, where programs read it.
     let _ = writeln!(io::stderr(), "as of sequence {}:", replay.sequence());
-    writeln!(io::stdout(), "{value}").context("standard output is gone")?;
+    writeln!(io::stdout(), "{}", printable::text(&value)).context("standard output is gone")?;
     Ok(())
 }

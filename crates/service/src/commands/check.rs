@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::cli::CheckArgs;
 use crate::exit::Failure;
+use crate::printable::{self, counted};
 use crate::producer::{Checker, Fault, Line, Lines, Note, VersionCounts, Versions, open};
 
 /// Bytes read at a time.
@@ -71,8 +72,13 @@ impl<'a, W: Write> Check<'a, W> {
 
     fn run(mut self, input: impl io::Read) -> io::Result<Counts> {
         let mut lines = Lines::of(BufReader::with_capacity(READ_BYTES, input));
+        let mut is_first = true;
         while let Some(line) = lines.next_line()? {
             self.judge(&line)?;
+            // What follows would be a line of nonsense for each line.
+            if std::mem::take(&mut is_first) && line.is_unfinished() {
+                break;
+            }
         }
         self.counts.versions = self.versions.counts();
         self.tell_summary()?;
@@ -98,9 +104,10 @@ impl<'a, W: Write> Check<'a, W> {
     fn tell_fault(&mut self, line: u64, fault: &Fault) -> io::Result<()> {
         self.counts.faults = self.counts.faults.saturating_add(1);
         if self.json {
-            writeln!(self.out, "{}", json!(Numbered { line, what: fault }))
+            tell_json(self.out, &Numbered { line, what: fault })
         } else {
-            writeln!(self.out, "line {line}: {fault}")
+            let text = format!("line {line}: {fault}");
+            writeln!(self.out, "{}", printable::text(&text))
         }
     }
 
@@ -116,7 +123,9 @@ impl<'a, W: Write> Check<'a, W> {
         } = &self.counts;
         writeln!(
             self.out,
-            "{events} events checked, {invalid} invalid, {faults} faults"
+            "{} checked, {invalid} invalid, {}",
+            counted(*events, "event", "events"),
+            counted(*faults, "fault", "faults")
         )?;
         let VersionCounts {
             documents,
@@ -130,7 +139,8 @@ impl<'a, W: Write> Check<'a, W> {
         }
         write!(
             self.out,
-            "versions of {documents} documents: {missing} missing, {repeated} repeated, {backward} going back"
+            "versions of {}: {missing} missing, {repeated} repeated, {backward} going back",
+            counted(*documents, "document", "documents")
         )?;
         if *not_compared != 0 {
             write!(
@@ -142,9 +152,13 @@ impl<'a, W: Write> Check<'a, W> {
     }
 }
 
+fn tell_json(out: &mut impl Write, told: &impl Serialize) -> io::Result<()> {
+    writeln!(out, "{}", printable::text(&json!(told).to_string()))
+}
+
 fn tell_note(out: &mut impl Write, json: bool, line: u64, note: &Note<'_>) -> io::Result<()> {
     if json {
-        writeln!(out, "{}", json!(Numbered { line, what: note }))
+        tell_json(out, &Numbered { line, what: note })
     } else {
         writeln!(out, "line {line}: note: {note}")
     }
@@ -152,6 +166,8 @@ fn tell_note(out: &mut impl Write, json: bool, line: u64, note: &Note<'_>) -> io
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     const FAULTY: &str = include_str!("../../golden/faulty.ndjson");
@@ -220,6 +236,86 @@ mod tests {
             input.extend(b"\r\n");
         }
         crate::golden::assert("check_encodings.txt", &said(&input, false));
+    }
+
+    #[test]
+    fn a_pretty_printed_file_is_told_once_with_the_way_out() {
+        let event: serde_json::Value =
+            serde_json::from_str(FAULTY.lines().next().unwrap()).unwrap();
+        let pretty = serde_json::to_string_pretty(&event).unwrap();
+        let array = serde_json::to_string_pretty(&[&event, &event]).unwrap();
+        for input in [pretty.clone(), format!("\n{pretty}\n{pretty}"), array] {
+            let told = said(input.as_bytes(), false);
+            assert_eq!(told.lines().count(), 2, "{told}");
+            assert!(
+                told.contains(
+                    "found JSON that goes on in the next line, expected one event a line: `jq -c .`"
+                ),
+                "{told}"
+            );
+            assert!(
+                told.ends_with("1 event checked, 1 invalid, 1 fault\n"),
+                "{told}"
+            );
+        }
+        let told = said(format!("{event}{event}").as_bytes(), false);
+        assert!(
+            told.contains("more than one JSON value: `jq -c .` writes one a line"),
+            "{told}"
+        );
+        let told = said(format!("[{event},{event}]").as_bytes(), false);
+        assert!(
+            told.contains("found an array of 2, expected an object (`jq -c '.[]'`"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn no_text_of_a_person_and_nothing_for_a_terminal_gets_out() {
+        let secret = "Ada\u{1b}[31m Lovelace\u{9b}";
+        let event: serde_json::Value =
+            serde_json::from_str(FAULTY.lines().next().unwrap()).unwrap();
+        let mut input = String::new();
+        for place in [
+            "/data",
+            "/data/entity",
+            "/data/state",
+            "/data/state/email",
+            "/data/state/age",
+            "/data/changed",
+        ] {
+            for value in [
+                json!(secret),
+                json!([secret]),
+                json!({secret: secret}),
+                json!(json!({"name": secret}).to_string()),
+            ] {
+                let mut event = event.clone();
+                if let Some(data) = event["data"].as_object_mut() {
+                    data.insert("changed".to_owned(), json!([]));
+                    data["state"]["age"] = json!(1);
+                }
+                *event.pointer_mut(place).unwrap() = value.clone();
+                writeln!(input, "{event}").unwrap();
+                let message = json!({"subject": "identity.v1.u1.user", "headers": {"ce-id": "x"}, "payload": value});
+                writeln!(input, "{message}").unwrap();
+            }
+        }
+        let escapes = json!({"specversion": "1.0", "id": "user:\u{1b}[31m\u{9b}\u{202e}:1", "type": "\u{9b}2J", "data": {}});
+        writeln!(input, "{escapes}").unwrap();
+        for json in [false, true] {
+            let told = said(input.as_bytes(), json);
+            assert!(
+                !told.contains("Ada") && !told.contains("Lovelace"),
+                "{told}"
+            );
+            assert!(
+                told.contains("a text that is JSON: encoded twice?"),
+                "{told}"
+            );
+            let is_raw = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            assert!(!told.contains(is_raw), "{told:?}");
+        }
     }
 
     #[test]

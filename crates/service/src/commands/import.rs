@@ -3,20 +3,20 @@
 //! Always compare-and-set, so that it never overwrites: a document that the stream has is a duplicate,
 //! or passed by its later version, and one that the export has with other data is refused.
 
-use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use serde_json::json;
 
+use super::new_file;
 use super::sending::{Refusal, Sending};
 use crate::cli::ImportArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::nats;
+use crate::printable::{self, counted};
 use crate::producer::send::How;
 use crate::producer::{Checker, Export, Place, Row, Unknown};
 use crate::signals;
@@ -41,6 +41,7 @@ fn publish(args: &ImportArgs, config: &NatsConfig, export: Export) -> Result<(),
             .map_err(anyhow::Error::from)?;
         let how = How {
             compare_and_set: true,
+            keeps_places: !args.wait.wait.is_empty(),
             ..How::default()
         };
         let sending = Sending {
@@ -96,7 +97,12 @@ fn convert(args: &ImportArgs, mut export: Export, output: Option<&Path>) -> Resu
     let text = if args.json {
         json!({ "summary": counts }).to_string()
     } else {
-        format!("{users} users and {profiles} profiles fit, {refused} rows do not")
+        let (users, profiles) = (
+            counted(*users, "user", "users"),
+            counted(*profiles, "profile", "profiles"),
+        );
+        let refused = counted(*refused, "row does", "rows do");
+        format!("{users} and {profiles} fit, {refused} not")
     };
     // Standard output may be where the events go.
     let told = match output {
@@ -142,18 +148,12 @@ fn take(
     }
 }
 
-/// A new file for nobody else's eyes, or standard output.
+/// A new file, or standard output.
 fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {
     if path == Path::new("-") {
         return Ok(Box::new(BufWriter::new(io::stdout())));
     }
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{} cannot be made", path.display()))?;
-    Ok(Box::new(BufWriter::new(file)))
+    Ok(Box::new(BufWriter::new(new_file(path)?)))
 }
 
 fn tell_unknown(unknown: &Unknown, json: bool) {
@@ -161,11 +161,12 @@ fn tell_unknown(unknown: &Unknown, json: bool) {
         // What is left out is said once; nobody hearing it changes nothing.
         let _ = if json {
             let unknown = json!({"table": table, "unknown": member, "rows": rows});
-            writeln!(io::stderr(), "{unknown}")
+            writeln!(io::stderr(), "{}", printable::text(&unknown.to_string()))
         } else {
             writeln!(
                 io::stderr(),
-                "{table}: member {member} of {rows} rows is not in the contract and is left out"
+                "{table}: member {member} of {} is not in the contract and is left out",
+                counted(*rows, "row", "rows")
             )
         };
     }

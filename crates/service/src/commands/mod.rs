@@ -20,6 +20,12 @@ mod token;
 mod verify;
 mod waiting;
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+
 use crate::cli::Command;
 use crate::exit::Failure;
 
@@ -43,6 +49,16 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Token(args) => token::run(&args),
         Command::Verify(args) => verify::run(&args),
     }
+}
+
+/// A new file for nobody else's eyes: people's data goes into it.
+fn new_file(path: &Path) -> anyhow::Result<File> {
+    let made = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    made.with_context(|| format!("{} cannot be made", path.display()))
 }
 
 /// Runs `work` on a runtime of its own. What is left on it when `work` ends is given up.

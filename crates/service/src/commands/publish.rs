@@ -26,6 +26,7 @@ pub(crate) fn run(args: &PublishArgs) -> Result<(), Failure> {
             compare_and_set: args.compare_and_set,
             pairs: args.atomic && takes_pairs(&connection, &config.stream).await,
             from_line: args.from_line,
+            keeps_places: !args.wait.wait.is_empty(),
         };
         let sending = Sending {
             connection: &connection,

@@ -1,18 +1,21 @@
 //! `replay`: folds a file of events or the stream, without serving, and tells what it comes to.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use event_lines::{Lines, Message};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanFloatCount, ProgressBar, ProgressState, ProgressStyle};
 use replay_kit::{FoundParked, Replay};
 use serde_json::{Value, json};
 
+use super::new_file;
 use crate::cli::ReplayArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
+use crate::printable::{self, counted};
 use crate::stream_reader::{self, Extent, Until};
 use crate::{nats, producer};
 
@@ -33,12 +36,13 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
     }
     let replay = fold.finish()?;
     tell(args, &replay, &mut io::stdout().lock())?;
-    match (&args.sub, expected) {
-        (Some(sub), Some(expected)) => {
-            let compared = replay.expect_answer(sub, &expected);
-            Ok(compared.map_err(anyhow::Error::from)?)
-        }
-        (_, None) | (None, Some(_)) => Ok(()),
+    if let (Some(sub), Some(expected)) = (&args.sub, expected) {
+        let compared = replay.expect_answer(sub, &expected);
+        compared.map_err(anyhow::Error::from)?;
+    }
+    match replay.totals().parked_records {
+        parked if args.strict && parked != 0 => Err(Failure::Told),
+        _ => Ok(()),
     }
 }
 
@@ -77,10 +81,7 @@ pub(super) struct Fold {
 impl Fold {
     /// Into a folder that is empty; what is folded is written to `write` too.
     pub(super) fn new(folder: &Path, write: Option<&Path>) -> anyhow::Result<Self> {
-        let write = write.map(|path| {
-            let shown = path.display();
-            File::create_new(path).with_context(|| format!("{shown} cannot be made"))
-        });
+        let write = write.map(new_file);
         Ok(Self {
             replay: Replay::in_folder(folder)?,
             waiting: Vec::with_capacity(TOGETHER),
@@ -149,9 +150,9 @@ pub(super) async fn of_stream(
     let connection = connection.map_err(anyhow::Error::from)?;
     let bar = ProgressBar::no_length();
     if let Ok(style) =
-        ProgressStyle::with_template("{bar:30} {pos}/{len} events  {per_sec}  {eta} left")
+        ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} events  {rate}  {eta} left")
     {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", rate));
     }
     let begin = |Extent { first, last }: Extent| {
         bar.set_length(last);
@@ -171,16 +172,21 @@ pub(super) async fn of_stream(
     Ok(ended?)
 }
 
+/// Whole events a second.
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    let _ = write!(out, "{}/s", HumanFloatCount(state.per_sec().round()));
+}
+
 /// Tells what a replay came to, as asked for.
 fn tell(args: &ReplayArgs, replay: &Replay, out: &mut impl Write) -> anyhow::Result<()> {
     let told = if args.digest {
-        writeln!(out, "{}", replay.digest())
+        format!("{}\n", replay.digest())
     } else if args.json {
-        writeln!(out, "{}", as_json(args, replay)?)
+        format!("{}\n", as_json(args, replay)?)
     } else {
-        let parked = replay.parked()?;
-        tell_people(replay, &parked, answer(args, replay)?.as_deref(), out)
+        for_people(replay, &replay.parked()?, answer(args, replay)?.as_deref())
     };
+    let told = out.write_all(printable::text(&told).as_bytes());
     told.context("standard output is gone")
 }
 
@@ -204,32 +210,26 @@ fn as_json(args: &ReplayArgs, replay: &Replay) -> anyhow::Result<Value> {
     }))
 }
 
-fn tell_people(
-    replay: &Replay,
-    parked: &[FoundParked],
-    answer: Option<&str>,
-    out: &mut impl Write,
-) -> io::Result<()> {
+fn for_people(replay: &Replay, parked: &[FoundParked], answer: Option<&str>) -> String {
     let totals = replay.totals();
-    writeln!(
-        out,
-        "replayed up to sequence {}: {} users, {} profiles, {} parked",
+    let mut text = format!(
+        "replayed up to sequence {}: {}, {}, {} parked\n",
         replay.sequence(),
-        totals.users,
-        totals.profiles,
+        counted(totals.users, "user", "users"),
+        counted(totals.profiles, "profile", "profiles"),
         totals.parked_records
-    )?;
+    );
     for one in parked {
         let lane = one.lane.as_deref().unwrap_or("no lane");
-        write!(out, "parked: {} in {lane}, {}", one.sequence, one.reason)?;
+        let _ = write!(text, "parked: {} in {lane}, {}", one.sequence, one.reason);
         if !one.detail.is_empty() {
-            write!(out, ": {}", one.detail)?;
+            let _ = write!(text, ": {}", one.detail);
         }
-        writeln!(out)?;
+        text.push('\n');
     }
-    writeln!(out, "digest: {}", totals.digest)?;
+    let _ = writeln!(text, "digest: {}", totals.digest);
     if let Some(answer) = answer {
-        writeln!(out, "answer: {answer}")?;
+        let _ = writeln!(text, "answer: {answer}");
     }
-    Ok(())
+    text
 }

@@ -5,19 +5,24 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use query::quarantine::Entry;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::waiting;
+use crate::admin_client::AdminClient;
 use crate::cli::WaitArgs;
 use crate::exit::Failure;
 use crate::nats::Connection;
+use crate::printable::{self, counted};
 use crate::producer::send::{End, How, Report, SendError, Sender};
-use crate::producer::{Account, Fault, Place, Read};
+use crate::producer::{Account, Fault, Landed, Place, Read};
 
+/// Parked events that are told one by one.
+const PARKED_TOLD_MAX: u64 = 100;
 /// A bar that moves more often cannot be read.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
@@ -46,23 +51,57 @@ impl Sending<'_> {
         let mut report = Terminal::new(self.length, self.json);
         let mut sender = Sender::new(self.connection, self.stream, self.how, &mut report);
         let ended = sender.run(batches, stop).await;
-        let account = sender.account();
+        let (account, landed) = (sender.account(), sender.landed());
         report.bar.finish_and_clear();
         let mut end = self.end_of(ended, &account);
-        let mut applied = None;
+        let mut parked = None;
         if end.is_ok() && !services.is_empty() && account.last_sequence != 0 {
-            let waited = waiting::applied(&services, self.stream, account.last_sequence, self.wait);
+            let waited = self.applied(&services, account.last_sequence, &landed);
             let waited = stop.run_until_cancelled(waited).await;
-            let waited = waited.unwrap_or_else(|| Err(anyhow!("interrupted while waiting")));
-            applied = Some(waited.is_ok());
-            end = waited;
+            match waited.unwrap_or_else(|| Err(anyhow!("interrupted while waiting"))) {
+                Ok(count) => parked = Some(count),
+                Err(error) => end = Err(error),
+            }
         }
-        self.tell(&account, end.as_ref().err(), applied)?;
+        self.tell(&account, end.as_ref().err(), parked)?;
         match end {
-            Ok(()) if account.refused == 0 => Ok(()),
+            Ok(()) if account.refused == 0 && parked.unwrap_or_default() == 0 => Ok(()),
             Ok(()) => Err(Failure::Told),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Waits, and tells which events were applied by being parked. Gives how many there are.
+    async fn applied(
+        &self,
+        services: &[AdminClient],
+        last: u64,
+        landed: &Landed,
+    ) -> anyhow::Result<u64> {
+        waiting::applied(services, self.connection, self.stream, last, self.wait).await?;
+        let mut count = 0_u64;
+        for service in services {
+            for (entry, place) in waiting::parked(service, landed).await? {
+                count = count.saturating_add(1);
+                if count <= PARKED_TOLD_MAX {
+                    let url = service.url();
+                    Parked {
+                        place,
+                        entry: &entry,
+                        url,
+                    }
+                    .tell(self.json)?;
+                }
+            }
+        }
+        if PARKED_TOLD_MAX < count && !self.json {
+            let more = count.saturating_sub(PARKED_TOLD_MAX);
+            writeln!(
+                io::stderr(),
+                "{more} more are parked: profile-projector quarantine list"
+            )?;
+        }
+        Ok(count)
     }
 
     fn end_of(&self, ended: Result<End, SendError>, account: &Account) -> anyhow::Result<()> {
@@ -86,7 +125,7 @@ impl Sending<'_> {
         &self,
         account: &Account,
         error: Option<&anyhow::Error>,
-        applied: Option<bool>,
+        parked: Option<u64>,
     ) -> anyhow::Result<()> {
         let text = if self.json {
             let error = error.map(ToString::to_string);
@@ -94,17 +133,18 @@ impl Sending<'_> {
             let summary = Summary {
                 stream,
                 account,
-                applied,
+                applied: (!self.wait.wait.is_empty()).then_some(parked == Some(0)),
+                parked,
                 error,
             };
-            json!({ "summary": summary }).to_string()
+            printable::text(&json!({ "summary": summary }).to_string()).into_owned()
         } else {
-            self.summary(account, applied)
+            self.summary(account, parked)
         };
         writeln!(io::stdout(), "{text}").context("nobody reads the output")
     }
 
-    fn summary(&self, account: &Account, applied: Option<bool>) -> String {
+    fn summary(&self, account: &Account, parked: Option<u64>) -> String {
         let Account {
             new,
             duplicates,
@@ -116,9 +156,11 @@ impl Sending<'_> {
         } = account;
         let mut text = format!("{}: {new} new", self.stream);
         if *pairs != 0 {
-            let _ = write!(text, " ({pairs} pairs of user and profile)");
+            let pairs = counted(*pairs, "pair", "pairs");
+            let _ = write!(text, " ({pairs} of user and profile)");
         }
-        let _ = write!(text, ", {duplicates} duplicates");
+        let duplicates = counted(*duplicates, "duplicate", "duplicates");
+        let _ = write!(text, ", {duplicates}");
         if *passed != 0 {
             let _ = write!(text, ", {passed} passed by a later version");
         }
@@ -126,8 +168,12 @@ impl Sending<'_> {
         if *last_sequence != 0 {
             let _ = write!(text, "; the last is at sequence {last_sequence}");
         }
-        if applied == Some(true) {
-            text.push_str(", and applied");
+        match parked {
+            Some(0) => text.push_str(", and applied"),
+            Some(parked) => {
+                let _ = write!(text, ", and applied but for {parked} parked");
+            }
+            None => {}
         }
         text
     }
@@ -139,8 +185,10 @@ struct Summary<'a> {
     stream: &'a str,
     #[serde(flatten)]
     account: &'a Account,
-    /// Null when nobody was waited for.
+    /// Whether every event is applied on every service; null when nobody was waited for.
     applied: Option<bool>,
+    /// Events that services hold parked; null when that is not known.
+    parked: Option<u64>,
     error: Option<String>,
 }
 
@@ -158,10 +206,51 @@ impl Refusal<'_> {
     pub(super) fn tell(&self, json: bool) -> io::Result<()> {
         let Self { place, fault } = self;
         if json {
-            writeln!(io::stdout(), "{}", json!(self))
+            writeln!(
+                io::stdout(),
+                "{}",
+                printable::text(&json!(self).to_string())
+            )
         } else {
-            writeln!(io::stderr(), "{place}: {fault}")
+            let text = format!("{place}: {fault}");
+            writeln!(io::stderr(), "{}", printable::text(&text))
         }
+    }
+}
+
+/// An event of the run that a service holds parked.
+#[derive(Serialize)]
+struct Parked<'a> {
+    /// Null where there are more events than are remembered.
+    #[serde(flatten)]
+    place: Option<Place>,
+    #[serde(rename = "parked")]
+    entry: &'a Entry,
+    url: &'a str,
+}
+
+impl Parked<'_> {
+    fn tell(&self, json: bool) -> io::Result<()> {
+        let Self { place, entry, url } = self;
+        if json {
+            return writeln!(
+                io::stdout(),
+                "{}",
+                printable::text(&json!(self).to_string())
+            );
+        }
+        let place = place.map_or_else(String::new, |place| format!("{place}: "));
+        let Entry {
+            sequence,
+            reason,
+            detail,
+            ..
+        } = entry;
+        let detail = detail
+            .as_ref()
+            .map_or_else(String::new, |detail| format!(", {detail}"));
+        let text = format!("{place}sequence {sequence} is parked at {url}: {reason}{detail}");
+        writeln!(io::stderr(), "{}", printable::text(&text))
     }
 }
 
@@ -212,6 +301,8 @@ impl Report for Terminal {
         let events = account.confirmed();
         let millis = now.duration_since(self.started).as_millis().max(1);
         let rate = u128::from(events).saturating_mul(1000) / millis;
+        let rate = HumanCount(u64::try_from(rate).unwrap_or(u64::MAX));
+        let events = HumanCount(events);
         self.bar.set_position(account.bytes_read);
         self.bar.set_message(format!("{events} events, {rate}/s"));
     }

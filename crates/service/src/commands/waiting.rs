@@ -3,44 +3,57 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use query::quarantine::{Entry, PAGE_MAX, Page};
 use serde::Deserialize;
-use tokio::time::Instant;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::{Instant, timeout};
 
 use crate::admin_client::AdminClient;
 use crate::cli::WaitArgs;
+use crate::nats::{Connection, REQUEST_WITHIN};
+use crate::producer::{Landed, Place, Whose};
 
 /// How often a service is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Pages of parked records that are looked through for those of a run.
+const PAGES_MAX: usize = 200;
 
 /// The services to wait for.
 pub(super) fn services(args: &WaitArgs) -> anyhow::Result<Vec<AdminClient>> {
     args.wait.iter().map(|url| AdminClient::new(url)).collect()
 }
 
-/// Waits until each of them has applied everything up to `sequence`, durably; one after the other,
-/// since they work at the same time.
+/// Waits until each of them has applied everything up to `sequence` of this very stream, durably; one
+/// after the other, since they work at the same time.
 pub(super) async fn applied(
     services: &[AdminClient],
+    connection: &Connection,
     stream: &str,
     sequence: u64,
     args: &WaitArgs,
 ) -> anyhow::Result<()> {
     for service in services {
         let within = Duration::from_secs(args.wait_seconds);
-        applied_by(service, stream, sequence, within).await?;
+        let found = applied_by(service, stream, sequence, within).await?;
+        let compared = same_stream(connection, stream, &found).await;
+        compared.with_context(|| {
+            format!("{} may not have applied what was published", service.url())
+        })?;
     }
     Ok(())
 }
 
 /// A service that does not answer may be starting, so it is asked again until the time is over. One
-/// that reads another stream, or applies nothing, is not waited for.
+/// that reads another stream, or applies nothing, is not waited for. Gives the stream as it knows it.
 async fn applied_by(
     service: &AdminClient,
     stream: &str,
     sequence: u64,
     within: Duration,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Stream> {
     let url = service.url();
     let deadline = Instant::now() + within;
     loop {
@@ -49,8 +62,10 @@ async fn applied_by(
             if let Some(fault) = status.fault(stream) {
                 bail!("{url} {fault}");
             }
-            if status.stream.is_some() && sequence <= status.applied_sequence {
-                return Ok(());
+            if let Some(stream) = &status.stream
+                && sequence <= status.applied_sequence
+            {
+                return Ok(stream.clone());
             }
         }
         if deadline <= Instant::now() {
@@ -61,6 +76,108 @@ async fn applied_by(
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Whether the stream that was published to is the one that a service applied: a stream that was made
+/// anew under the same name begins at sequence 1 again. The message that the service applied last tells
+/// histories apart; where it cannot be read, the time of the stream's creation does.
+async fn same_stream(
+    connection: &Connection,
+    stream: &str,
+    applied: &Stream,
+) -> anyhow::Result<()> {
+    let asked = timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream)).await;
+    let Ok(Ok(found)) = asked else {
+        bail!(
+            "stream {stream} does not tell what it holds: does this user have the permissions of doctor --permissions publish?"
+        );
+    };
+    let info = found.cached_info();
+    let state = &info.state;
+    let Some(last) = &applied.last else {
+        bail!("it has applied nothing of stream {stream}");
+    };
+    if state.last_sequence < last.sequence {
+        bail!(
+            "it has applied message {} of stream {stream}, which ends at {}: it knows another stream of this name",
+            last.sequence,
+            state.last_sequence
+        );
+    }
+    let is_created_alike = applied.created.as_deref().and_then(time_of) == Some(info.created);
+    let stored = if last.sequence == state.last_sequence {
+        Some(state.last_timestamp)
+    } else if is_created_alike {
+        // Good enough, and most producers may not read other people's events.
+        None
+    } else {
+        stored(connection, stream, last.sequence).await
+    };
+    match stored {
+        Some(stored) if last.stored.as_deref().and_then(time_of) == Some(stored) => Ok(()),
+        None if is_created_alike => Ok(()),
+        Some(_) | None => bail!(
+            "it knows another stream {stream}, created {}; this one was created {}",
+            applied.created.as_deref().unwrap_or("at an unknown time"),
+            info.created.format(&Rfc3339).unwrap_or_default()
+        ),
+    }
+}
+
+fn time_of(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+/// When the message at `sequence` was stored; `None` where it is gone or may not be read.
+async fn stored(connection: &Connection, stream: &str, sequence: u64) -> Option<OffsetDateTime> {
+    #[derive(Deserialize)]
+    struct Found {
+        message: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        time: String,
+    }
+    let subject = format!("STREAM.MSG.GET.{stream}");
+    let body = json!({ "seq": sequence });
+    let asked = connection.jetstream.request::<_, _, Found>(subject, &body);
+    let found = timeout(REQUEST_WITHIN, asked).await.ok()?.ok()?;
+    time_of(&found.message.time)
+}
+
+/// The records of this run that a service holds parked, in the order of the stream.
+pub(super) async fn parked(
+    service: &AdminClient,
+    landed: &Landed,
+) -> anyhow::Result<Vec<(Entry, Option<Place>)>> {
+    let Some((first, last)) = landed.range() else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    let mut after = first.saturating_sub(1);
+    for _page in 0..PAGES_MAX {
+        let page = format!("/quarantine?after={after}&limit={PAGE_MAX}");
+        let page: Page = service.get(&page).await?;
+        for entry in page.records {
+            if last < entry.sequence {
+                return Ok(found);
+            }
+            match landed.place(entry.sequence) {
+                Whose::Ours(place) => found.push((entry, Some(place))),
+                Whose::Unknown => found.push((entry, None)),
+                Whose::Others => {}
+            }
+        }
+        match page.next {
+            Some(next) => after = next,
+            None => return Ok(found),
+        }
+    }
+    let looked_at = PAGES_MAX.saturating_mul(PAGE_MAX);
+    bail!(
+        "{} has more than {looked_at} records parked from sequence {first} on: whether any behind sequence {after} is of this run was not looked at; profile-projector quarantine list --after {after} lists them",
+        service.url()
+    )
 }
 
 /// What `/status` tells, as far as waiting needs it.
@@ -74,16 +191,26 @@ struct Status {
     applied_sequence: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct Stream {
+/// The stream as a service knows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Stream {
     name: String,
+    created: Option<String>,
+    last: Option<Last>,
+}
+
+/// The message that was applied last.
+#[derive(Debug, Clone, Deserialize)]
+struct Last {
+    sequence: u64,
+    stored: Option<String>,
 }
 
 impl Status {
     /// Why waiting is in vain.
     fn fault(&self, stream: &str) -> Option<String> {
         let other = self.stream.as_ref().filter(|other| other.name != stream);
-        if let Some(Stream { name }) = other {
+        if let Some(Stream { name, .. }) = other {
             return Some(format!(
                 "reads stream {name}, not {stream}: is that the service to wait for?"
             ));

@@ -1,8 +1,10 @@
 //! What became of the events of a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+
+use super::read::Place;
 
 /// What became of the events so far.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,6 +33,53 @@ impl Account {
     pub(crate) fn confirmed(&self) -> u64 {
         let there = self.new.saturating_add(self.duplicates);
         there.saturating_add(self.passed)
+    }
+}
+
+/// Places that are remembered; they take some 50 MiB.
+const PLACES_MAX: usize = 1_000_000;
+
+/// Where in the stream the events of a run are, and where in its input each stands.
+#[derive(Debug, Default)]
+pub(crate) struct Landed {
+    places: BTreeMap<u64, Place>,
+    range: Option<(u64, u64)>,
+    has_more: bool,
+}
+
+/// Whose a message of the stream is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// This run's, or the run found it there.
+    Ours(Place),
+    /// Another producer's.
+    Others,
+    /// There are more events than are remembered.
+    Unknown,
+}
+
+impl Landed {
+    pub(super) fn add(&mut self, sequence: u64, place: Place) {
+        let (first, last) = self.range.unwrap_or((sequence, sequence));
+        self.range = Some((first.min(sequence), last.max(sequence)));
+        if self.places.len() < PLACES_MAX {
+            self.places.insert(sequence, place);
+        } else {
+            self.has_more = true;
+        }
+    }
+
+    /// The first and the last sequence; `None` without events.
+    pub(crate) fn range(&self) -> Option<(u64, u64)> {
+        self.range
+    }
+
+    pub(crate) fn place(&self, sequence: u64) -> Whose {
+        match self.places.get(&sequence) {
+            Some(place) => Whose::Ours(*place),
+            None if self.has_more => Whose::Unknown,
+            None => Whose::Others,
+        }
     }
 }
 

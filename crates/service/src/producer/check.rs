@@ -8,11 +8,15 @@ use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 use super::event::OutgoingEvent;
-use super::fault::{Fault, describe, shortened};
+use super::fault::{Fault, describe, text_at};
 use super::message::Carried;
 use super::schema_fault::faults_of;
 use super::schemas::{self, EVENT_TYPES};
 use super::{encoding, json};
+
+/// The longest line of an event that can be right: a body of the largest size with nothing but escapes,
+/// and as much for headers. What is longer is not read as a tree, which takes many times its length.
+const EVENT_LINE_BYTES_MAX: usize = 12 * domain::STRUCTURED_BYTES_MAX;
 
 /// Faults told of one line; a line can be wrong in more places than anybody reads.
 const FAULTS_MAX: usize = 20;
@@ -33,15 +37,46 @@ impl Checker {
     /// Judges one line of a file: an event, or a message that carries one.
     pub fn check(&self, line: &Line<'_>) -> Result<OutgoingEvent, Vec<Fault>> {
         let text = line.text.ok_or_else(|| {
-            let expected = format!("at most {LINE_BYTES_MAX} bytes");
+            let expected = format!("one event a line (`jq -c .`), at most {LINE_BYTES_MAX} bytes");
             vec![whole_line("a longer line", &expected)]
         })?;
-        let value = encoding::check(text)
-            .and_then(|()| json::parse(text))
-            .map_err(|fault| vec![fault])?;
+        if line.is_unfinished() {
+            let expected =
+                "one event a line: `jq -c .` writes events so, `jq -c '.[]'` an array of them";
+            return Err(vec![whole_line(
+                "JSON that goes on in the next line",
+                expected,
+            )]);
+        }
+        encoding::check(text).map_err(|fault| vec![fault])?;
+        if text.len() > EVENT_LINE_BYTES_MAX {
+            return Err(vec![too_long(text)]);
+        }
+        let value = json::parse(text).map_err(|fault| vec![fault])?;
         match value.as_object() {
             Some(object) if is_message(object) => self.check_message(text),
-            _ => self.check_event(&value),
+            _ => {
+                let outgoing = self.check_event(&value)?;
+                Self::check_size(text, &value)?;
+                Ok(outgoing)
+            }
+        }
+    }
+
+    /// An event is sent in binary mode; a replay of the file reads it as it is written there, with
+    /// spaces and escapes.
+    fn check_size(text: &[u8], event: &Value) -> Result<(), Vec<Fault>> {
+        if text.len() <= domain::DATA_BYTES_MAX {
+            return Ok(());
+        }
+        let Ok(message) = Message::of_line(text) else {
+            return Ok(());
+        };
+        match message.with_record(Sequence::FIRST, domain::decode) {
+            Decoded::Event(_) => Ok(()),
+            other @ (Decoded::UnknownType(_) | Decoded::Invalid { .. }) => {
+                Err(vec![cross_fault(&other, event)])
+            }
         }
     }
 
@@ -79,7 +114,17 @@ impl Checker {
     fn check_schema(&self, value: &Value) -> Result<OutgoingEvent, Vec<Fault>> {
         let Value::Object(event) = value else {
             let found = describe("line", Some(value));
-            return Err(vec![whole_line(&found, "an object")]);
+            let expected = match value {
+                Value::Array(_) => {
+                    "an object (`jq -c '.[]'` writes the items of an array, one a line)"
+                }
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Object(_) => "an object",
+            };
+            return Err(vec![whole_line(&found, expected)]);
         };
         let schema = self.schema_of(event).map_err(|fault| vec![fault])?;
         if !schema.is_valid(value) {
@@ -98,6 +143,22 @@ impl Checker {
             .and_then(Value::as_str)
             .and_then(|kind| self.schemas.get(kind))
             .ok_or_else(|| unknown_type(event))
+    }
+}
+
+/// What is wrong with a line that is longer than any right one.
+fn too_long(text: &[u8]) -> Fault {
+    let limit = domain::DATA_BYTES_MAX;
+    match Message::of_line(text) {
+        Ok(message) if message.payload.len() > limit => Fault {
+            member: "payload".to_owned(),
+            found: format!("{} bytes", message.payload.len()),
+            expected: format!("at most {limit} bytes"),
+        },
+        Ok(_) | Err(_) => whole_line(
+            &format!("{} bytes", text.len()),
+            &format!("one event a line (`jq -c .`), its data at most {limit} bytes"),
+        ),
     }
 }
 
@@ -150,8 +211,8 @@ fn cross_fault(decoded: &Decoded, event: &Value) -> Fault {
                 member: member.to_owned(),
             }
         }
-        domain::Fault::TooLarge { bytes, limit } => Fault {
-            member: "data".to_owned(),
+        domain::Fault::TooLarge { part, bytes, limit } => Fault {
+            member: if *part == "body" { "line" } else { part }.to_owned(),
             found: format!("{bytes} bytes"),
             expected: format!("at most {limit} bytes"),
         },
@@ -180,7 +241,7 @@ fn message_fault(decoded: &Decoded, message: &Message, carried: &Carried) -> Fau
         Decoded::Invalid { fault: why, .. } => match why {
             domain::Fault::Subject => fault(
                 "subject",
-                shortened(&format!("{:?}", message.subject)),
+                text_at(true, &message.subject),
                 "identity.v1.<userId>.<user|profile|quarantine>",
             ),
             domain::Fault::Mismatch { left, right } if left.starts_with("header ") => {
@@ -194,7 +255,7 @@ fn message_fault(decoded: &Decoded, message: &Message, carried: &Carried) -> Fau
             domain::Fault::Mismatch { left, right } if right.starts_with("the subject's ") => {
                 fault(
                     "subject",
-                    shortened(&format!("{:?}", message.subject)),
+                    text_at(true, &message.subject),
                     &format!("one that agrees with {left}"),
                 )
             }
@@ -203,8 +264,11 @@ fn message_fault(decoded: &Decoded, message: &Message, carried: &Carried) -> Fau
                 format!("a value that {problem}"),
                 "the same value as in the body",
             ),
-            domain::Fault::TooLarge { bytes, limit } => fault(
-                "payload",
+            domain::Fault::TooLarge { part, bytes, limit } => fault(
+                match (*part, carried.is_structured()) {
+                    ("data", true) => "payload.data",
+                    _ => "payload",
+                },
                 format!("{bytes} bytes"),
                 &format!("at most {limit} bytes"),
             ),

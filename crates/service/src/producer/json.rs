@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::fault::{Fault, shortened};
+use super::fault::{Fault, name_of};
 
 /// Reads one JSON value that fills `line`.
 pub(super) fn parse(line: &[u8]) -> Result<Value, Fault> {
@@ -23,6 +23,9 @@ fn fault(error: &serde_json::Error) -> Fault {
     // The parser says what it could have taken next, which helps nobody.
     let problem = match problem {
         guess if guess.starts_with("expected ") => "something that is not JSON",
+        "trailing characters" => {
+            "more than one JSON value: `jq -c .` writes one a line, the first ends"
+        }
         problem => problem,
     };
     let column = error.column();
@@ -92,8 +95,8 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some((name, Strict(value))) = members.next_entry::<String, Strict>()? {
             if object.contains_key(&name) {
-                let name = shortened(&name);
-                return Err(A::Error::custom(format!("member {name:?} is there twice")));
+                let name = name_of(&name);
+                return Err(A::Error::custom(format!("member {name} is there twice")));
             }
             object.insert(name, value);
         }
@@ -115,10 +118,13 @@ mod tests {
         for (line, found) in [
             (
                 &br#"{"a":1,"b":{"c":1,"c":1}}"#[..],
-                "member \"c\" is there twice at column 24",
+                "member c is there twice at column 24",
             ),
             (br#"{"a":1"#, "EOF while parsing an object at column 6"),
-            (br#"{"a":1} {}"#, "trailing characters at column 9"),
+            (
+                br#"{"a":1} {}"#,
+                "more than one JSON value: `jq -c .` writes one a line, the first ends at column 9",
+            ),
             (br#"{"a":1e999}"#, "number out of range at column 10"),
             (
                 b"{\"a\":\"\xff\"}",

@@ -60,6 +60,10 @@ impl Carried {
         })
     }
 
+    pub(super) fn is_structured(&self) -> bool {
+        matches!(self.form, Form::Structured)
+    }
+
     /// The fault, told of the place in the line instead of the structured event.
     pub(super) fn place(&self, fault: Fault) -> Fault {
         let member = match self.form {

@@ -22,7 +22,7 @@ pub(crate) mod send;
 mod stored;
 mod versions;
 
-pub(crate) use account::Account;
+pub(crate) use account::{Account, Landed, Whose};
 pub(crate) use attempt::send_one;
 pub use check::Checker;
 pub(crate) use event::HEADERS;

@@ -18,7 +18,7 @@ use super::fault::Fault;
 const READ_BYTES: usize = 256 * 1024;
 /// Lines handed over together; fewer when the input makes us wait.
 const BATCH_LINES: usize = 64;
-/// Batches read ahead. With lines of the largest size this bounds the memory to 80 MiB.
+/// Batches read ahead. With events of the largest size this bounds the memory to 80 MiB.
 const BATCHES_AHEAD: usize = 4;
 
 /// Where an event stands in its input, as people are told.
@@ -107,14 +107,16 @@ fn read(
 ) -> io::Result<()> {
     let mut lines = Lines::of(BufReader::with_capacity(READ_BYTES, input));
     let mut batch = Vec::with_capacity(BATCH_LINES);
+    let mut is_first = true;
     while let Some(line) = lines.next_line()? {
+        let is_other_file = std::mem::take(&mut is_first) && line.is_unfinished();
         let (number, bytes_read) = (line.number, line.bytes_read);
         batch.push(Judged {
             line: number,
             place: Place::Line { line: number },
             event: checker.check(&line),
         });
-        if batch.len() == BATCH_LINES || lines.may_wait() {
+        if is_other_file || batch.len() == BATCH_LINES || lines.may_wait() {
             let lines = std::mem::take(&mut batch);
             if batches
                 .blocking_send(Ok(Read { lines, bytes_read }))
@@ -122,6 +124,9 @@ fn read(
             {
                 return Ok(());
             }
+        }
+        if is_other_file {
+            break;
         }
     }
     Ok(())

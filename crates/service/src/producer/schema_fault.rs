@@ -4,7 +4,7 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
-use super::fault::{Fault, describe, shortened};
+use super::fault::{Fault, describe, name_of};
 
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -17,7 +17,7 @@ pub(super) fn faults_of(error: &ValidationError<'_>) -> Vec<Fault> {
         ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
             .iter()
             .map(|name| Fault {
-                member: joined(&place, &shortened(name)),
+                member: joined(&place, &name_of(name)),
                 found: "an unknown member".to_owned(),
                 expected: "none but the schema's members".to_owned(),
             })
@@ -99,7 +99,8 @@ fn with_article(name: &str) -> String {
 
 /// `/data/state/languages/0` as `data.state.languages.0`.
 fn dotted(pointer: &str) -> String {
-    pointer.trim_start_matches('/').replace('/', ".")
+    let names: Vec<String> = pointer.split('/').skip(1).map(name_of).collect();
+    names.join(".")
 }
 
 fn joined(place: &str, name: &str) -> String {

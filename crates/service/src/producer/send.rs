@@ -21,7 +21,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, OpenLines};
+use super::account::{Account, Landed, OpenLines};
 use super::attempt::{Meaning, Outlet};
 use super::event::OutgoingEvent;
 use super::expected::{Fate, Known, Trouble, publish_in_turn};
@@ -50,6 +50,8 @@ pub(crate) struct How {
     pub(crate) pairs: bool,
     /// The lines before this one were settled by an earlier run.
     pub(crate) from_line: u64,
+    /// Where each event stands in the stream is asked for afterwards.
+    pub(crate) keeps_places: bool,
 }
 
 /// How a run ended that no failure ended.
@@ -100,6 +102,7 @@ pub(crate) struct Sender<'a, R> {
     report: &'a mut R,
     account: Account,
     lines: OpenLines,
+    landed: Landed,
     waiting: VecDeque<Judged>,
     has_ended: bool,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -126,6 +129,7 @@ impl<'a, R: Report> Sender<'a, R> {
             report,
             account: Account::default(),
             lines: OpenLines::default(),
+            landed: Landed::default(),
             waiting: VecDeque::new(),
             has_ended: false,
             in_flight: FuturesUnordered::new(),
@@ -143,6 +147,11 @@ impl<'a, R: Report> Sender<'a, R> {
             settled_lines: self.lines.settled(),
             ..self.account
         }
+    }
+
+    /// Where the events are, if that was to be kept.
+    pub(crate) fn landed(&mut self) -> Landed {
+        std::mem::take(&mut self.landed)
     }
 
     /// Sends all that `input` gives.
@@ -324,17 +333,17 @@ impl<'a, R: Report> Sender<'a, R> {
         match fate {
             Ok(Fate::Acked(ack)) => {
                 self.count(&ack)?;
-                self.see(ack.sequence);
+                self.see(ack.sequence, Some(place));
                 last = (!ack.duplicate).then_some(ack.sequence);
             }
             Ok(Fate::There(sequence)) => {
                 self.account.duplicates = self.account.duplicates.saturating_add(1);
-                self.see(sequence);
+                self.see(sequence, Some(place));
                 last = Some(sequence);
             }
             Ok(Fate::Passed(sequence)) => {
                 self.account.passed = self.account.passed.saturating_add(1);
-                self.see(sequence);
+                self.see(sequence, None);
             }
             Ok(Fate::Refused(fault)) => self.refuse(line, place, &[fault]),
             Err(Trouble::Read(problem)) => return Err(problem),
@@ -350,9 +359,12 @@ impl<'a, R: Report> Sender<'a, R> {
         Ok(())
     }
 
-    /// An event is in the stream at this place, or need not be.
-    fn see(&mut self, sequence: u64) {
+    /// An event is in the stream here, or need not be because of what is.
+    fn see(&mut self, sequence: u64, place: Option<Place>) {
         self.account.last_sequence = self.account.last_sequence.max(sequence);
+        if let Some(place) = place.filter(|_| self.how.keeps_places) {
+            self.landed.add(sequence, place);
+        }
     }
 
     /// Lets the next event of a subject go.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::stored::version_of;
+
 /// Documents whose last version is kept. With the longest ids this is some 150 MiB.
 const DOCUMENTS_MAX: usize = 1_000_000;
 
@@ -87,8 +89,7 @@ impl Versions {
 
     /// Compares an event's version, by its id `<kind>:<document id>:<version>`. A decision has none.
     pub(crate) fn see<'a>(&mut self, id: &'a str) -> Option<Note<'a>> {
-        let (document, version) = id.rsplit_once(':')?;
-        let version: u64 = version.parse().ok()?;
+        let (document, version) = version_of(id)?;
         let Some(last) = self.last.get_mut(document) else {
             return self.begin(document, version);
         };
@@ -202,7 +203,9 @@ mod tests {
             not_compared: 2,
         };
         assert_eq!(versions.counts(), counts);
-        assert_eq!(versions.see("decision-7"), None);
+        for decision in ["decision-7", "quarantine:u1:7", "quarantine:u1:9"] {
+            assert_eq!(versions.see(decision), None, "{decision}");
+        }
         assert_eq!(versions.counts(), counts);
     }
 }

@@ -337,7 +337,9 @@ fn what_cannot_be_decoded_is_parked_invalid_in_the_lane_of_its_subject() {
     let mut no_state = profile("u1", "p1", 2, "Eve");
     no_state.data["state"] = json!(null);
     let mut too_long = Message::from(profile("u1", "p1", 2, "Eve"));
-    too_long.payload.resize(crate::DATA_BYTES_MAX + 1, b' ');
+    too_long
+        .payload
+        .resize(crate::STRUCTURED_BYTES_MAX + 1, b' ');
     let mut other_user = Message::from(user_state("u2", 1, "w2"));
     other_user.subject = "identity.v1.u1.user".into();
     let given = Given::events([user_state("u1", 1, "w1"), profile("u1", "p1", 1, "Ada")])

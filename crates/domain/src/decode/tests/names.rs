@@ -1,8 +1,8 @@
 //! Types, ids, subjects, and the limit of size.
 
 use super::{base, binary, decoded, fault};
-use crate::testing::{Form, Message, user_state};
-use crate::{DATA_BYTES_MAX, Decoded, Fault};
+use crate::testing::{Form, user_state};
+use crate::{DATA_BYTES_MAX, Decoded, Fault, STRUCTURED_BYTES_MAX};
 
 const EXPECTED_TYPE: &str = "attribute type: expected app.connvo.<family>.<name>.v<major>";
 
@@ -152,18 +152,41 @@ fn an_invalid_record_is_in_the_lane_of_its_subject() {
 }
 
 #[test]
-fn the_limit_of_size_is_of_the_body() {
+fn the_limit_of_size_is_of_the_data_in_every_form() {
+    // With data of this length, as it is written.
+    let sized = |bytes: usize, form: Form| {
+        let draft = user_state("u1", 1, "w1");
+        let data = serde_json::to_string(&draft.data).unwrap();
+        let padded = format!(
+            "{}{}}}",
+            &data[..data.len() - 1],
+            " ".repeat(bytes - data.len())
+        );
+        let mut message = draft.message(form);
+        let body = String::from_utf8(message.payload).unwrap();
+        message.payload = body.replace(&data, &padded).into();
+        assert!(bytes <= message.payload.len());
+        message
+    };
+    for form in [Form::Binary, Form::Structured, Form::Bare] {
+        assert_eq!(fault(&sized(DATA_BYTES_MAX, form)), "", "{form:?}");
+        assert_eq!(
+            fault(&sized(DATA_BYTES_MAX + 1, form)),
+            "the data has 262145 bytes, the limit is 262144",
+            "{form:?}"
+        );
+    }
     let padded = |bytes: usize| {
-        let mut message = Message::from(user_state("u1", 1, "w1"));
+        let mut message = user_state("u1", 1, "w1").message(Form::Structured);
         message.payload.resize(bytes, b' ');
         message
     };
-    assert_eq!(fault(&padded(DATA_BYTES_MAX)), "");
+    assert_eq!(fault(&padded(STRUCTURED_BYTES_MAX)), "");
     assert_eq!(
-        fault(&padded(DATA_BYTES_MAX + 1)),
-        "the body has 262145 bytes, the limit is 262144"
+        fault(&padded(STRUCTURED_BYTES_MAX + 1)),
+        "the body has 327681 bytes, the limit is 327680"
     );
-    let mut elsewhere = padded(DATA_BYTES_MAX + 1);
+    let mut elsewhere = padded(STRUCTURED_BYTES_MAX + 1);
     elsewhere.subject = "elsewhere".into();
     assert!(matches!(
         decoded(&elsewhere),

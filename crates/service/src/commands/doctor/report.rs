@@ -7,6 +7,7 @@ use projector::{Finding, Severity};
 use serde_json::json;
 
 use crate::exit::Failure;
+use crate::printable;
 
 /// Everything that is told.
 #[derive(Debug, Default)]
@@ -63,6 +64,14 @@ impl Report {
 
     /// What was seen, then the findings, worst first, then how many there are.
     pub(super) fn write(&mut self, json: bool, out: &mut impl Write) -> io::Result<()> {
+        let mut told = Vec::new();
+        self.render(json, &mut told)?;
+        // Names come from the broker, and whoever made them may have put anything into them.
+        let told = String::from_utf8_lossy(&told);
+        out.write_all(printable::text(&told).as_bytes())
+    }
+
+    fn render(&mut self, json: bool, out: &mut impl Write) -> io::Result<()> {
         self.findings.sort_by_key(|finding| finding.severity);
         let [dangers, warnings, notes] =
             [Severity::Danger, Severity::Warning, Severity::Note].map(|of| self.count(of));

@@ -244,7 +244,14 @@ impl Erasing<'_> {
             }
             // Before the messages go: a replica recognises the stream by the last ones it has applied.
             let stream = self.reading.stream;
-            waiting::applied(&self.services, stream, last, &self.args.wait).await?;
+            waiting::applied(
+                &self.services,
+                self.erasures.connection,
+                stream,
+                last,
+                &self.args.wait,
+            )
+            .await?;
             let deleted = person::delete(&self.stream, &person.messages, &self.bar).await?;
             report.deleted = report.deleted.saturating_add(deleted);
             // Nobody's claims count any more: the erasures are stored.

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::person::Person;
 use crate::cli::EraseArgs;
+use crate::printable;
 use crate::producer::OutgoingEvent;
 
 /// Users that are named in a sentence.
@@ -206,7 +207,8 @@ impl Report {
         } else {
             self.text()
         };
-        writeln!(io::stdout(), "{}", text.trim_end()).context("nobody reads the output")
+        writeln!(io::stdout(), "{}", printable::text(text.trim_end()))
+            .context("nobody reads the output")
     }
 
     fn text(&self) -> String {

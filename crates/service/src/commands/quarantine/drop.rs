@@ -19,6 +19,7 @@ use crate::commands::{block_on, waiting};
 use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::nats::{self, Connection};
+use crate::printable;
 use crate::producer::{Checker, OutgoingEvent, send_one};
 use crate::signals;
 
@@ -43,7 +44,14 @@ pub(super) fn run(args: &DropArgs) -> Result<(), Failure> {
             let connection = nats::connect(&config, "profile-projector quarantine drop").await?;
             check_there(&connection, &config.stream, args.sequence).await?;
             let ack = send_one(&connection, &config.stream, &outgoing).await?;
-            waiting::applied(&services, &config.stream, ack.sequence, &args.wait).await?;
+            waiting::applied(
+                &services,
+                &connection,
+                &config.stream,
+                ack.sequence,
+                &args.wait,
+            )
+            .await?;
             for service in &services {
                 check_gone(service, args.sequence).await?;
             }
@@ -78,7 +86,7 @@ fn sentence(args: &DropArgs, ack: &PublishAck, applied: bool) -> String {
 
 fn tell(args: &DropArgs, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
     let said = if args.json { value.to_string() } else { text() };
-    writeln!(io::stdout(), "{said}").context("nobody reads the output")?;
+    writeln!(io::stdout(), "{}", printable::text(&said)).context("nobody reads the output")?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::select::{Groups, each, wanted};
 use crate::cli::{ListArgs, ShowArgs};
 use crate::commands::block_on;
 use crate::exit::Failure;
+use crate::printable;
 
 pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
     let wanted = Wanted {
@@ -64,7 +65,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn print(text: &str) -> Result<(), Failure> {
-    let text = text.trim_end();
+    let text = printable::text(text.trim_end());
     writeln!(io::stdout(), "{text}").context("nobody reads the output")?;
     Ok(())
 }

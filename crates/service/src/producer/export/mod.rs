@@ -10,7 +10,7 @@ use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use event_lines::Lines;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -22,12 +22,15 @@ use super::check::Checker;
 use super::event::OutgoingEvent;
 use super::fault::Fault;
 use super::read::{Judged, Place, Read};
+use crate::printable;
 
 use row::Rows;
 pub(crate) use row::Unknown;
 
 /// Bytes unpacked at a time.
 const READ_BYTES: usize = 256 * 1024;
+/// The longest row: the largest document, and room for the members that are left out.
+const ROW_BYTES_MAX: usize = domain::STRUCTURED_BYTES_MAX;
 /// Rows handed over together.
 const BATCH_ROWS: usize = 64;
 /// Batches read ahead.
@@ -41,6 +44,8 @@ const TABLES: [&str; 2] = ["users", "profiles"];
 /// An opened export.
 pub(crate) struct Export {
     zip: ZipArchive<BufReader<File>>,
+    /// Where in the zip the tables lie: empty, or a path with its last slash.
+    folder: String,
     /// Of both tables, unpacked, as the zip says; another size ends in a fault.
     pub(crate) bytes: u64,
 }
@@ -67,9 +72,10 @@ impl Export {
                 "{shown} is no zip file, or is cut off ({problem}): expected what npx convex export --path {shown} writes"
             ),
         };
+        let folder = folder_of(&zip, path)?;
         let mut bytes = 0_u64;
         for table in TABLES {
-            let Some(size) = size_of(&mut zip, table)? else {
+            let Some(size) = size_of(&mut zip, &file_of(&folder, table))? else {
                 let tables = tables_of(&zip);
                 bail!(
                     "{shown} is no Convex export with the tables users and profiles: it has no {table}/documents.jsonl ({tables})"
@@ -77,7 +83,7 @@ impl Export {
             };
             bytes = bytes.saturating_add(size);
         }
-        Ok(Self { zip, bytes })
+        Ok(Self { zip, folder, bytes })
     }
 
     /// Reads and judges every row until `take` has enough. Gives the members that were left out.
@@ -90,8 +96,9 @@ impl Export {
         let mut rows = Rows::new(source);
         let mut before = 0;
         for table in TABLES {
-            let file = self.zip.by_name(&name_of(table))?;
-            let mut lines = Lines::of(BufReader::with_capacity(READ_BYTES, file));
+            let file = self.zip.by_name(&file_of(&self.folder, table))?;
+            let lines = Lines::of(BufReader::with_capacity(READ_BYTES, file));
+            let mut lines = lines.of_at_most(ROW_BYTES_MAX);
             let mut bytes_read = before;
             loop {
                 let line = lines.next_line().map_err(|error| at_end(table, &error))?;
@@ -153,16 +160,44 @@ fn open_file(path: &Path) -> anyhow::Result<(File, u64)> {
     Ok((file, about.len()))
 }
 
-fn name_of(table: &str) -> String {
-    format!("{table}/documents.jsonl")
+fn file_of(folder: &str, table: &str) -> String {
+    format!("{folder}{table}/documents.jsonl")
+}
+
+/// Where the tables lie: whoever unpacks an export and zips it again may put it into a folder. The tables
+/// of a component are not the app's, and what Finder adds is nothing.
+fn folder_of(zip: &ZipArchive<BufReader<File>>, path: &Path) -> anyhow::Result<String> {
+    let [first, _] = TABLES;
+    let is_others = |folder: &str| {
+        let mut names = folder.split('/');
+        names.any(|name| ["_components", "__MACOSX"].contains(&name))
+    };
+    let names = zip.file_names().filter_map(Result::ok);
+    let folders = names.filter_map(|name| {
+        let folder = name.strip_suffix(&*file_of("", first))?;
+        let is_folder = folder.is_empty() || folder.ends_with('/');
+        (is_folder && !is_others(folder)).then(|| folder.to_owned())
+    });
+    let mut folders: Vec<String> = folders.take(2).collect();
+    ensure!(
+        folders.len() < 2,
+        "{} holds more than one export, in {}: leave one of them in it",
+        path.display(),
+        folders
+            .iter()
+            .map(|folder| format!("{folder:?}"))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    );
+    Ok(folders.pop().unwrap_or_default())
 }
 
 /// What a table unpacks to, as the zip says; `None` without such a table.
-fn size_of(zip: &mut ZipArchive<BufReader<File>>, table: &str) -> anyhow::Result<Option<u64>> {
-    match zip.by_name(&name_of(table)) {
+fn size_of(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> anyhow::Result<Option<u64>> {
+    match zip.by_name(name) {
         Ok(file) => Ok(Some(ZipFile::size(&file))),
         Err(ZipError::FileNotFound) => Ok(None),
-        Err(problem) => bail!("{} cannot be unpacked: {problem}", name_of(table)),
+        Err(problem) => bail!("{name} cannot be unpacked: {problem}"),
     }
 }
 
@@ -170,7 +205,7 @@ fn tables_of(zip: &ZipArchive<BufReader<File>>) -> String {
     let names = zip.file_names().filter_map(|name| {
         let name = name.ok()?;
         let table = name.strip_suffix("/documents.jsonl")?;
-        (!table.starts_with('_')).then(|| table.escape_debug().to_string())
+        (!table.starts_with('_')).then(|| printable::piece(table).into_owned())
     });
     let mut tables: Vec<_> = names.collect();
     tables.sort_unstable();
@@ -186,7 +221,7 @@ fn tables_of(zip: &ZipArchive<BufReader<File>>) -> String {
 fn at_end(table: &str, error: &io::Error) -> io::Error {
     io::Error::new(
         error.kind(),
-        format!("{} is damaged ({error})", name_of(table)),
+        format!("{} is damaged ({error})", file_of("", table)),
     )
 }
 

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use domain::{ProfileId, UserId};
-use event_lines::{LINE_BYTES_MAX, Line};
+use event_lines::Line;
 use serde_json::{Map, Number, Value, json};
 
 use super::super::check::Checker;
 use super::super::event::OutgoingEvent;
-use super::super::fault::{Fault, describe, shortened};
-use super::super::json;
+use super::super::fault::{Fault, describe, name_of};
+use super::super::{encoding, json};
+use super::ROW_BYTES_MAX;
 
 /// The members of both documents, as the contract has them.
 const COMMON: &str = include_str!("../../../../../schemas/events/common.json");
@@ -26,7 +27,7 @@ pub(crate) struct Unknown(pub(crate) BTreeMap<(&'static str, String), u64>);
 
 impl Unknown {
     fn count(&mut self, table: &'static str, name: &str) {
-        let key = (table, shortened(&name.escape_debug().to_string()));
+        let key = (table, name_of(name));
         if self.0.len() < UNKNOWN_MAX || self.0.contains_key(&key) {
             let rows = self.0.entry(key).or_default();
             *rows = rows.saturating_add(1);
@@ -77,14 +78,16 @@ impl<'a> Rows<'a> {
     ) -> Result<(Value, OutgoingEvent), Vec<Fault>> {
         let fault = |fault: Fault| vec![fault];
         let text = line.text.ok_or_else(|| {
-            let expected = format!("at most {LINE_BYTES_MAX} bytes");
+            let expected = format!("at most {ROW_BYTES_MAX} bytes");
             fault(Fault {
                 member: "row".to_owned(),
                 found: "more bytes".to_owned(),
                 expected,
             })
         })?;
-        let value = json::parse(text).map_err(|problem| fault(of_row(problem)))?;
+        let value = encoding::check(text)
+            .and_then(|()| json::parse(text))
+            .map_err(|problem| fault(of_row(problem)))?;
         let Value::Object(document) = value else {
             let found = describe("row", Some(&value));
             return Err(fault(wrong("row", found, "an object")));
@@ -266,7 +269,7 @@ fn plain(value: Value) -> Value {
 fn encoding_of(value: &Value) -> Option<String> {
     let object = value.as_object().filter(|object| object.len() == 1)?;
     let (name, _) = object.iter().next()?;
-    name.starts_with('$').then(|| shortened(name))
+    name.starts_with('$').then(|| name_of(name))
 }
 
 /// The same fault, told of the row.
