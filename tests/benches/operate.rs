@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use domain::testing::workload;
 use tests::bench::setting;
-use tests::client::Client;
 use tests::service::{Service, run_to_end};
 use tests::world::World;
 use tokio::runtime::Builder;
@@ -106,9 +105,9 @@ async fn killed_to_answered(
     let mut times = Vec::new();
     let expected = service.client.query(Some(token)).await?.body;
     for _ in 0..KILLS {
-        let (public, admin) = (service.client.public, service.client.admin);
+        let client = service.client.clone();
+        let public = client.public;
         service.kill().await?;
-        let client = Client::new(public, admin)?;
         let started = Instant::now();
         let answered = async {
             loop {

@@ -69,7 +69,7 @@ fn free() -> anyhow::Result<SocketAddr> {
 
 /// Starts the service while somebody asks all the time, and gives the first answer.
 async fn first_answer(start: &Start<'_>, token: &str) -> anyhow::Result<(Service, Answer)> {
-    let client = Client::new(start.listen, start.listen)?;
+    let client = Client::new(start.listen, start.listen, start.data)?;
     let asking = async {
         loop {
             match client.query(Some(token)).await {

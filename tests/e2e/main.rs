@@ -24,6 +24,7 @@ mod jobs;
 mod keys;
 mod lag;
 mod odd_bytes;
+mod operators_door;
 mod process;
 mod publish;
 mod publish_order;

@@ -1,6 +1,7 @@
 //! A client of the service's two listeners.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode};
@@ -17,6 +18,8 @@ pub struct Client {
     pub public: SocketAddr,
     /// Where the operators' routes are.
     pub admin: SocketAddr,
+    /// The operators' token.
+    token: PathBuf,
 }
 
 /// What came back.
@@ -48,8 +51,8 @@ impl Client {
         format!("ws://{}/api/1.48.0/sync", self.public)
     }
 
-    /// A client of these addresses.
-    pub fn new(public: SocketAddr, admin: SocketAddr) -> anyhow::Result<Self> {
+    /// A client of these addresses, of the service of this folder.
+    pub fn new(public: SocketAddr, admin: SocketAddr, data: &Path) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()?;
@@ -57,6 +60,7 @@ impl Client {
             http,
             public,
             admin,
+            token: data.join("admin-token"),
         })
     }
 
@@ -109,6 +113,7 @@ impl Client {
         let response = self
             .http
             .get(format!("http://{}{path}", self.admin))
+            .bearer_auth(std::fs::read_to_string(&self.token)?.trim())
             .send()
             .await?;
         Ok((response.status(), response.text().await?))

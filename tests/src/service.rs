@@ -107,7 +107,7 @@ impl Service {
             }
         })
         .await??;
-        let client = Client::new(public, admin)?;
+        let client = Client::new(public, admin, start.data)?;
         Ok(Self {
             child,
             client,

@@ -91,6 +91,12 @@ pub enum FunctionError {
     /// Its arguments are refused.
     #[error(transparent)]
     Args(#[from] InvalidArgs),
+    /// The values asked for together exceed what one answer may hold.
+    #[error("Too many bytes returned by one request (limit: {limit} bytes)")]
+    TooManyBytes {
+        /// What it may hold.
+        limit: usize,
+    },
 }
 
 impl FunctionError {

@@ -16,6 +16,8 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+const BYTES_MAX: usize = 1 << 20;
+
 fn check(path: FunctionPath, called: FunctionKind, args: &RawValue) -> Result<(), FunctionError> {
     match called {
         FunctionKind::Query if path.to_string() == "m:f" => Ok(check_empty(&path, args)?),
@@ -87,7 +89,7 @@ struct Client {
 impl Client {
     fn new() -> Self {
         Self {
-            session: Session::new(TextMode::Verbose, 3, check),
+            session: Session::new(TextMode::Verbose, 3, BYTES_MAX, check),
             seconds: 1_000,
             value: 0,
             query_set: 0,
@@ -260,7 +262,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(texts in prop::collection::vec(texts(), 0..4)) {
-        let mut session = Session::new(TextMode::Redacted, 3, check);
+        let mut session = Session::new(TextMode::Redacted, 3, BYTES_MAX, check);
         for text in texts {
             let (now, wall) = (Timestamp(u64::MAX), Duration::MAX);
             let Ok(_taken) = session.receive(&text, now, wall) else {
@@ -299,5 +301,32 @@ fn a_token_runs_out_by_the_wall_clock() {
         client.session.invalidate();
         let update = client.session.update(client.wall());
         assert_eq!(update.is_ok(), is_good);
+    }
+}
+
+/// Equal queries have equal values: those that do not fit fail, and are told of again when the value changes.
+#[test]
+fn the_values_of_one_transition_are_bounded() {
+    let mut session = Session::new(TextMode::Verbose, 8, 1000, check);
+    let add = |id| json!({"type": "Add", "queryId": id, "udfPath": "m:f", "args": [{}]});
+    let message = json!({"type": "ModifyQuerySet", "baseVersion": 0, "newVersion": 1,
+        "modifications": (0..5).map(add).collect::<Vec<_>>()});
+    let (now, wall) = (Timestamp(1), Duration::ZERO);
+    session.receive(&message.to_string(), now, wall).unwrap();
+    for (letter, bytes, fit) in [("a", 300, 3), ("b", 300, 3), ("c", 10, 5)] {
+        session.invalidate();
+        let value = json!(letter.repeat(bytes)).to_string();
+        let update = session.update(wall).unwrap().unwrap();
+        let told = update.finish(now, || 0, || RawValue::from_string(value));
+        let told: Value = serde_json::from_str(&told.unwrap().unwrap()).unwrap();
+        let told = told["modifications"].as_array().unwrap();
+        let of = |kind: &str| told.iter().filter(|told| told["type"] == kind).count();
+        assert_eq!((of("QueryUpdated"), of("QueryFailed")), (fit, 5 - fit));
+        // What has failed is not told again of the same value.
+        session.invalidate();
+        let value = json!(letter.repeat(bytes)).to_string();
+        let update = session.update(wall).unwrap().unwrap();
+        let again = update.finish(now, || 0, || RawValue::from_string(value));
+        assert_eq!(again.unwrap(), None);
     }
 }

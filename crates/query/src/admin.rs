@@ -18,7 +18,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::KeysStatus;
-use crate::{QueryState, metrics, quarantine};
+use crate::{AdminDoor, QueryState, metrics, quarantine};
 
 /// What the operators' routes need.
 pub struct Admin {
@@ -28,18 +28,21 @@ pub struct Admin {
     pub render_metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// What others tell in `/status`, by the member's name.
     pub more_status: Box<dyn Fn() -> BTreeMap<&'static str, serde_json::Value> + Send + Sync>,
+    /// Who may ask about persons.
+    pub door: Arc<AdminDoor>,
     /// Cancelled when the process begins to stop: it is not ready from then on.
     pub stopping: CancellationToken,
 }
 
 /// The operators' routes.
 pub fn router(admin: Admin) -> Router {
+    let about_persons = admin.door.guard(quarantine::routes());
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
-        .merge(quarantine::routes())
+        .merge(about_persons)
         .with_state(Arc::new(admin))
 }
 

@@ -13,8 +13,10 @@
 //! stays: [`sync`]. [`admin`] is for operators and stands on a listener of its own.
 
 pub mod admin;
+mod admin_door;
 mod answer;
 pub mod auth;
+mod crowd;
 #[cfg(test)]
 mod golden_streams;
 pub mod http;
@@ -22,9 +24,11 @@ mod limits;
 pub mod metrics;
 pub mod quarantine;
 pub mod server;
+mod shares;
 mod state;
 pub mod sync;
 
+pub use admin_door::{AdminDoor, TOKEN_FILE, TokenFault, read_token};
 pub use answer::value_of;
 pub use convex_wire::TextMode;
 pub use limits::{Limits, SyncLimits};

@@ -1,5 +1,8 @@
 //! Names of this crate's metrics, with unit and help. The tokens' are in `auth`.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use ::metrics::{Counter, Gauge, Histogram, Unit};
 
 /// Requests answered, by `route` (its template) and `status`.
@@ -15,6 +18,8 @@ pub const CONNECTIONS_ENDED: &str = "query_connections_ended_total";
 pub const SOCKETS: &str = "query_sync_sockets";
 /// Sockets that ended, by `reason`; `slow` are clients that did not take what was sent.
 pub const SOCKETS_ENDED: &str = "query_sync_sockets_ended_total";
+/// What was refused or ended because a bound was reached, by `what`.
+pub const SHED: &str = "query_shed_total";
 /// Transitions sent.
 pub const TRANSITIONS: &str = "query_sync_transitions_total";
 /// Values read for sockets.
@@ -45,6 +50,11 @@ pub fn describe() {
     );
     ::metrics::describe_gauge!(SOCKETS, Unit::Count, "Open sockets of the sync protocol");
     ::metrics::describe_counter!(SOCKETS_ENDED, Unit::Count, "Sockets that ended, by reason");
+    ::metrics::describe_counter!(
+        SHED,
+        Unit::Count,
+        "Refused or ended because a bound was reached, by what ran out"
+    );
     ::metrics::describe_counter!(TRANSITIONS, Unit::Count, "Transitions sent to sockets");
     ::metrics::describe_counter!(EVALUATIONS, Unit::Count, "Values read for sockets");
     ::metrics::describe_gauge!(
@@ -87,7 +97,7 @@ impl RouteMetrics {
         }
     }
 
-    pub(crate) fn answered(&self, status: u16, elapsed: std::time::Duration) {
+    pub(crate) fn answered(&self, status: u16, elapsed: Duration) {
         self.seconds.record(elapsed);
         let own = self.requests.iter().find(|(known, _)| *known == status);
         if let Some((_, counter)) = own.or(self.requests.last()) {
@@ -149,4 +159,50 @@ impl Drop for SyncMetrics {
 
 pub(crate) fn socket_ended(reason: &'static str) {
     ::metrics::counter!(SOCKETS_ENDED, "reason" => reason).increment(1);
+}
+
+/// What is shed is said in the log at most so often.
+const SHED_TOLD_EVERY: Duration = Duration::from_mins(1);
+
+struct Shed {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+/// What can be shed.
+const SHED_WHAT: [&str; 7] = [
+    "connections",
+    "sockets",
+    "address",
+    "requests",
+    "answers",
+    "in_flight",
+    "waiting",
+];
+
+/// Registers what can be shed, so that its first time can be told from none.
+pub(crate) fn begin_shed() {
+    for what in SHED_WHAT {
+        ::metrics::counter!(SHED, "what" => what).increment(0);
+    }
+}
+
+/// Counts what is refused or ended because a bound was reached.
+pub(crate) fn shed(what: &'static str) {
+    static SHED_SO_FAR: Mutex<Shed> = Mutex::new(Shed {
+        told: None,
+        untold: 0,
+    });
+    ::metrics::counter!(SHED, "what" => what).increment(1);
+    let mut shed = SHED_SO_FAR.lock().unwrap_or_else(PoisonError::into_inner);
+    shed.untold = shed.untold.saturating_add(1);
+    if shed
+        .told
+        .is_none_or(|told| told.elapsed() >= SHED_TOLD_EVERY)
+    {
+        let count = std::mem::take(&mut shed.untold);
+        shed.told = Some(Instant::now());
+        drop(shed);
+        tracing::warn!(what, count, "a bound is reached: see query_shed_total");
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::http::request::Parts;
 use convex_wire::{TextMode, Timestamp};
 use domain::Progress;
 use read_model::Reader;
@@ -11,6 +12,8 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::Limits;
 use crate::auth::Verifier;
+use crate::http::Waiting;
+use crate::shares::{Peer, Pool};
 use crate::sync::Sockets;
 
 /// What answering needs. Nothing here can write (Q4), and nothing on the way to an answer is
@@ -24,9 +27,11 @@ pub struct QueryState {
     /// Places of [`Limits::in_flight`].
     pub(crate) in_flight: Semaphore,
     /// Places of [`Limits::waiting`].
-    pub(crate) waiting: Semaphore,
-    /// Bytes of [`Limits::bodies_bytes`].
-    pub(crate) bodies: Semaphore,
+    pub(crate) waiting: Waiting,
+    /// Bytes of [`Limits::requests_bytes`].
+    pub(crate) requests: Pool,
+    /// Bytes of [`Limits::answers_bytes`].
+    pub(crate) answers: Pool,
     pub(crate) sockets: Sockets,
     latest: AtomicU64,
 }
@@ -48,12 +53,19 @@ impl QueryState {
             progress,
             texts,
             in_flight: places(limits.in_flight),
-            waiting: places(limits.waiting),
-            bodies: places(limits.bodies_bytes),
-            sockets: Sockets::new(limits.sync.sockets, limits.sync.large),
+            waiting: Waiting::new(limits.waiting, limits.waiting_of_one),
+            requests: Pool::new(limits.requests_bytes),
+            answers: Pool::new(limits.answers_bytes),
+            sockets: Sockets::new(&limits),
             limits,
             latest: AtomicU64::new(0),
         })
+    }
+
+    /// Whose connection a request came in on.
+    pub(crate) fn peer(&self, request: &Parts) -> Peer {
+        let peer = request.extensions.get::<Peer>().cloned();
+        peer.unwrap_or_else(|| Peer::new(None, &self.limits))
     }
 
     /// The time as Convex tells it. Every call gives a later one, whatever the wall clock does.

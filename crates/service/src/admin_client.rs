@@ -1,12 +1,16 @@
 //! Asks a running service through its admin listener.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
+use query::TOKEN_FILE;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Response, StatusCode, Url};
-use serde::Serialize;
+use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::AdminArgs;
 
 /// The service is on this machine or near; what takes longer is not waited for in one request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -15,6 +19,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct AdminClient {
     http: reqwest::Client,
     url: Url,
+    /// The token's file where the operator named one.
+    token_file: Option<PathBuf>,
     /// What is told of it.
     shown: String,
 }
@@ -29,8 +35,9 @@ pub(crate) fn shown(url: &Url) -> String {
 }
 
 impl AdminClient {
-    /// Of the service at `url`, as `--admin` or `--wait` names it.
-    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+    /// Of the service at `url`, as `--admin` or `--wait` names it, with the token of `token_file`. Without one, a service
+    /// on this machine says where its own is.
+    pub(crate) fn new(url: &str, token_file: Option<&Path>) -> anyhow::Result<Self> {
         query::auth::install_crypto();
         let parsed = Url::parse(url).ok();
         let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
@@ -44,13 +51,22 @@ impl AdminClient {
             .build()
             .context("no HTTP client can be made")?;
         let shown = shown(&url);
-        Ok(Self { http, url, shown })
+        Ok(Self {
+            http,
+            url,
+            token_file: token_file.map(Path::to_owned),
+            shown,
+        })
+    }
+
+    /// The service that a command was told of.
+    pub(crate) fn of(args: &AdminArgs) -> anyhow::Result<Self> {
+        Self::new(&args.admin, args.admin_token_file.as_deref())
     }
 
     /// What a route tells.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let response = self.http.get(self.at(path)?).send().await;
-        let (status, body) = self.answer(response).await?;
+        let (status, body) = self.ask(self.http.get(self.at(path)?)).await?;
         self.parsed(status, &body)
     }
 
@@ -61,8 +77,7 @@ impl AdminClient {
 
     /// What a route tells; `None` where it has no such thing.
     pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {
-        let response = self.http.get(self.at(path)?).send().await;
-        let (status, body) = self.answer(response).await?;
+        let (status, body) = self.ask(self.http.get(self.at(path)?)).await?;
         // Also a listener without such a route says so, but not in JSON.
         if status == StatusCode::NOT_FOUND && body.starts_with(b"{") {
             return Ok(None);
@@ -76,14 +91,10 @@ impl AdminClient {
         path: &str,
         body: &impl Serialize,
     ) -> anyhow::Result<(StatusCode, T)> {
-        let response = self
-            .http
-            .post(self.at(path)?)
-            .header(CONTENT_TYPE, "application/json")
-            .body(serde_json::to_vec(body)?)
-            .send()
-            .await;
-        let (status, body) = self.answer(response).await?;
+        let request = self.http.post(self.at(path)?);
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let request = request.body(serde_json::to_vec(body)?);
+        let (status, body) = self.ask(request).await?;
         Ok((status, self.parsed(status, &body)?))
     }
 
@@ -91,10 +102,46 @@ impl AdminClient {
         Ok(self.url.join(path)?)
     }
 
-    async fn answer(
-        &self,
-        response: reqwest::Result<Response>,
-    ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+    /// Asks, and once more with the token where the service wants one.
+    async fn ask(&self, request: RequestBuilder) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let again = request.try_clone();
+        let (status, body) = match &self.token_file {
+            Some(file) => self.send(request.bearer_auth(token_of(file)?)).await?,
+            None => self.send(request).await?,
+        };
+        if status != StatusCode::UNAUTHORIZED {
+            return Ok((status, body));
+        }
+        if let Some(file) = &self.token_file {
+            let file = file.display();
+            bail!(
+                "{} does not take the token of {file}: copy {TOKEN_FILE} of its data folder there",
+                self.url()
+            );
+        }
+        let told: Wanted = serde_json::from_slice(&body).unwrap_or_default();
+        let (Some(file), Some(again)) = (told.token_file, again) else {
+            bail!(
+                "{} wants a token: name a copy of {TOKEN_FILE}, which is in its data folder, with --admin-token-file",
+                self.url()
+            );
+        };
+        // Whoever answers at that address may be another: it gets nothing but a token.
+        if file.file_name().is_none_or(|name| name != TOKEN_FILE) {
+            bail!("{} is no service of this release", self.url());
+        }
+        let (status, body) = self.send(again.bearer_auth(token_of(&file)?)).await?;
+        if status == StatusCode::UNAUTHORIZED {
+            bail!(
+                "{} does not take the token of {}: is that file of this machine? name the right one with --admin-token-file",
+                self.url(),
+                file.display()
+            );
+        }
+        Ok((status, body))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         let unheard = |error: reqwest::Error| {
             let why = crate::exit::in_one_line(&error.without_url());
             anyhow!(
@@ -102,10 +149,16 @@ impl AdminClient {
                 self.url()
             )
         };
-        let response = response.map_err(unheard)?;
+        let response = request.send().await.map_err(unheard)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(unheard)?;
-        Ok((status, body.to_vec()))
+        let body = response.bytes().await.map_err(unheard)?.to_vec();
+        if status == StatusCode::MISDIRECTED_REQUEST {
+            bail!(
+                "the service at {} has another name: start it with --admin-host and this one",
+                self.url()
+            );
+        }
+        Ok((status, body))
     }
 
     fn parsed<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> anyhow::Result<T> {
@@ -116,18 +169,34 @@ impl AdminClient {
     }
 }
 
+/// What a service says that wants a token.
+#[derive(Default, Deserialize)]
+struct Wanted {
+    /// Where it stands, on its own machine.
+    token_file: Option<PathBuf>,
+}
+
+fn token_of(file: &Path) -> anyhow::Result<String> {
+    query::read_token(file).map_err(|fault| {
+        let why = crate::exit::in_one_line(&fault);
+        anyhow!(
+            "{why}: run this as the service's user on its machine, or name a copy with --admin-token-file"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
     async fn the_password_of_an_address_is_not_told() {
-        let service = AdminClient::new("http://ada:secret@127.0.0.1:1/").unwrap();
+        let service = AdminClient::new("http://ada:secret@127.0.0.1:1/", None).unwrap();
         assert_eq!(service.url(), "http://127.0.0.1:1");
         let unheard = service.get::<()>("/status").await.unwrap_err();
         assert!(!format!("{unheard:#}").contains("secret"), "{unheard:#}");
         for wrong in ["ada:secret@127.0.0.1:1", "ftp://ada:secret@127.0.0.1"] {
-            let said = AdminClient::new(wrong).err().unwrap().to_string();
+            let said = AdminClient::new(wrong, None).err().unwrap().to_string();
             assert!(said.starts_with("127.0.0.1"), "{said}");
         }
     }

@@ -133,6 +133,32 @@ pub(crate) struct ServeArgs {
     )]
     #[arg(default_value = "75")]
     pub(crate) keep_alive_seconds: String,
+    /// Name by which the admin routes are reached, beside addresses and localhost; several with commas
+    #[arg(
+        long,
+        env = "PROFILE_PROJECTOR_ADMIN_HOST",
+        value_name = "NAME,..",
+        value_delimiter = ','
+    )]
+    pub(crate) admin_host: Vec<String>,
+    /// Certificate chain of the admin routes (PEM); without it they are plain HTTP
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_TLS_CERT", value_name = "FILE")]
+    pub(crate) admin_tls_cert: Option<PathBuf>,
+    /// Key of that certificate (PEM)
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_TLS_KEY", value_name = "FILE")]
+    pub(crate) admin_tls_key: Option<PathBuf>,
+    /// Connections at a time; for another one the idlest is closed
+    #[arg(long, env = "PROFILE_PROJECTOR_MAX_CONNECTIONS", value_name = "COUNT")]
+    #[arg(default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
+    /// Sockets at a time; for another one the one of least use is closed
+    #[arg(long, env = "PROFILE_PROJECTOR_MAX_SOCKETS", value_name = "COUNT")]
+    #[arg(default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_sockets: u32,
+    /// Connections, and sockets, of one address at a time; 0 is no limit, as it must be behind a proxy
+    #[arg(long, env = "PROFILE_PROJECTOR_MAX_PER_ADDRESS", value_name = "COUNT")]
+    #[arg(default_value_t = 0)]
+    pub(crate) max_per_address: u32,
     /// Certificate chain of the Convex routes (PEM); without it they are plain HTTP
     #[arg(long, env = "PROFILE_PROJECTOR_TLS_CERT", value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,
@@ -199,6 +225,9 @@ pub(crate) struct AdminArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
     #[arg(default_value = "http://127.0.0.1:3211")]
     pub(crate) admin: String,
+    /// File with the service's admin token; on the service's machine its own is found
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -378,6 +407,9 @@ pub(crate) struct WaitArgs {
     /// Wait until these services have applied it; addresses of their --admin-listen
     #[arg(long, value_name = "URL,..", value_delimiter = ',')]
     pub(crate) wait: Vec<String>,
+    /// File with the service's admin token; on the service's machine its own is found
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
     /// How long to wait for each of them at most
     #[arg(long, value_name = "SECONDS")]
     #[arg(default_value_t = 60)]
@@ -457,6 +489,9 @@ pub(crate) struct ReadFromArgs {
     /// The running service's admin address; <http://127.0.0.1:3211> by default
     #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
     pub(crate) admin: Option<String>,
+    /// File with the service's admin token; on the service's machine its own is found
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
     /// A stopped service's folder instead; --admin goes before it
     #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

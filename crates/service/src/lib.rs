@@ -14,6 +14,7 @@ mod commands;
 pub mod config;
 mod credentials;
 mod exit;
+mod exposure;
 #[cfg(test)]
 mod golden;
 pub mod issuer;

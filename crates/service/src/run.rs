@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
+use metrics_exporter_prometheus::PrometheusHandle;
 use query::auth::{KeyLoader, Verifier};
 use query::server::{Server, Tls};
-use query::{Limits, QueryState, TextMode, admin};
+use query::{AdminDoor, Limits, QueryState, TextMode, admin};
 use read_model::{Committed, OpenError, Options, Place, ReadModel, Reader};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -22,7 +23,7 @@ use crate::config::{Config, FromSnapshot, PemPair};
 use crate::keeper::{Desk, Keeper, LastGood, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
-use crate::{open_files, schema_routes, telemetry};
+use crate::{exposure, open_files, schema_routes, telemetry};
 
 /// What requests under way are given at the end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(4);
@@ -30,6 +31,8 @@ const REQUESTS_GRACE: Duration = Duration::from_secs(4);
 const GRACE: Duration = Duration::from_secs(9);
 /// How often a renewed certificate is looked for.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
+/// Operators, probes and collectors of metrics at a time.
+const ADMIN_CONNECTIONS: usize = 256;
 /// How often the metrics' histograms are drained.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -76,7 +79,6 @@ async fn begin_with_snapshot(config: &Config, stop: &CancellationToken) -> anyho
 
 /// A service that holds its folder and its ports, and does nothing yet.
 pub(crate) struct Service {
-    limits: Limits,
     folder: PathBuf,
     reader: Reader,
     keeper: Keeper,
@@ -85,6 +87,9 @@ pub(crate) struct Service {
     commits: broadcast::Receiver<Arc<Committed>>,
     keys: KeyLoader,
     tls: Option<Arc<Tls>>,
+    admin_tls: Option<Arc<Tls>>,
+    door: Arc<AdminDoor>,
+    limits: Limits,
     public: TcpListener,
     admin: TcpListener,
 }
@@ -99,10 +104,9 @@ impl Service {
         // Before the ports open, so that the first request finds them.
         keys.begin(&config.data_dir).await;
         let tls = config.tls.as_ref().map(certificate).transpose()?;
-        let limits = Limits {
-            idle_timeout: config.keep_alive,
-            ..Limits::default()
-        };
+        let admin_tls = config.admin_tls.as_ref().map(certificate).transpose()?;
+        let door = AdminDoor::open(&config.data_dir, config.admin_hosts.clone())?;
+        let limits = config.limits.clone();
         open_files::raise_for(limits.connections + limits.sync.sockets);
         let public = listen("--listen", config.listen).await?;
         let admin = listen("--admin-listen", config.admin_listen).await?;
@@ -111,6 +115,7 @@ impl Service {
         } else {
             TextMode::Redacted
         };
+        exposure::warn(&config);
         let folder = config.data_dir;
         let log =
             LogAccess::of(config.nats, config.consumer_name, &folder)?.within(config.memory_budget);
@@ -118,15 +123,9 @@ impl Service {
         keeper.rebuild_at_start(&desk, config.rebuild)?;
         let commits = handle.commits.subscribe();
         let verifier = Arc::new(verifier);
-        let query = QueryState::new(
-            reader.clone(),
-            verifier,
-            handle.progress,
-            texts,
-            limits.clone(),
-        );
+        let progress = handle.progress;
+        let query = QueryState::new(reader.clone(), verifier, progress, texts, limits.clone());
         Ok(Self {
-            limits,
             folder,
             reader,
             keeper,
@@ -135,6 +134,9 @@ impl Service {
             commits,
             keys,
             tls,
+            admin_tls,
+            door,
+            limits,
             public,
             admin,
         })
@@ -165,11 +167,12 @@ impl Service {
             query: Arc::clone(&self.query),
             render_metrics: Box::new(|| metrics.render()),
             more_status: more_status(self.desk.clone(), snapshots.clone(), folder),
+            door: Arc::clone(&self.door),
             stopping: parts.stop.clone(),
         });
         let operators = operators
-            .merge(routes::router(self.desk))
-            .merge(snapshot::routes(snapshots))
+            .merge(self.door.guard(routes::router(self.desk)))
+            .merge(self.door.guard(snapshot::routes(snapshots)))
             .merge(schema_routes::router());
         let public = Server {
             name: "public",
@@ -179,9 +182,13 @@ impl Service {
         };
         let operators = Server {
             name: "admin",
-            router: operators,
-            limits: self.limits,
-            tls: None,
+            router: self.door.front(operators),
+            limits: Limits {
+                connections: ADMIN_CONNECTIONS,
+                per_address: 0,
+                ..self.limits
+            },
+            tls: self.admin_tls.clone(),
         };
         let keeper = self.keeper.run(parts.stop.clone());
         parts.spawn("projector", keeper);
@@ -198,27 +205,24 @@ impl Service {
             keys.await;
             Ok(())
         });
-        if let Some(tls) = self.tls {
+        for tls in [self.tls, self.admin_tls].into_iter().flatten() {
             let stop = parts.stop.clone();
             parts.spawn("certificate", async move {
                 tls.follow(CERTIFICATE_LOOK, stop).await;
                 Ok(())
             });
         }
-        let upkeep_stop = parts.stop.clone();
-        parts.spawn("metrics", async move {
-            let mut ticks = interval(METRICS_UPKEEP);
-            while upkeep_stop
-                .run_until_cancelled(ticks.tick())
-                .await
-                .is_some()
-            {
-                metrics.run_upkeep();
-            }
-            Ok(())
-        });
+        parts.spawn("metrics", upkeep(metrics, parts.stop.clone()));
         parts.run().await
     }
+}
+
+async fn upkeep(metrics: &'static PrometheusHandle, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut ticks = interval(METRICS_UPKEEP);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        metrics.run_upkeep();
+    }
+    Ok(())
 }
 
 /// The tasks of a service. None may end before it is told to (S1).

@@ -52,8 +52,8 @@ pub fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
         .context("the log cannot be started")
 }
 
-/// Crates that report every attempt at what we report once.
-const TOLD_BY_US: [&str; 1] = ["async_nats"];
+/// Crates that report every attempt at what we report once or count: of the broker, and of clients that break HTTP/2.
+const TOLD_BY_US: [&str; 2] = ["async_nats", "h2"];
 
 /// The crates whose lines are known to hold nothing personal.
 const OURS: [&str; 6] = [

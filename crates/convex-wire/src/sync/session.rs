@@ -44,6 +44,7 @@ pub enum Received {
 pub struct Session {
     pub(super) texts: TextMode,
     queries_max: usize,
+    pub(super) bytes_max: usize,
     check: Check,
     /// The client's name for it, from Connect.
     id: Option<Uuid>,
@@ -65,11 +66,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session of a new socket, which may hold `queries_max` queries.
-    pub fn new(texts: TextMode, queries_max: usize, check: Check) -> Self {
+    /// The session of a new socket, which may hold `queries_max` queries. The values of one Transition take at most
+    /// `bytes_max` bytes; queries beyond that fail.
+    pub fn new(texts: TextMode, queries_max: usize, bytes_max: usize, check: Check) -> Self {
         Self {
             texts,
             queries_max,
+            bytes_max,
             check,
             id: None,
             clock_skew: None,
@@ -111,6 +114,16 @@ impl Session {
     /// Whether the session speaks for nobody.
     pub fn is_anonymous(&self) -> bool {
         self.expires_at.is_none()
+    }
+
+    /// Whether the client has said who it is: Connect comes first.
+    pub fn is_connected(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Whether the client has ever asked for a query.
+    pub fn has_asked(&self) -> bool {
+        self.query_set != 0
     }
 
     /// The token was bad.

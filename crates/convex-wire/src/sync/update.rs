@@ -22,6 +22,21 @@ struct Value<'v> {
     hash: [u8; 32],
 }
 
+/// The room that a Transition has for values.
+struct Room {
+    limit: usize,
+    left: usize,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), FunctionError> {
+        let left = self.left.checked_sub(bytes);
+        let limit = self.limit;
+        self.left = left.ok_or(FunctionError::TooManyBytes { limit })?;
+        Ok(())
+    }
+}
+
 impl Query {
     pub(super) fn new(verdict: Result<(), FunctionError>) -> Self {
         match verdict {
@@ -39,26 +54,34 @@ impl Query {
         &mut self,
         query_id: u32,
         value: Option<&Value<'v>>,
+        room: &mut Room,
         error_message: impl FnOnce(&FunctionError) -> String,
     ) -> Option<StateModification<'v>> {
-        match self {
+        let error = match self {
             Self::Runs(told) => {
                 let value = value.filter(|value| *told != Some(value.hash))?;
+                // Whether it fits or not, this value is not told of again.
                 *told = Some(value.hash);
-                Some(StateModification::QueryUpdated {
-                    query_id,
-                    value: value.json,
-                    log_lines: [],
-                    journal: (),
-                })
+                match room.take(value.json.get().len()) {
+                    Ok(()) => {
+                        return Some(StateModification::QueryUpdated {
+                            query_id,
+                            value: value.json,
+                            log_lines: [],
+                            journal: (),
+                        });
+                    }
+                    Err(error) => error,
+                }
             }
-            Self::Refused(error) => error.take().map(|error| StateModification::QueryFailed {
-                query_id,
-                error_message: error_message(&error),
-                log_lines: [],
-                journal: (),
-            }),
-        }
+            Self::Refused(error) => error.take()?,
+        };
+        Some(StateModification::QueryFailed {
+            query_id,
+            error_message: error_message(&error),
+            log_lines: [],
+            journal: (),
+        })
     }
 }
 
@@ -132,8 +155,12 @@ impl Session {
                 told.push((query_id, StateModification::QueryRemoved { query_id }));
             }
         }
+        let mut room = Room {
+            limit: self.bytes_max,
+            left: self.bytes_max,
+        };
         for (&query_id, query) in &mut self.queries {
-            let modification = query.tell(query_id, value, &mut *name);
+            let modification = query.tell(query_id, value, &mut room, &mut *name);
             told.extend(modification.map(|modification| (query_id, modification)));
         }
         told.sort_by_key(|(query_id, _)| *query_id);

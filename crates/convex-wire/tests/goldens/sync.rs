@@ -16,6 +16,7 @@ use crate::OURS;
 
 const CONVERSATIONS: &str = include_str!("conversations.txt");
 const QUERIES_MAX: usize = 3;
+const BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn check(
     path: FunctionPath,
@@ -43,7 +44,7 @@ struct Play {
 impl Play {
     fn new() -> Self {
         Self {
-            session: Session::new(TextMode::Verbose, QUERIES_MAX, check),
+            session: Session::new(TextMode::Verbose, QUERIES_MAX, BYTES_MAX, check),
             now: Timestamp(1_700_000_000_000_000_000),
             value: "null".to_owned(),
             runs: 0,
@@ -76,7 +77,9 @@ impl Play {
             "value" => rest.clone_into(&mut self.value),
             "time" => self.now = Timestamp(rest.parse().unwrap()),
             "changed" => self.session.invalidate(),
-            "texts" => self.session = Session::new(TextMode::Redacted, QUERIES_MAX, check),
+            "texts" => {
+                self.session = Session::new(TextMode::Redacted, QUERIES_MAX, BYTES_MAX, check);
+            }
             other => unreachable!("no such step: {other}"),
         }
         self.update()

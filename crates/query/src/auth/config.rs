@@ -66,6 +66,11 @@ impl fmt::Display for ConfigFault {
 pub struct ConfigFaults(pub Vec<ConfigFault>);
 
 impl AuthConfig {
+    /// Whether tokens of this issuer are believed.
+    pub fn trusts(&self, issuer: &str) -> bool {
+        self.issuers.iter().any(|trusted| *trusted.name == *issuer)
+    }
+
     /// Trusts the issuers of one `WorkOS` client, shared and its own, with that client's keys.
     /// Their tokens must look like session tokens: the same keys sign other kinds too.
     pub fn workos(client_id: &str) -> Result<Self, ConfigFaults> {

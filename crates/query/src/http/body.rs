@@ -10,11 +10,12 @@ use convex_wire::TransportError;
 use convex_wire::request::{BodyFault, is_json, parse_body};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use super::failure::Failure;
 use crate::QueryState;
+use crate::metrics::shed;
+use crate::shares::{Held, Peer};
 
 /// Of a body that is too large, this much is read and forgotten, so that a client that first sends
 /// everything still hears why.
@@ -31,15 +32,16 @@ impl QueryState {
         if !is_json(content_type) {
             return Err(TransportError::BadJsonBody(BodyFault::ContentType).into());
         }
+        let peer = self.peer(request);
         // A client that asks first hears no before it sends.
         let asks_first = request.headers.contains_key(EXPECT);
-        let reading = self.read(body, asks_first);
+        let reading = self.read(&peer, body, asks_first);
         let held = timeout(self.limits.body_timeout, reading).await;
         let held = held.map_err(|_elapsed| Failure::BodyTimeout)??;
         Ok(parse_body(&held.bytes)?)
     }
 
-    async fn read(&self, body: Body, asks_first: bool) -> Result<Held<'_>, Failure> {
+    async fn read(&self, peer: &Peer, body: Body, asks_first: bool) -> Result<Read, Failure> {
         let announced = HttpBody::size_hint(&body).lower();
         let too_large = || TransportError::BadJsonBody(BodyFault::TooLarge).into();
         let limit = self.limits.body_bytes;
@@ -47,10 +49,7 @@ impl QueryState {
             return Err(too_large());
         }
         let mut body = pin!(body);
-        let mut held = Held {
-            bytes: Vec::new(),
-            permit: None,
-        };
+        let mut held = Read::default();
         let mut seen: usize = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_broken| {
@@ -64,13 +63,16 @@ impl QueryState {
                 break;
             }
             if seen <= limit {
-                held.permit = Some(self.account_for(held.permit, data.len())?);
+                let room = peer
+                    .requests()
+                    .add(&mut held.held, &self.requests, data.len());
+                room.map_err(|_full| {
+                    shed("requests");
+                    Failure::Busy
+                })?;
                 held.bytes.extend_from_slice(&data);
             } else {
-                held = Held {
-                    bytes: Vec::new(),
-                    permit: None,
-                };
+                held = Read::default();
             }
         }
         if seen > limit {
@@ -79,29 +81,11 @@ impl QueryState {
             Ok(held)
         }
     }
-
-    fn account_for<'s>(
-        &'s self,
-        held: Option<SemaphorePermit<'s>>,
-        bytes: usize,
-    ) -> Result<SemaphorePermit<'s>, Failure> {
-        let bytes = u32::try_from(bytes).map_err(|_huge| Failure::Busy)?;
-        let more = self
-            .bodies
-            .try_acquire_many(bytes)
-            .map_err(|_none_left| Failure::Busy)?;
-        Ok(match held {
-            None => more,
-            Some(mut held) => {
-                held.merge(more);
-                held
-            }
-        })
-    }
 }
 
-/// A body, and its part of the bytes that all bodies share.
-struct Held<'s> {
+/// A body, on its connection's account.
+#[derive(Default)]
+struct Read {
     bytes: Vec<u8>,
-    permit: Option<SemaphorePermit<'s>>,
+    held: Held,
 }

@@ -19,7 +19,12 @@ use convex_wire::{ClientVersion, TransportError};
 
 use super::Shared;
 use super::failure::Failure;
-use crate::metrics::RouteMetrics;
+use crate::QueryState;
+use crate::metrics::{RouteMetrics, shed};
+use crate::shares::{Held, Peer};
+
+/// What a header's field takes beside its text.
+const FIELD_BYTES: usize = 32;
 
 /// A route's door.
 struct Door {
@@ -76,13 +81,41 @@ impl Behind {
         let behind = Arc::clone(&door);
         let handler = move |State(state): State<Shared>, request: Request| {
             let door = Arc::clone(&behind);
-            async move { door.pass(request, |request| handler(state, request)).await }
+            async move {
+                let held = state.hold_header(&request);
+                let handle = |request| async move {
+                    match held {
+                        Ok(_held) => handler(state, request).await.into_response(),
+                        Err(busy) => busy.into_response(),
+                    }
+                };
+                door.pass(request, handle).await
+            }
         };
         let methods = match method {
             Some(method) => methods.on(method, handler),
             None => methods.fallback(handler),
         };
         Self { door, methods }
+    }
+}
+
+impl QueryState {
+    /// Puts a request's header on its connection's account.
+    fn hold_header(&self, request: &Request) -> Result<Held, Failure> {
+        let field = |(name, value): (&HeaderName, &HeaderValue)| {
+            FIELD_BYTES + name.as_str().len() + value.len()
+        };
+        let fields: usize = request.headers().iter().map(field).sum();
+        let target = request.uri().path_and_query();
+        let bytes = fields + target.map_or(0, |target| target.as_str().len());
+        let share = request.extensions().get::<Peer>().map(Peer::requests);
+        let held = share.map(|share| share.take(&self.requests, bytes));
+        held.unwrap_or_else(|| Ok(Held::default()))
+            .map_err(|_full| {
+                shed("requests");
+                Failure::Busy
+            })
     }
 }
 

@@ -1,13 +1,14 @@
 //! What ends a request without an answer of the function.
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use convex_wire::response::write_transport_error;
 use convex_wire::{TextMode, TransportError};
 use read_model::StorageError;
 
+use super::response::json;
 use crate::auth::AuthError;
 
 /// A request that gets no answer of the function. What it says of itself is what the client is
@@ -37,9 +38,37 @@ pub(crate) enum Failure {
         /// Where the rows are.
         applied: u64,
     },
+    /// The stream does not reach so far, or nobody who is known asks for it.
+    #[error("The read model is at sequence {applied}: {wanted} is not waited for{}.", .why.text())]
+    NotAwaited {
+        /// What the client asked for.
+        wanted: u64,
+        /// Where the rows are.
+        applied: u64,
+        /// Why.
+        why: NotAwaited,
+    },
     /// The row could not be read.
     #[error("Your request couldn't be completed. Try again later.")]
     Storage(#[from] StorageError),
+}
+
+/// Why a sequence is not waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotAwaited {
+    /// Whoever asks without a token gets null at any sequence.
+    Nobody,
+    /// The stream's end is far below it.
+    FarAhead,
+}
+
+impl NotAwaited {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Nobody => " without a token",
+            Self::FarAhead => ", the stream ends far before it",
+        }
+    }
 }
 
 impl Failure {
@@ -49,7 +78,7 @@ impl Failure {
             Self::Auth(error, _) => error.status(),
             Self::BadMinSequence => 400,
             Self::BodyTimeout => 408,
-            Self::Busy | Self::Behind { .. } => 503,
+            Self::Busy | Self::Behind { .. } | Self::NotAwaited { .. } => 503,
             Self::Storage(_) => 500,
         }
     }
@@ -61,7 +90,7 @@ impl Failure {
             Self::BadMinSequence => "BadMinSequence",
             Self::BodyTimeout => "BodyTimeout",
             Self::Busy => "Overloaded",
-            Self::Behind { .. } => "ReadModelBehind",
+            Self::Behind { .. } | Self::NotAwaited { .. } => "ReadModelBehind",
             Self::Storage(_) => "InternalServerError",
         }
     }
@@ -69,7 +98,7 @@ impl Failure {
     fn retry_after_seconds(&self) -> Option<u32> {
         match self {
             Self::Auth(error, _) => error.retry_after_seconds(),
-            Self::Busy | Self::Behind { .. } => Some(1),
+            Self::Busy | Self::Behind { .. } | Self::NotAwaited { .. } => Some(1),
             Self::Transport(_) | Self::BadMinSequence | Self::BodyTimeout | Self::Storage(_) => {
                 None
             }
@@ -89,7 +118,7 @@ impl IntoResponse for Failure {
         }
         let mut body = Vec::new();
         write_transport_error(&mut body, self.code(), &self.to_string());
-        let mut response = json(body);
+        let mut response = json(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_seconds() {
@@ -101,15 +130,6 @@ impl IntoResponse for Failure {
         }
         response
     }
-}
-
-/// A JSON answer that nobody may keep: it depends on who asks.
-pub(crate) fn json(body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    response
 }
 
 /// An error with its sources, as one text.

@@ -6,6 +6,7 @@ mod door;
 mod echo;
 mod failure;
 mod freshness;
+mod response;
 mod routes;
 mod upgrade;
 
@@ -18,7 +19,9 @@ use axum::response::IntoResponse;
 
 use self::door::{Behind, nowhere};
 pub(crate) use self::failure::chain;
+pub(crate) use self::freshness::Waiting;
 use crate::QueryState;
+use crate::metrics::begin_shed;
 
 /// What a deployment says at its root.
 const GREETING: &str = "This Convex deployment is running. See https://docs.convex.dev/.";
@@ -36,6 +39,7 @@ const OURS: &str = "/api/run/profiles/queries/getCurrentUserProfile";
 /// All routes of the public listener. Registers their metrics with the recorder that is installed
 /// now.
 pub fn router(state: Arc<QueryState>) -> Router {
+    begin_shed();
     let run = Behind::door("/api/run/{*path}", true).post(routes::run);
     let convex = [
         ("/api/run/{*path}", run.clone()),

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
-use convex_wire::encode::write_array;
 use convex_wire::request::{
     QueryBatchArgs, UdfPostRequest, UdfPostRequestArgsOnly, UdfPostRequestWithComponent,
     UdfPostWithTsRequest, get_query_fault,
@@ -23,10 +23,12 @@ use read_model::AnsweredProfile;
 use tokio::sync::SemaphorePermit;
 
 use super::authorization::Credentials;
-use super::failure::{Failure, json};
+use super::failure::Failure;
 use super::freshness;
+use super::response::{Answer, json, whole};
 use crate::QueryState;
 use crate::answer::{Wording, check_call, write_profile};
+use crate::metrics::shed;
 
 /// How far back a timestamp may lie. Its answer is of now, which is what a client can tell from one
 /// of then only by having heard of a change in between.
@@ -96,7 +98,7 @@ pub(super) async fn get_query(_state: Shared, request: Request) -> Failure {
 
 /// `POST /api/query_ts`
 pub(super) async fn query_ts(state: Shared, _request: Request) -> Response {
-    json(format!(r#"{{"ts":"{}"}}"#, state.now()).into_bytes())
+    json(Body::from(format!(r#"{{"ts":"{}"}}"#, state.now())))
 }
 
 /// `POST /api/query_at_ts`
@@ -129,25 +131,66 @@ pub(super) async fn query_batch(state: Shared, request: Request) -> Handled {
         let format = format.map_err(TransportError::from)?;
         let path = FunctionPath::parse(&item.path)?;
         let verdict = check_call(path, FunctionKind::Query, Wording::Public, &item.args);
-        verdicts.push((verdict, format));
+        verdicts.push(verdict.map(|()| format));
     }
-    asked.wait(&state).await?;
+    asked.wait(&state, subject.as_ref()).await?;
     let answer = state.profile_of(subject.as_ref())?;
-    let profile = answer.profile()?;
-    let mut body = Vec::new();
-    body.extend_from_slice(br#"{"results":"#);
-    write_array(
-        &mut body,
-        verdicts,
-        |body, (verdict, format)| match verdict {
-            Ok(()) => write_answer(body, format, profile.as_ref()),
-            Err(error) => state.write_error(body, &asked, &error),
-        },
-    );
-    body.push(b'}');
-    let mut response = json(body);
+    let peer = state.peer(&request);
+    let mut values = Values::new(answer.profile()?);
+    let (limit, mut left) = (state.limits.answer_bytes, state.limits.answer_bytes);
+    let mut body = Answer::default();
+    body.own().extend_from_slice(br#"{"results":["#);
+    for (at, verdict) in verdicts.into_iter().enumerate() {
+        if at != 0 {
+            body.own().push(b',');
+        }
+        let value = match verdict {
+            Ok(format) => Ok(values.of(format, |bytes| state.account(&peer, bytes))?),
+            Err(error) => Err(error),
+        };
+        let fits = value.and_then(|value| {
+            let after = left.checked_sub(value.len());
+            left = after.ok_or(FunctionError::TooManyBytes { limit })?;
+            Ok(value)
+        });
+        match fits {
+            Ok(value) => body.share(value),
+            Err(error) => state.write_error(body.own(), &asked, &error),
+        }
+    }
+    body.own().extend_from_slice(b"]}");
+    let mut response = body.respond(&state, &peer)?;
     freshness::tell(&mut response, answer.sequence);
     Ok(response)
+}
+
+/// The answers to equal queries: each is written once.
+struct Values<'p> {
+    profile: Option<AnsweredProfile<'p>>,
+    written: Vec<(Format, Bytes)>,
+}
+
+impl<'p> Values<'p> {
+    fn new(profile: Option<AnsweredProfile<'p>>) -> Self {
+        let written = Vec::new();
+        Self { profile, written }
+    }
+
+    fn of(
+        &mut self,
+        format: Format,
+        account: impl FnOnce(Vec<u8>) -> Result<Bytes, Failure>,
+    ) -> Result<&Bytes, Failure> {
+        let written = self.written.iter().position(|(known, _)| *known == format);
+        let at = written.unwrap_or(self.written.len());
+        if written.is_none() {
+            let mut value = Vec::with_capacity(1024);
+            write_answer(&mut value, format, self.profile.as_ref());
+            self.written.push((format, account(value)?));
+        }
+        let value = self.written.get(at).map(|(_, value)| value);
+        value.ok_or(Failure::Transport(TransportError::InternalServerError))
+    }
 }
 
 /// `POST /api/function`: for admins, and there are none.
@@ -172,6 +215,7 @@ struct Asked<'r> {
     credentials: Credentials<'r>,
     min_sequence: Option<u64>,
     request_id: Option<&'r str>,
+    request: &'r Parts,
 }
 
 impl<'r> Asked<'r> {
@@ -186,13 +230,18 @@ impl<'r> Asked<'r> {
             credentials,
             min_sequence,
             request_id,
+            request,
         })
     }
 
     /// Waits for the rows to be as new as wanted.
-    async fn wait(&self, state: &QueryState) -> Result<(), Failure> {
+    async fn wait(
+        &self,
+        state: &QueryState,
+        subject: Option<&WorkosUserId>,
+    ) -> Result<(), Failure> {
         match self.min_sequence {
-            Some(wanted) => state.reach(wanted).await,
+            Some(wanted) => state.reach(wanted, subject).await,
             None => Ok(()),
         }
     }
@@ -229,9 +278,10 @@ fn check_timestamp(text: &str, now: Timestamp) -> Result<(), TransportError> {
 impl QueryState {
     /// Takes a place among the requests that are being answered.
     fn enter(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.in_flight
-            .try_acquire()
-            .map_err(|_none_left| Failure::Busy)
+        self.in_flight.try_acquire().map_err(|_none_left| {
+            shed("in_flight");
+            Failure::Busy
+        })
     }
 
     /// Runs the query unless the verdict is against it, and puts the answer in its envelope.
@@ -244,7 +294,7 @@ impl QueryState {
     ) -> Handled {
         let outcome = match verdict {
             Ok(()) => {
-                asked.wait(self).await?;
+                asked.wait(self, subject).await?;
                 Ok(self.profile_of(subject)?)
             }
             Err(error) => Err(error),
@@ -253,18 +303,21 @@ impl QueryState {
             .map_or(Ok(default), Format::parse)
             .map_err(TransportError::from)?;
         let mut body = Vec::with_capacity(1024);
-        match outcome {
+        let sequence = match outcome {
             Ok(answer) => {
                 write_answer(&mut body, format, answer.profile()?.as_ref());
-                let mut response = json(body);
-                freshness::tell(&mut response, answer.sequence);
-                Ok(response)
+                Some(answer.sequence)
             }
             Err(error) => {
                 self.write_error(&mut body, asked, &error);
-                Ok(json(body))
+                None
             }
+        };
+        let mut response = whole(self.account(&self.peer(asked.request), body)?);
+        if let Some(sequence) = sequence {
+            freshness::tell(&mut response, sequence);
         }
+        Ok(response)
     }
 
     fn write_error(&self, body: &mut Vec<u8>, asked: &Asked<'_>, error: &FunctionError) {

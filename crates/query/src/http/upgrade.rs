@@ -47,8 +47,10 @@ fn open(state: Arc<QueryState>, mut request: Request) -> Result<Response, Failur
     let key = check(request.headers()).map_err(TransportError::from)?;
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
     let accept = accept.map_err(|_never| TransportError::InternalServerError)?;
-    let place = state.sockets.enter().ok_or(Failure::Busy)?;
-    sync::open(state, hyper::upgrade::on(&mut request), place);
+    let upgrade = hyper::upgrade::on(&mut request);
+    let peer = state.peer(&request.into_parts().0);
+    let place = state.sockets.enter(peer.address()).ok_or(Failure::Busy)?;
+    sync::open(state, upgrade, peer, place);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();

@@ -8,45 +8,69 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, HOST};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service as _, service_fn};
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Server;
 use super::pace::{Pace, Paced};
+use super::sending::TakenInTime;
 use super::sniff::{Protocol, sniff};
 use crate::Limits;
+use crate::crowd::{Place, Use};
 use crate::metrics::{OpenConnection, connection_ended};
+use crate::shares::Peer;
 
 /// An HTTP/2 client that is silent for this long is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long it has to say so.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The least that the HTTP/1 library takes for what it reads.
+const BUFFER_BYTES_MIN: usize = 8192;
+/// What an HTTP/2 client may send of one body, and of all, before it is read.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// What of an HTTP/2 answer is ready to be sent.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
+
 /// Why a connection ended, as its metric says it.
 type Reason = &'static str;
 
-/// Serves a connection until it ends by itself, by a limit, or by `stop`.
-pub(super) async fn serve(stream: TcpStream, server: Arc<Server>, stop: CancellationToken) {
+/// Serves a connection until it ends by itself, by a limit, by `stop`, or because another one needs its place.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: Peer,
+    place: Place,
+    server: Arc<Server>,
+    stop: CancellationToken,
+) {
     let _open = OpenConnection::new(server.name);
-    let (Ok(reason) | Err(reason)) = begin(stream, &server, &stop).await;
+    let place = Arc::new(place);
+    let (Ok(reason) | Err(reason)) = tokio::select! {
+        ended = begin(stream, peer, &place, &server, &stop) => ended,
+        () = place.lost() => Err("crowded"),
+    };
     connection_ended(server.name, reason);
 }
 
 async fn begin(
     stream: TcpStream,
+    peer: Peer,
+    place: &Arc<Place>,
     server: &Server,
     stop: &CancellationToken,
 ) -> Result<Reason, Reason> {
@@ -55,14 +79,14 @@ async fn begin(
     let limit = server.limits.first_byte_timeout;
     let Some(tls) = &server.tls else {
         let (protocol, io) = open(sniff(stream), limit, stop).await?.ok_or("closed")?;
-        return Ok(speak(protocol, io, server, stop).await);
+        return Ok(speak(protocol, io, peer, place, server, stop).await);
     };
     let io = open(tls.accept(stream), limit, stop).await?;
     let protocol = match io.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         Some(_) | None => Protocol::Http1,
     };
-    Ok(speak(protocol, io, server, stop).await)
+    Ok(speak(protocol, io, peer, place, server, stop).await)
 }
 
 /// Waits for the protocol to be known.
@@ -84,14 +108,30 @@ async fn open<T>(
 async fn speak(
     protocol: Protocol,
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    seat: &Arc<Place>,
     server: &Server,
     stop: &CancellationToken,
 ) -> Reason {
-    let mut io = TimeoutStream::new(io);
-    io.set_write_timeout(Some(server.limits.write_timeout));
-    let io = Box::pin(io);
-    let routes = TowerToHyperService::new(server.router.clone());
     let limits = &server.limits;
+    let io = TakenInTime::new(io, limits.write_timeout);
+    let routes = TowerToHyperService::new(server.router.clone());
+    let (under_way, seen) = watch::channel(0);
+    let under_way = Arc::new(under_way);
+    let seat = Arc::clone(seat);
+    let routes = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        let counted = UnderWay::count(&under_way, &seat);
+        let answered = has_one_host(&request).then(|| routes.call(request));
+        async move {
+            let response = match answered {
+                Some(answered) => answered.await,
+                None => Ok(StatusCode::BAD_REQUEST.into_response()),
+            };
+            drop(counted);
+            response
+        }
+    });
     match protocol {
         Protocol::Http1 => {
             let pace = Arc::new(Pace::new(limits));
@@ -121,18 +161,7 @@ async fn speak(
             }
         }
         Protocol::Http2 => {
-            let (under_way, seen) = watch::channel(0);
-            let under_way = Arc::new(under_way);
-            let routes = service_fn(move |request| {
-                let counted = UnderWay::count(&under_way);
-                let answered = routes.call(request);
-                async move {
-                    let response = answered.await;
-                    drop(counted);
-                    response
-                }
-            });
-            let streams = Streams::default();
+            let streams = Streams::new(limits);
             let _guard = streams.cancelled.clone().drop_guard();
             let connection = http2_of(limits, streams).serve_connection(TokioIo::new(io), routes);
             let farewell =
@@ -148,11 +177,23 @@ async fn speak(
     }
 }
 
+/// Whether a request says once whom it is for. One of HTTP/1.0 need not.
+fn has_one_host<B>(request: &Request<B>) -> bool {
+    let named = request.headers().get_all(HOST).iter().count();
+    let in_target = usize::from(request.uri().authority().is_some());
+    match request.version() {
+        Version::HTTP_11 => named == 1,
+        Version::HTTP_2 => named <= 1 && 1 <= named + in_target,
+        _ => named <= 1,
+    }
+}
+
 fn http1_of(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .header_read_timeout(None)
-        .max_header_size(limits.header_bytes);
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(BUFFER_BYTES_MIN));
     builder
 }
 
@@ -163,6 +204,9 @@ fn http2_of(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
     builder
 }
@@ -224,26 +268,47 @@ async fn idle(mut under_way: watch::Receiver<usize>, limit: Duration) {
 }
 
 /// Counts a request while it is under way.
-struct UnderWay(Arc<watch::Sender<usize>>);
+struct UnderWay {
+    count: Arc<watch::Sender<usize>>,
+    place: Arc<Place>,
+}
 
 impl UnderWay {
-    fn count(under_way: &Arc<watch::Sender<usize>>) -> Self {
-        under_way.send_modify(|count| *count += 1);
-        Self(Arc::clone(under_way))
+    fn count(count: &Arc<watch::Sender<usize>>, place: &Arc<Place>) -> Self {
+        count.send_modify(|count| *count += 1);
+        place.used(Use::Busy);
+        let (count, place) = (Arc::clone(count), Arc::clone(place));
+        Self { count, place }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
+        self.count
+            .send_modify(|count| *count = count.saturating_sub(1));
+        if *self.count.borrow() == 0 {
+            self.place.used(Use::Idle);
+        }
     }
 }
 
-/// Runs an HTTP/2 connection's streams; none outlives the connection.
-#[derive(Clone, Default)]
+/// Runs an HTTP/2 connection's streams; none outlives the connection or its time. One whose answer is not taken is
+/// reset.
+#[derive(Clone)]
 struct Streams {
     tracker: TaskTracker,
     cancelled: CancellationToken,
+    limit: Duration,
+}
+
+impl Streams {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            cancelled: CancellationToken::new(),
+            limit: limits.body_timeout + limits.sequence_timeout + limits.write_timeout,
+        }
+    }
 }
 
 impl<F> Executor<F> for Streams
@@ -251,8 +316,10 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let cancelled = self.cancelled.clone();
-        self.tracker
-            .spawn(async move { cancelled.run_until_cancelled(stream).await });
+        let (cancelled, limit) = (self.cancelled.clone(), self.limit);
+        self.tracker.spawn(async move {
+            let stream = timeout(limit, stream);
+            cancelled.run_until_cancelled(stream).await
+        });
     }
 }

@@ -6,22 +6,23 @@
 
 mod connection;
 mod pace;
+mod sending;
 mod sniff;
 mod tls;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use self::tls::{Tls, TlsError};
 use crate::Limits;
+use crate::crowd::Crowd;
+use crate::shares::Peer;
 
 /// After a failure to accept, which is as a rule that files have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,8 +45,8 @@ impl Server {
     /// of it is left.
     pub async fn serve(self, listener: TcpListener, grace: Duration, stop: CancellationToken) {
         let name = self.name;
-        let places = self.limits.connections.min(Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(places));
+        let limits = &self.limits;
+        let crowd = Crowd::new("connections", limits.connections, limits.per_address);
         let server = Arc::new(self);
         let mut connections = JoinSet::new();
         loop {
@@ -57,15 +58,17 @@ impl Server {
                     report(name, ended);
                     continue;
                 }
-                accepted = accept(&listener, &places) => accepted,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, place)) => {
-                    let serving = connection::serve(stream, Arc::clone(&server), stop.clone());
-                    connections.spawn(async move {
-                        serving.await;
-                        drop(place);
-                    });
+                Ok((stream, from)) => {
+                    let address = from.ip().to_canonical();
+                    // Without a place it is closed.
+                    if let Some(place) = crowd.enter(Some(address)) {
+                        let peer = Peer::new(Some(address), &server.limits);
+                        let (server, stop) = (Arc::clone(&server), stop.clone());
+                        connections.spawn(connection::serve(stream, peer, place, server, stop));
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(listener = name, %error, "cannot accept a connection");
@@ -88,19 +91,6 @@ impl Server {
             connections.shutdown().await;
         }
     }
-}
-
-/// Waits for a place first: a client beyond the bound waits in the system's backlog.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, _peer) = listener.accept().await?;
-    Ok((stream, place))
 }
 
 fn report(listener: &'static str, ended: Result<(), JoinError>) {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a small message has at most. No socket waits for another one to send that.
-pub(super) const SMALL_BYTES: usize = 64 * 1024;
+pub(crate) const SMALL_BYTES: usize = 64 * 1024;
 /// A frame's header and mask, of the smallest frames.
 const FRAME_BYTES: usize = 6;
 

@@ -11,6 +11,7 @@ mod incoming;
 mod registry;
 mod socket;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,18 +19,21 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use read_model::Committed;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::incoming::SMALL_BYTES;
 use self::registry::Registry;
-use crate::QueryState;
+use crate::crowd::{Crowd, Place};
+use crate::shares::Peer;
+use crate::{Limits, QueryState};
 
 /// All sockets.
 pub(crate) struct Sockets {
     registry: Arc<Registry>,
-    places: Arc<Semaphore>,
+    places: Arc<Crowd>,
     /// Places of [`crate::SyncLimits::large`].
     large: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -40,10 +44,11 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    pub(crate) fn new(places: usize, large: usize) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (places, large) = (limits.sync.sockets, limits.sync.large);
         Self {
             registry: Arc::default(),
-            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            places: Crowd::new("sockets", places, limits.per_address),
             large: Arc::new(Semaphore::new(large.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -51,28 +56,27 @@ impl Sockets {
         }
     }
 
-    /// A place for a socket, unless all are taken or the end has come.
-    pub(crate) fn enter(&self) -> Option<OwnedSemaphorePermit> {
+    /// A place for a socket, unless its address has all that it may have or the end has come.
+    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
         if self.stop.is_cancelled() {
             return None;
         }
-        Arc::clone(&self.places).try_acquire_owned().ok()
+        self.places.enter(address)
     }
 }
 
 /// Runs a socket as soon as its connection is handed over.
-pub(crate) fn open(state: Arc<QueryState>, upgrade: OnUpgrade, place: OwnedSemaphorePermit) {
+pub(crate) fn open(state: Arc<QueryState>, upgrade: OnUpgrade, peer: Peer, place: Place) {
     let tasks = state.sockets.tasks.clone();
     tasks.spawn(async move {
         let cut = state.sockets.cut.clone();
         let conversation = async {
             // A connection that breaks before it is handed over is counted where it came in.
             if let Ok(upgraded) = upgrade.await {
-                socket::run(&state, TokioIo::new(upgraded)).await;
+                socket::run(&state, TokioIo::new(upgraded), &peer, &place).await;
             }
         };
         cut.run_until_cancelled(conversation).await;
-        drop(place);
     });
 }
 

@@ -10,29 +10,44 @@ use futures::{SinkExt as _, StreamExt as _};
 use read_model::StorageError;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as OpData, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::incoming::{Incoming, NO_ROOM};
 use super::registry::Follower;
 use crate::answer::{Wording, check_call, write_profile};
+use crate::crowd::{Place, Use};
 use crate::http::chain;
-use crate::metrics::{SyncMetrics, socket_ended};
+use crate::metrics::{SyncMetrics, shed, socket_ended};
+use crate::shares::{Peer, Pool};
 use crate::state::wall;
 use crate::{QueryState, SyncLimits};
 
 /// Read ahead of a message. The library's own choice is 128 KiB, and eager: most sockets only listen.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
+/// A message is sent in frames of this size, so that a socket keeps no more room for what it sends. Pongs and pings
+/// stand beside it.
+const FRAME_BYTES: usize = 16 * 1024;
+
 /// Talks with a client until either ends it.
-pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(state: &QueryState, stream: S) {
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    state: &QueryState,
+    stream: S,
+    peer: &Peer,
+    place: &Place,
+) {
     let limits = &state.limits.sync;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
+        .max_write_buffer_size(2 * FRAME_BYTES)
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.message_bytes));
     let stream = Incoming::new(stream, Arc::clone(&state.sockets.large));
@@ -41,14 +56,20 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(state: &QueryState, s
     let mut socket = Socket {
         stream,
         limits,
+        peer,
+        pool: &state.answers,
         metrics: SyncMetrics::open(),
+        began: now,
         next_ping: now,
         told: now,
         heard: now,
+        owes_pong: false,
+        pings: 0,
     };
     let mut conversation = Conversation {
         state,
-        session: Session::new(state.texts, limits.queries, check),
+        place,
+        session: Session::new(state.texts, limits.queries, limits.transition_bytes, check),
         follower: Follower::new(&state.sockets.registry),
     };
     let Err(ended) = conversation.hold(&mut socket).await;
@@ -70,6 +91,10 @@ enum Ended {
     Left,
     /// The client does not take what is sent.
     Slow,
+    /// Another one got its place.
+    Crowded,
+    /// It was opened and not used.
+    Unused,
     /// Anything else.
     By(End),
 }
@@ -79,6 +104,8 @@ impl Ended {
         match self {
             Self::Left => "left",
             Self::Slow => "slow",
+            Self::Crowded => "crowded",
+            Self::Unused => "unused",
             Self::By(end) => end.label(),
         }
     }
@@ -94,35 +121,68 @@ impl From<End> for Ended {
 struct Socket<'l, S> {
     stream: WebSocketStream<Incoming<S>>,
     limits: &'l SyncLimits,
+    peer: &'l Peer,
+    pool: &'l Pool,
     metrics: SyncMetrics,
+    began: Instant,
     next_ping: Instant,
     /// When the client was last sent a message.
     told: Instant,
     /// When the client last sent anything.
     heard: Instant,
+    /// A ping is not answered yet.
+    owes_pong: bool,
+    /// Pings of the client since our last one.
+    pings: u32,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
     /// Sends a text and waits until it is on its way.
     async fn tell(&mut self, text: String) -> Result<(), Ended> {
-        self.send(Message::text(text)).await?;
+        let _held = self
+            .peer
+            .answers()
+            .take(self.pool, text.len())
+            .map_err(|_full| {
+                shed("answers");
+                End::Overloaded("TooManyAnswers")
+            })?;
+        let limit = self.limits.send_timeout;
+        sent(timeout(limit, self.send_in_frames(text.into())).await)?;
         self.told = Instant::now();
         Ok(())
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Ended> {
-        match timeout(self.limits.send_timeout, self.stream.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Err(_elapsed) => Err(Ended::Slow),
-            // The connection has a limit of its own on a write that does not move.
-            Ok(Err(Error::Io(error))) if error.kind() == ErrorKind::TimedOut => Err(Ended::Slow),
-            Ok(Err(_broken)) => Err(Ended::Left),
+    async fn send_in_frames(&mut self, mut text: Bytes) -> Result<(), Error> {
+        let mut kind = OpData::Text;
+        loop {
+            let piece = text.split_to(text.len().min(FRAME_BYTES));
+            let frame = Frame::message(piece, OpCode::Data(kind), text.is_empty());
+            self.stream.send(Message::Frame(frame)).await?;
+            if text.is_empty() {
+                return Ok(());
+            }
+            kind = OpData::Continue;
         }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Ended> {
+        sent(timeout(self.limits.send_timeout, self.stream.send(message)).await)
+    }
+
+    /// Sends what the library holds back: a pong. Nothing is read before it has gone.
+    async fn answer_ping(&mut self) -> Result<(), Ended> {
+        sent(timeout(self.limits.send_timeout, self.stream.flush()).await)?;
+        self.owes_pong = false;
+        Ok(())
     }
 
     /// The next message of the client that is a text. Other frames show that it is there.
     async fn hear(&mut self) -> Result<Utf8Bytes, Ended> {
         loop {
+            if self.owes_pong {
+                self.answer_ping().await?;
+            }
             let message = self.stream.next().await.ok_or(Ended::Left)?;
             self.heard = Instant::now();
             match message {
@@ -130,7 +190,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
                     self.stream.get_mut().taken();
                     return Ok(text);
                 }
-                Ok(Message::Ping(payload) | Message::Pong(payload)) => {
+                Ok(Message::Ping(payload)) => {
+                    self.stream.get_mut().taken_between(payload.len());
+                    self.owes_pong = true;
+                    self.pings = self.pings.saturating_add(1);
+                    if self.pings > self.limits.pings {
+                        return Err(End::Overloaded("TooManyPings").into());
+                    }
+                }
+                Ok(Message::Pong(payload)) => {
                     self.stream.get_mut().taken_between(payload.len());
                 }
                 Ok(Message::Frame(_)) => {}
@@ -162,6 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
         }
         if now >= self.next_ping {
             self.next_ping = now + self.limits.ping_interval;
+            self.pings = 0;
             self.send(Message::Ping(Bytes::new())).await?;
         }
         if now >= self.told + self.limits.quiet {
@@ -176,6 +245,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
             // The library answers a close frame by itself.
             Ended::Left => None,
             Ended::Slow => Some(End::Overloaded("ClientTooSlow")),
+            Ended::Crowded => Some(End::Overloaded("TooManySockets")),
+            Ended::Unused => Some(End::Overloaded("NotUsed")),
             Ended::By(end) => Some(end),
         };
         let farewell = end.as_ref().and_then(End::farewell);
@@ -191,6 +262,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
     }
 }
 
+/// How sending went.
+fn sent(sent: Result<Result<(), Error>, Elapsed>) -> Result<(), Ended> {
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        Err(_elapsed) => Err(Ended::Slow),
+        // The connection has a limit of its own on a write that does not move.
+        Ok(Err(Error::Io(error))) if error.kind() == ErrorKind::TimedOut => Err(Ended::Slow),
+        Ok(Err(_broken)) => Err(Ended::Left),
+    }
+}
+
 fn close_frame(close: Close) -> CloseFrame {
     CloseFrame {
         code: close.code.into(),
@@ -201,6 +283,7 @@ fn close_frame(close: Close) -> CloseFrame {
 /// What is talked about on a socket.
 struct Conversation<'q> {
     state: &'q QueryState,
+    place: &'q Place,
     session: Session,
     follower: Follower,
 }
@@ -213,18 +296,49 @@ impl Conversation<'_> {
         let stop = &self.state.sockets.stop;
         loop {
             let next_tick = socket.next_tick();
+            let unused = self.unused(socket.began, socket.limits);
             // Every arm can be dropped and tried again without loss.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(End::GoingAway.into()),
-                () = sleep_until(next_tick) => socket.tick().await?,
+                () = self.place.lost() => return Err(Ended::Crowded),
+                () = sleep_until(unused.map_or(next_tick, |unused| unused.min(next_tick))) => {
+                    if unused.is_some_and(|unused| unused <= Instant::now()) {
+                        return Err(Ended::Unused);
+                    }
+                    socket.tick().await?;
+                }
                 () = self.follower.woken() => self.session.invalidate(),
-                text = socket.hear() => self.receive(&text?, socket).await?,
+                text = socket.hear() => {
+                    self.receive(&text?, socket).await?;
+                    self.place.used(self.of_use());
+                }
             }
             if let Some(transition) = self.update(&socket.metrics)? {
                 socket.tell(transition).await?;
                 socket.metrics.transitions.increment(1);
             }
+        }
+    }
+
+    /// Until when the socket has to be used for something.
+    fn unused(&self, began: Instant, limits: &SyncLimits) -> Option<Instant> {
+        if !self.session.is_connected() {
+            Some(began + limits.connect_timeout)
+        } else if !self.session.has_asked() {
+            Some(began + limits.query_timeout)
+        } else {
+            None
+        }
+    }
+
+    fn of_use(&self) -> Use {
+        if !self.session.has_asked() {
+            Use::Idle
+        } else if self.session.is_anonymous() {
+            Use::Busy
+        } else {
+            Use::Known
         }
     }
 
@@ -270,6 +384,7 @@ impl Conversation<'_> {
             state,
             session,
             follower,
+            ..
         } = self;
         let Some(update) = session.update(wall())? else {
             return Ok(None);

@@ -112,3 +112,65 @@ async fn the_operators_routes_are_not_public() {
     }
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_about_persons_needs_the_token() {
+    let running = Running::start(Setup::default()).await;
+    let token = running.admin_token();
+    let personal = ["/quarantine", "/quarantine/1", "/users/ada"];
+    for target in personal {
+        for wrong in ["", "x", &token[1..], &format!("{token}0")] {
+            let reply = running.admin_with(target, wrong).await;
+            assert_eq!(reply.status, 401, "{target} {wrong:?}");
+            assert!(!reply.body.contains(&token), "{}", reply.body);
+            let challenge = reply.header("www-authenticate");
+            assert_eq!(challenge, Some(r#"Bearer realm="admin""#));
+        }
+        assert_ne!(running.admin_with(target, &token).await.status, 401);
+    }
+    for open in ["/livez", "/readyz", "/status", "/metrics"] {
+        assert_eq!(running.admin_with(open, "").await.status, 200, "{open}");
+    }
+    // Another file is another token.
+    let other = "0123456789abcdef".repeat(4);
+    std::fs::write(running.folder.path().join(query::TOKEN_FILE), &other).unwrap();
+    assert_eq!(running.admin_with(personal[0], &token).await.status, 401);
+    assert_eq!(running.admin_with(personal[0], &other).await.status, 200);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn pages_and_other_names_are_refused() {
+    let running = Running::start(Setup::default()).await;
+    let cases = [
+        ("Host: 127.0.0.1:3211", 200),
+        ("Host: [::1]:3211", 200),
+        ("Host: localhost", 200),
+        ("Host: TEST:1", 200),
+        ("Host: evil.example", 421),
+        ("Host: 127.0.0.1.evil.example", 421),
+        ("Host: ", 400),
+        ("X: y", 400),
+        ("Host: localhost\r\nHost: localhost", 400),
+        ("Host: localhost\r\nHost: evil.example", 400),
+        ("Host: localhost:1\r\nOrigin: http://localhost:1", 200),
+        ("Host: localhost:1\r\nOrigin: http://localhost:2", 403),
+        ("Host: localhost\r\nOrigin: https://evil.example", 403),
+        ("Host: localhost\r\nOrigin: null", 403),
+        ("Host: localhost\r\nSec-Fetch-Site: cross-site", 403),
+        ("Host: localhost\r\nSec-Fetch-Site: same-site", 403),
+        ("Host: localhost\r\nSec-Fetch-Site: none", 200),
+    ];
+    for (headers, status) in cases {
+        let asked = format!("GET /status HTTP/1.1\r\nConnection: close\r\n{headers}\r\n\r\n");
+        let reply = exchange(running.admin, asked.as_bytes()).await;
+        assert_eq!(reply.status, status, "{headers}");
+    }
+    // The public listener takes any name, but one.
+    for (headers, status) in [("Host: any.example", 200), ("X: y", 400)] {
+        let asked = format!("GET / HTTP/1.1\r\nConnection: close\r\n{headers}\r\n\r\n");
+        let reply = exchange(running.address, asked.as_bytes()).await;
+        assert_eq!(reply.status, status, "{headers}");
+    }
+    running.stop().await;
+}

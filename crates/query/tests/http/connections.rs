@@ -206,15 +206,32 @@ async fn a_body_beyond_the_limit_is_told_so() {
 #[tokio::test]
 async fn bodies_share_their_memory() {
     let limits = Limits {
-        bodies_bytes: 1000,
+        own_bytes: 1000,
+        part_bytes: 50_000,
+        requests_bytes: 60_000,
         ..Limits::default()
     };
     let running = with(limits).await;
     let json = [("Content-Type".to_owned(), "application/json".to_owned())];
-    let asked = request("POST", "/api/query", &json, &[b' '; 1001]);
-    assert_eq!(exchange(running.address, &asked).await.status, 503);
+    let sized = |bytes| request("POST", "/api/query", &json, &vec![b' '; bytes]);
+    assert_eq!(exchange(running.address, &sized(50_001)).await.status, 503);
+    // One that does not end holds what it has sent.
+    let asked = sized(40_000);
+    let (last, most) = asked.split_last().unwrap();
+    let mut endless = TcpStream::connect(running.address).await.unwrap();
+    endless.write_all(most).await.unwrap();
+    until(&running, &sized(40_000), 503).await;
+    // What is small has room all the same.
     assert_eq!(running.ask().await.status, 200);
+    endless.write_all(&[*last]).await.unwrap();
+    until(&running, &sized(40_000), 400).await;
     running.stop().await;
+}
+
+async fn until(running: &Running, asked: &[u8], status: u16) {
+    while exchange(running.address, asked).await.status != status {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,16 +262,37 @@ async fn good_clients_are_answered_while_1000_connections_idle() {
 }
 
 #[tokio::test]
-async fn more_connections_than_places_wait_their_turn() {
+async fn the_idlest_connection_makes_room() {
     let running = with(Limits {
-        connections: 1,
-        ..short()
+        connections: 2,
+        ..Limits::default()
     })
     .await;
-    let silent = TcpStream::connect(running.address).await.unwrap();
+    let mut silent = TcpStream::connect(running.address).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(running.ask().await.status, 200);
+        tokio::task::yield_now().await;
+    }
+    let _second = TcpStream::connect(running.address).await.unwrap();
     let reply = running.ask().await;
     assert_eq!(reply.status, 200, "the silent one was ended to make room");
-    drop(silent);
+    assert_eq!(rest(&mut silent).await, b"");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_has_its_part_of_the_connections() {
+    let running = with(Limits {
+        per_address: 1,
+        ..Limits::default()
+    })
+    .await;
+    let mut first = TcpStream::connect(running.address).await.unwrap();
+    let mut second = TcpStream::connect(running.address).await.unwrap();
+    assert_eq!(rest(&mut second).await, b"");
+    let asked = crate::exchange::ask();
+    first.write_all(&asked).await.unwrap();
+    assert!(rest(&mut first).await.starts_with(b"HTTP/1.1 200"));
     running.stop().await;
 }
 

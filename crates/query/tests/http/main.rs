@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod answers;
 mod anything;
 mod conformance;
 mod connections;

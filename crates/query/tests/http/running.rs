@@ -12,7 +12,7 @@ use domain::{
 };
 use query::auth::{AuthConfig, Verifier};
 use query::server::{Server, Tls};
-use query::{Limits, QueryState, admin, http, sync};
+use query::{AdminDoor, Limits, QueryState, admin, http, sync};
 use read_model::{Batch, Committed, Options, ReadModel};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -40,6 +40,7 @@ impl Default for Setup {
     fn default() -> Self {
         let limits = Limits {
             body_bytes: (1 << 24) + 2000,
+            part_bytes: 1 << 25,
             ..Limits::default()
         };
         Self {
@@ -60,7 +61,7 @@ pub(crate) struct Running {
     tasks: JoinSet<()>,
     model: ReadModel,
     sequence: u64,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Running {
@@ -89,8 +90,10 @@ impl Running {
         let routes = http::router(Arc::clone(&state));
         let (commits, told) = broadcast::channel(16);
         tasks.spawn(sync::follow(Arc::clone(&state), told, GRACE, stop.clone()));
+        let door = AdminDoor::open(folder.path(), vec!["test".to_owned()]).unwrap();
         let operators = admin::router(admin::Admin {
             query: state,
+            door: Arc::clone(&door),
             render_metrics: Box::new(|| "some_metric 1\n".to_owned()),
             more_status: Box::new(std::collections::BTreeMap::new),
             stopping: stop.clone(),
@@ -108,7 +111,7 @@ impl Running {
             address
         };
         let address = listen("public", routes, setup.tls).await;
-        let admin = listen("admin", operators, None).await;
+        let admin = listen("admin", door.front(operators), None).await;
         let running = Self {
             address,
             admin,
@@ -118,7 +121,7 @@ impl Running {
             tasks,
             model,
             sequence: 4711,
-            _folder: folder,
+            folder,
         };
         if !patient {
             running.until_ready().await;
@@ -131,7 +134,17 @@ impl Running {
     }
 
     pub(crate) async fn admin(&self, target: &str) -> Reply {
-        exchange(self.admin, &request("GET", target, &[], b"")).await
+        self.admin_with(target, &self.admin_token()).await
+    }
+
+    /// The same with another token.
+    pub(crate) async fn admin_with(&self, target: &str, token: &str) -> Reply {
+        let headers = [("Authorization".to_owned(), format!("Bearer {token}"))];
+        exchange(self.admin, &request("GET", target, &headers, b"")).await
+    }
+
+    pub(crate) fn admin_token(&self) -> String {
+        query::read_token(&self.folder.path().join(query::TOKEN_FILE)).unwrap()
     }
 
     pub(crate) async fn until_ready(&self) {

@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use crate::admin_client::AdminClient;
+use crate::cli::AdminArgs;
 use crate::exit::Failure;
 use crate::keeper::{Job, JobKind, JobState, JobStatus};
 use crate::signals;
@@ -16,9 +17,9 @@ use crate::signals;
 /// How often the service is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Asks the service at `admin` for a job and watches it to its end.
-pub(super) async fn ask(admin: &str, job: Job) -> Result<(), Failure> {
-    let service = AdminClient::new(admin)?;
+/// Asks the service of `admin` for a job and watches it to its end.
+pub(super) async fn ask(admin: &AdminArgs, job: Job) -> Result<(), Failure> {
+    let service = AdminClient::of(admin)?;
     let stop = signals::stop_token()?;
     let (answer, begun): (_, JobStatus) = service.post("/jobs", &job).await?;
     if answer == StatusCode::CONFLICT {

@@ -16,5 +16,5 @@ pub(crate) fn run(args: &RebuildArgs) -> Result<(), Failure> {
         last_good: args.rollback == Some(Kept::LastGood),
         ..Job::of(kind)
     };
-    super::block_on(job::ask(&args.admin.admin, job))
+    super::block_on(job::ask(&args.admin, job))
 }

@@ -15,7 +15,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use crate::admin_client::AdminClient;
-use crate::cli::SnapshotArgs;
+use crate::cli::{AdminArgs, SnapshotArgs};
 use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::keeper::JobState;
@@ -117,7 +117,7 @@ async fn make(args: &SnapshotArgs) -> anyhow::Result<(PathBuf, SnapshotStatus)> 
             Ok((path, status.await??))
         }
         Err(OpenError::InUse { .. }) => {
-            let status = of_running(&args.admin.admin, &path).await?;
+            let status = of_running(&args.admin, &path).await?;
             Ok((path, status))
         }
         Err(error) => Err(error.into()),
@@ -143,8 +143,8 @@ struct Status {
 }
 
 /// Has the service make it, and waits. The file comes to its folder, which has to be ours.
-async fn of_running(admin: &str, path: &Path) -> anyhow::Result<SnapshotStatus> {
-    let service = AdminClient::new(admin)?;
+async fn of_running(admin: &AdminArgs, path: &Path) -> anyhow::Result<SnapshotStatus> {
+    let service = AdminClient::of(admin)?;
     let order = snapshot::Order::default();
     let (answer, mut status): (_, SnapshotStatus) = service.post("/snapshot", &order).await?;
     if answer == StatusCode::CONFLICT {

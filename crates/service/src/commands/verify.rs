@@ -26,7 +26,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     };
     let Some((folder, model)) = model else {
         let job = Job::of(JobKind::Verify);
-        return super::block_on(job::ask(&args.admin.admin, job));
+        return super::block_on(job::ask(&args.admin, job));
     };
     let nats = NatsConfig::of(&args.nats)?;
     let log = LogAccess::of(nats, args.consumer_name.clone(), folder)?;

@@ -23,7 +23,9 @@ const PAGES_MAX: usize = 200;
 
 /// The services to wait for.
 pub(super) fn services(args: &WaitArgs) -> anyhow::Result<Vec<AdminClient>> {
-    args.wait.iter().map(|url| AdminClient::new(url)).collect()
+    let token_file = args.admin_token_file.as_deref();
+    let service = |url: &String| AdminClient::new(url, token_file);
+    args.wait.iter().map(service).collect()
 }
 
 /// Waits until each of them has applied everything up to `sequence` of this very stream, durably; one

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use query::auth::AuthConfig;
+use query::{Limits, SyncLimits};
 
 pub(crate) use dev::DevConfig;
 pub use faults::{ConfigFault, ConfigFaults};
@@ -36,10 +37,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address of the admin routes.
     pub admin_listen: SocketAddr,
-    /// How long a connection without a request is kept.
-    pub keep_alive: Duration,
     /// Certificate and key of the Convex routes; plain HTTP without.
     pub tls: Option<PemPair>,
+    /// Certificate and key of the admin routes; plain HTTP without.
+    pub admin_tls: Option<PemPair>,
+    /// Names by which the admin routes are reached, beside addresses and localhost.
+    pub admin_hosts: Vec<String>,
+    /// What clients may take.
+    pub limits: Limits,
     /// Whose tokens are believed.
     pub auth: AuthConfig,
     /// Whether errors are answered with a development deployment's texts.
@@ -100,6 +105,14 @@ impl Config {
             ("--tls-key", args.tls_key.as_deref()),
             &mut judge,
         );
+        let admin_tls = judge_pair(
+            ("--admin-tls-cert", args.admin_tls_cert.as_deref()),
+            ("--admin-tls-key", args.admin_tls_key.as_deref()),
+            &mut judge,
+        );
+        for host in &args.admin_host {
+            judge_host("--admin-host", host, &mut judge);
+        }
         let auth = judge_auth(args, &mut judge);
         if args.data_dir.is_file() {
             judge.fault("--data-dir", "is a file, not a folder");
@@ -114,8 +127,10 @@ impl Config {
                 memory_budget: memory_budget?,
                 listen: listen?,
                 admin_listen: admin_listen?,
-                keep_alive: keep_alive?,
                 tls,
+                admin_tls,
+                admin_hosts: args.admin_host.clone(),
+                limits: limits_of(args, keep_alive?),
                 auth: auth?,
                 verbose_errors: args.verbose_errors,
                 rebuild: args.rebuild,
@@ -168,6 +183,29 @@ fn judge_keep_alive(text: &str, judge: &mut Judge) -> Option<Duration> {
         judge.fault("--keep-alive-seconds", "is no number from 1 to 3600");
     }
     seconds.map(Duration::from_secs)
+}
+
+/// A name as it stands in a Host header, without a port.
+fn judge_host(flag: &'static str, name: &str, judge: &mut Judge) {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if name.is_empty() || !name.chars().all(is_name) {
+        judge.fault(flag, "is no name of a host (example: projector.internal)");
+    }
+}
+
+fn limits_of(args: &ServeArgs, keep_alive: Duration) -> Limits {
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    let default = Limits::default();
+    Limits {
+        connections: count(args.max_connections),
+        per_address: count(args.max_per_address),
+        idle_timeout: keep_alive,
+        sync: SyncLimits {
+            sockets: count(args.max_sockets),
+            ..default.sync
+        },
+        ..default
+    }
 }
 
 fn judge_snapshot(args: &ServeArgs, judge: &mut Judge) -> Option<FromSnapshot> {

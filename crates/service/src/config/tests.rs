@@ -24,7 +24,7 @@ fn the_defaults_need_an_issuer_only() {
         config.memory_budget,
         projector::BatchLimits::default().memory_bytes_max
     );
-    assert_eq!(config.keep_alive.as_secs(), 75);
+    assert_eq!(config.limits.idle_timeout.as_secs(), 75);
     assert_eq!(log.filter, "info");
 }
 

@@ -127,6 +127,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// Whatever comes next; `None` for a pong.
+    pub(crate) async fn hear_or_pong(&mut self) -> Option<Heard> {
+        let message = timeout(PATIENCE, self.stream.next()).await;
+        match message.expect("a message in time") {
+            Some(Ok(Message::Close(frame))) => Some(Heard::Closed(frame)),
+            Some(Ok(_)) => None,
+            Some(Err(_)) | None => Some(Heard::Gone),
+        }
+    }
+
     /// Whatever comes next but pings.
     pub(crate) async fn hear_more(&mut self) -> Heard {
         loop {

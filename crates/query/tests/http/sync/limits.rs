@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use convex_wire::Timestamp;
 use serde_json::json;
-use tokio::net::TcpSocket;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::client::{Client, Heard, OURS, connect, now_ns};
+use crate::exchange::rest;
 use crate::running::{Running, Setup, ada, set_profile};
 use crate::tokens::token_of;
 
@@ -244,5 +247,102 @@ async fn without_keys_nobody_is_signed_out() {
         panic!("a close frame");
     };
     assert_eq!(named(frame), "1013 AuthUnavailable");
+    running.stop().await;
+}
+
+/// What each socket did not do, and how long it had.
+#[tokio::test]
+async fn a_socket_that_is_not_used_is_closed() {
+    let mut setup = Setup::default();
+    setup.limits.sync.connect_timeout = SHORT;
+    setup.limits.sync.query_timeout = SHORT * 3;
+    let running = Running::start(setup).await;
+    let began = Instant::now();
+    let (mut used, _) = Client::subscribed(running.address, None).await;
+    let mut silent = Client::open(running.address).await;
+    let mut connected = Client::open(running.address).await;
+    connected.say(connect(None)).await;
+    assert_eq!(named(silent.closed().await), "1013 NotUsed");
+    assert_eq!(named(connected.closed().await), "1013 NotUsed");
+    assert!(began.elapsed() >= SHORT * 3);
+    used.add(1).await;
+    assert_eq!(used.transition().await[0]["queryId"], 1);
+    running.stop().await;
+}
+
+/// A ping frame of a client, of 125 bytes.
+fn ping() -> Vec<u8> {
+    let mut frame = vec![0x89, 0x80 | 0x7d, 0, 0, 0, 0];
+    frame.extend([b'x'; 125]);
+    frame
+}
+
+/// Pings until the other side takes no more or is gone; how many bytes it took.
+async fn flood(stream: &mut TcpStream) -> usize {
+    let pings = ping().repeat(100);
+    let mut taken = 0;
+    loop {
+        match timeout(SHORT * 2, stream.write(&pings)).await {
+            Ok(Ok(bytes)) => taken += bytes,
+            Ok(Err(_)) | Err(_) => return taken,
+        }
+    }
+}
+
+#[tokio::test]
+async fn pings_are_taken_as_fast_as_their_answers() {
+    let mut setup = Setup::default();
+    setup.limits.sync.pings = u32::MAX;
+    setup.limits.sync.send_timeout = SHORT * 10;
+    setup.limits.sync.farewell = SHORT;
+    setup.limits.sync.connect_timeout = Duration::from_mins(1);
+    let running = Running::start(setup).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_send_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(running.address).await.unwrap();
+    let _handshake = Client::open_on(&mut stream).await;
+    let taken = flood(&mut stream).await;
+    // What the system buffers on the way, and no pongs beside that.
+    assert!(taken < 16 << 20, "{taken} bytes of pings were taken");
+    rest(&mut stream).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn more_pings_than_a_client_has_reason_for() {
+    let running = Running::start(Setup::default()).await;
+    let mut client = Client::open(running.address).await;
+    for _ in 0..65 {
+        client.send(Message::Ping(vec![1; 125].into())).await;
+    }
+    let end = loop {
+        if let Some(Heard::Closed(frame)) = client.hear_or_pong().await {
+            break frame;
+        }
+    };
+    assert_eq!(named(end), "1013 TooManyPings");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn equal_queries_of_a_large_profile() {
+    let mut setup = Setup::default();
+    setup.limits.sync.transition_bytes = 1_000_000;
+    let mut running = Running::start(setup).await;
+    let mut profile = ada();
+    profile.bio = Some("b".repeat(250_000).into());
+    let user = "j57bq0g31py2qjnt6amgqwq20x6dpzyk";
+    running.commit(|batch| set_profile(batch, user, Some(profile)));
+    let (mut client, value) = Client::subscribed(running.address, Some("user_1")).await;
+    assert_eq!(value["bio"].as_str().unwrap().len(), 250_000);
+    client.add_many(1..257).await;
+    assert_eq!(named(client.closed().await), "1013 TooManyQueries");
+    let (mut client, _) = Client::subscribed(running.address, Some("user_1")).await;
+    client.add_many(1..256).await;
+    let told = client.transition().await;
+    let told = told.as_array().unwrap();
+    let of = |kind: &str| told.iter().filter(|told| told["type"] == kind).count();
+    assert_eq!((of("QueryUpdated"), of("QueryFailed")), (3, 252));
     running.stop().await;
 }

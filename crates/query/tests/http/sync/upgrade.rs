@@ -124,9 +124,28 @@ async fn no_more_sockets_than_places() {
         texts: TextMode::Redacted,
         ..Setup::default()
     };
-    setup.limits.sync.sockets = 1;
+    setup.limits.sync.sockets = 2;
+    let running = Running::start(setup).await;
+    let (mut used, _) = Client::subscribed(running.address, Some("user_1")).await;
+    for _ in 0..3 {
+        let mut unused = Client::open(running.address).await;
+        let _next = Client::open(running.address).await;
+        let frame = unused.closed().await.unwrap();
+        assert_eq!(frame.reason.as_str(), "TooManySockets");
+    }
+    // The one that asks for something stays.
+    used.add(7).await;
+    assert_eq!(used.transition().await[0]["queryId"], 7);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_has_its_part_of_the_sockets() {
+    let mut setup = Setup::default();
+    setup.limits.per_address = 2;
     let running = Running::start(setup).await;
     let first = Client::open(running.address).await;
+    let second = Client::open(running.address).await;
     let reply = ask(&running, "/api/1.48.0/sync", GOOD[1]).await;
     assert_eq!(
         (reply.status, reply.header("retry-after")),
@@ -137,12 +156,8 @@ async fn no_more_sockets_than_places() {
         "{}",
         reply.body
     );
-    drop(first);
-    // Its place is free once the service has seen it go.
-    while ask(&running, "/api/1.48.0/sync", ("Sec-WebSocket-Key", ""))
-        .await
-        .status
-        != 400
-    {}
+    drop((first, second));
+    // Their places are free once the service has seen them go.
+    while ask(&running, "/api/1.48.0/sync", GOOD[1]).await.status != 101 {}
     running.stop().await;
 }

@@ -30,7 +30,11 @@ struct StreamOf {
 
 /// Asks the service at `admin`, which has the read model open.
 pub(super) async fn look(admin: &str, stream: &str, report: &mut Report) {
-    let asked = async { AdminClient::new(admin)?.get::<Status>("/status").await };
+    let asked = async {
+        AdminClient::new(admin, None)?
+            .get::<Status>("/status")
+            .await
+    };
     match asked.await {
         Ok(status) => judge(&status, stream, report),
         Err(error) => report.not_seen(

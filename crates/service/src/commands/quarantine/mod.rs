@@ -39,7 +39,8 @@ impl Source {
             (None, Some(folder)) => folder,
             (url, _) => {
                 let url = url.as_deref().unwrap_or(ADMIN);
-                return Ok(Self::Running(AdminClient::new(url)?));
+                let token_file = args.admin_token_file.as_deref();
+                return Ok(Self::Running(AdminClient::new(url, token_file)?));
             }
         };
         let shown = folder.display();
