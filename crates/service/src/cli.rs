@@ -637,7 +637,7 @@ mod tests {
     use super::*;
 
     /// What a deployment has in common, whichever command is run in it.
-    const SHARED: [&str; 13] = [
+    const SHARED: [&str; 14] = [
         "nats-url",
         "nats-creds",
         "nats-nkey",
@@ -646,6 +646,7 @@ mod tests {
         "nats-tls-key",
         "stream",
         "admin",
+        "admin-token-file",
         "data-dir",
         "consumer-name",
         "monitor",
