@@ -1,6 +1,7 @@
 //! What one line stands for.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine;

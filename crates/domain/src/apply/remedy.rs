@@ -153,7 +153,7 @@ fn base(parked: &Parked, around: &Surroundings<'_>) -> Option<Remedy> {
         .live
         .as_ref()
         .is_none_or(|live| live.id == id);
-    let is_new = around.profiles.held(&id).unwrap_or(0) < version;
+    let is_new = around.profiles.held(id.as_str()).unwrap_or(0) < version;
     (is_first && is_new && around.before.is_empty()).then(|| Remedy::Base {
         document: document.id.clone(),
         version,

@@ -130,7 +130,7 @@ fn publish_next_states(
     let users: Vec<&str> = users.into_iter().flatten().collect();
     let mut publish = |state: &mut MemoryState, message: Message| {
         last += 1;
-        fold(state, [&message.at(Sequence::new(last).unwrap())]);
+        fold(state, Sequence::new(last).map(|at| message.at(at)).iter());
     };
     let mut rows = Vec::new();
     for user in &users {

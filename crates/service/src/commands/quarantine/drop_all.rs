@@ -88,7 +88,7 @@ async fn publish(
         })?;
         last = ack.sequence.max(last);
     }
-    let waiting = waiting::applied(services, &config.stream, last, &args.wait);
+    let waiting = waiting::applied(services, &connection, &config.stream, last, &args.wait);
     let ended = stop.run_until_cancelled(waiting).await;
     ended.unwrap_or_else(|| Err(anyhow!("interrupted while waiting")))?;
     Ok(last)
