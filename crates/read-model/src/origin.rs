@@ -101,3 +101,22 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Origin, Problem> {
     from.end()?;
     Ok(origin)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_bytes_are_pinned() {
+        let origin = Origin {
+            maker: Maker::Rebuild,
+            release: "1.2.3".into(),
+            fold: 7,
+            is_finished: true,
+        };
+        assert_eq!(write(&origin), b"\x01\x051.2.3\x07\x01");
+        assert_eq!(read(&write(&origin)), Ok(origin));
+        assert!(read(b"\x09\x051.2.3\x07\x01").is_err());
+        assert!(read(b"\x01\x051.2.3\x07\x01\x00").is_err());
+    }
+}

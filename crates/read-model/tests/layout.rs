@@ -99,7 +99,14 @@ fn dump(folder: &Path) -> (u32, String) {
             if key.value() == b"layout" {
                 layout = u32::from_le_bytes(*row.value().first_chunk().unwrap());
             }
-            let (key, row) = (hex(key.value()), hex(row.value()));
+            // It names the release, so it differs from one to the next; its own test holds its form.
+            let is_origin = key.value() == b"origin";
+            let row = if is_origin {
+                String::new()
+            } else {
+                hex(row.value())
+            };
+            let key = hex(key.value());
             let _ = writeln!(text, "{name} {key} {row}");
         }
     }
