@@ -572,8 +572,12 @@ pub(crate) struct DropArgs {
 pub(crate) struct DropAllArgs {
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
-    #[command(flatten)]
-    pub(crate) from: ReadFromArgs,
+    /// The running service's admin address; <http://127.0.0.1:3211> by default
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
+    pub(crate) admin: Option<String>,
+    /// A stopped service's folder instead; --admin goes before it
+    #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]

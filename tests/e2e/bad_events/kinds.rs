@@ -110,7 +110,7 @@ const BYTES: &[Kind] = &[
             payload.splice(..0, *b"\xef\xbb\xbf");
         })
     },
-    |p| bytes(&next(p), |payload| payload.resize(300 * 1024, b' ')),
+    |p| bytes(&next(p), |payload| payload.resize(330 * 1024, b' ')),
     |p| {
         bytes(&next(p), |payload| {
             for byte in payload {

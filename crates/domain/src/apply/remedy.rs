@@ -180,8 +180,14 @@ fn only_one_before(parked: &Parked, lane: &Lane, around: &Surroundings<'_>) -> O
 pub fn waits_behind(parked: &Parked, other: &Parked) -> bool {
     let id = |parked: &'_ Parked| parked.document.as_ref().map(|document| document.id.clone());
     let is_same = id(other) == id(parked);
+    let version = |parked: &Parked| parked.document.as_ref().map(|document| document.version);
     let stands_before = if parked.reason == ParkReason::ProfileConflict {
-        other.reason == ParkReason::ProfileConflict && !is_same
+        // Another document would take the place, and another record of its version the version.
+        if is_same {
+            version(other) == version(parked)
+        } else {
+            other.reason == ParkReason::ProfileConflict
+        }
     } else {
         other.document.is_none() || is_same
     };

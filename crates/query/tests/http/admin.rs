@@ -23,7 +23,10 @@ async fn status_has_the_members_of_the_contract() {
         (&json!(true), &Value::Null)
     );
     assert!(keys[0]["source"].as_str().unwrap().ends_with("jwks.json"));
-    let stream = json!({"name": "IDENTITY_EVENTS", "created": "2026-11-23T08:00:00Z"});
+    let last = json!({"sequence": 4711, "stored": "2026-11-23T08:00:01Z"});
+    let stream = json!({
+        "name": "IDENTITY_EVENTS", "created": "2026-11-23T08:00:00Z", "last": last,
+    });
     let wanted = json!({
         "phase": "live", "reason": null, "connection": "connected", "detail": null,
         "stream": stream, "damaged": [], "applied_sequence": 4711, "tail_sequence": 4711,

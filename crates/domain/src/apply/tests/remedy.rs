@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::Given;
 use crate::testing::{
-    Message, history, named, profile_deleted, profile_patched, profile_state, user_deleted,
-    user_state,
+    Message, history, named, profile_deleted, profile_erased, profile_patched, profile_state,
+    user_deleted, user_state,
 };
 use crate::{
     Family, MemoryState, Parked, ProfileRow, Remedy, Sequence, State, Surroundings, UserRow, apply,
@@ -154,9 +154,7 @@ fn cure(parked: &Parked, remedy: &Remedy) -> Option<Message> {
         Remedy::Base { document, version } => {
             profile_state(user, document, *version, &named("cured")).into()
         }
-        Remedy::Vacate(document) => {
-            profile_deleted(user, document.as_str(), crate::Version::MAX).into()
-        }
+        Remedy::Vacate(document) => profile_erased(user, document.as_str(), 1).into(),
         Remedy::Release(_) | Remedy::Understood | Remedy::None => return None,
     };
     Some(message)

@@ -8,7 +8,7 @@ use super::drop::decision;
 use super::select::{Groups, each, wanted};
 use super::{Source, list};
 use crate::admin_client::AdminClient;
-use crate::cli::DropAllArgs;
+use crate::cli::{DropAllArgs, ReadFromArgs};
 use crate::commands::{block_on, waiting};
 use crate::config::NatsConfig;
 use crate::exit::Failure;
@@ -44,7 +44,11 @@ pub(super) fn run(args: &DropAllArgs) -> Result<(), Failure> {
         return Err(error.into());
     }
     let chosen = wanted(select)?;
-    let source = Source::of(&args.from)?;
+    let source = Source::of(&ReadFromArgs {
+        admin: args.admin.clone(),
+        admin_token_file: args.wait.admin_token_file.clone(),
+        data_dir: args.data_dir.clone(),
+    })?;
     block_on(async {
         let found = find(&source, chosen).await?;
         list::print(&found.said())?;
