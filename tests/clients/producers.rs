@@ -54,7 +54,7 @@ async fn assert_checked(world: &World) -> anyhow::Result<u64> {
             sequence: domain::Sequence::new(sequence),
             time: None,
             subject: stored.subject.to_string(),
-            headers,
+            headers: domain::block_of(headers.iter().map(|(n, v)| (n.as_str(), v.as_str()))),
             payload: stored.payload.to_vec(),
         };
         let line = line.to_line();
