@@ -34,5 +34,6 @@ mod rebuild;
 mod replay;
 mod routes;
 mod runbook;
+mod server_limits;
 mod snapshot;
 mod tidy;

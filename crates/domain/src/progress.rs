@@ -50,17 +50,20 @@ pub enum Connection {
     PermissionDenied,
     /// The server or account has no `JetStream`.
     JetstreamDisabled,
+    /// The server makes no consumer for us.
+    ConsumerRefused,
 }
 
 impl Connection {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Connected,
         Self::Disconnected,
         Self::StreamMissing,
         Self::Unauthorized,
         Self::PermissionDenied,
         Self::JetstreamDisabled,
+        Self::ConsumerRefused,
     ];
 
     /// The word for it everywhere.
@@ -72,6 +75,7 @@ impl Connection {
             Self::Unauthorized => "unauthorized",
             Self::PermissionDenied => "permission_denied",
             Self::JetstreamDisabled => "jetstream_disabled",
+            Self::ConsumerRefused => "consumer_refused",
         }
     }
 }

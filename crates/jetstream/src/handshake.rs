@@ -23,23 +23,13 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// What a server says of itself, as far as it matters to a reader.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct ServerInfo {
+#[derive(Debug, Deserialize)]
+struct ServerInfo {
     /// What is signed to prove who we are.
     #[serde(default)]
     nonce: String,
     #[serde(default)]
     tls_required: bool,
-    /// The largest message that may be published, in bytes. A reload changes it without a word, and
-    /// larger ones may be stored.
-    #[serde(default)]
-    pub max_payload: u64,
-    /// Other servers of the cluster, as `host:port`.
-    #[serde(default)]
-    pub connect_urls: Vec<String>,
-    /// Its release.
-    #[serde(default)]
-    pub version: String,
 }
 
 #[derive(Serialize)]
@@ -74,7 +64,7 @@ pub(crate) async fn shake_hands(
     server: &ServerAddr,
     name: &str,
     Access { identity, tls }: &Access,
-) -> Result<(Box<dyn Wire>, BytesMut, ServerInfo), ConnectError> {
+) -> Result<(Box<dyn Wire>, BytesMut), ConnectError> {
     let tcp = TcpStream::connect((server.host(), server.port())).await?;
     // Asking for more is a few bytes that must not wait for others.
     tcp.set_nodelay(true)?;
@@ -99,7 +89,7 @@ pub(crate) async fn shake_hands(
     wire.flush().await?;
     loop {
         match next_frame(&mut *wire, &mut buffer).await? {
-            Said::Pong => return Ok((wire, buffer, info)),
+            Said::Pong => return Ok((wire, buffer)),
             Said::Error(text) => return Err(ConnectError::refused(text)),
             Said::Info(_) | Said::Nothing => {}
         }

@@ -12,5 +12,4 @@ mod reader;
 
 pub use access::{Access, Identity, TlsFiles};
 pub use frame::{FrameError, Message};
-pub use handshake::ServerInfo;
 pub use reader::{ConnectError, Frames, ReadError, Reader, refuses_login};

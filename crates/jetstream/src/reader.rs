@@ -14,7 +14,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::access::Access;
 use crate::frame::{Frame, FrameError, Message, Parsed, parse};
-use crate::handshake::{ServerInfo, Wire, shake_hands, words};
+use crate::handshake::{Wire, shake_hands, words};
 
 /// A server that is not ready for us within this time is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -190,7 +190,6 @@ pub struct Reader {
     buffer: BytesMut,
     outgoing: BytesMut,
     needs_flush: bool,
-    info: ServerInfo,
     /// How the connection ended, to be told after the frames that came before.
     end: Option<ReadError>,
 }
@@ -203,7 +202,7 @@ impl Reader {
         access: &Access,
     ) -> Result<Self, ConnectError> {
         let shaking = Box::pin(shake_hands(server, name, access));
-        let (wire, buffer, info) = timeout(CONNECT_WITHIN, shaking)
+        let (wire, buffer) = timeout(CONNECT_WITHIN, shaking)
             .await
             .map_err(|_elapsed| ConnectError::TimedOut)??;
         Ok(Self {
@@ -211,14 +210,8 @@ impl Reader {
             buffer,
             outgoing: BytesMut::new(),
             needs_flush: false,
-            info,
             end: None,
         })
-    }
-
-    /// What the server last said of itself.
-    pub fn info(&self) -> &ServerInfo {
-        &self.info
     }
 
     /// Asks for messages on a subject. What is written goes out with [`Reader::next`].
@@ -314,16 +307,13 @@ impl Reader {
             match frame {
                 Frame::Message(message) => spans.push(Span::of(&self.buffer, &message)),
                 Frame::Ping => self.outgoing.extend_from_slice(b"PONG\r\n"),
-                Frame::Info(json) => {
-                    // One that cannot be read says nothing new.
-                    self.info = serde_json::from_slice(json).unwrap_or(self.info.clone());
-                }
                 Frame::Error(text) => {
                     self.end = Some(ReadError::Refused(words(text)));
                     at = at.saturating_add(taken);
                     break;
                 }
-                Frame::Pong | Frame::Ok => {}
+                // What a server says of itself later changes nothing for who reads.
+                Frame::Info(_) | Frame::Pong | Frame::Ok => {}
             }
             at = at.saturating_add(taken);
         }

@@ -144,10 +144,6 @@ impl Records for Reading {
         state.deliver();
         Ok(())
     }
-
-    fn max_payload(&self) -> u64 {
-        1024 * 1024
-    }
 }
 
 fn trouble(connection: Connection, detail: &str) -> Trouble {

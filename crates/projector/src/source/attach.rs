@@ -11,12 +11,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use super::asking::Allowed;
 use super::link::{Link, RequestFault};
 use super::{End, Trouble};
 use crate::config::Config;
 use crate::findings::{self, Finding};
 
-/// The server removes a consumer that nobody asks for this long.
+/// The server removes a consumer that nobody asks for this long, or sooner where the stream allows no more.
 const INACTIVE_AFTER: Duration = Duration::from_mins(5);
 
 /// How many of the messages that we know are compared, the latest that are left. A stream's messages
@@ -27,6 +28,8 @@ const COMPARED: usize = 3;
 pub(crate) struct Attached {
     pub(crate) position: Checkpoint,
     pub(crate) outlook: Outlook,
+    /// What a request for records may ask.
+    pub(crate) allowed: Allowed,
     /// What of the stream's settings endangers the events.
     pub(crate) dangers: Vec<Finding>,
 }
@@ -52,6 +55,9 @@ struct Anything {}
 struct Created {
     /// Records that it has to deliver.
     num_pending: u64,
+    /// As it is, which need not be as it was asked for.
+    #[serde(default)]
+    config: Allowed,
 }
 
 pub(crate) async fn attach(
@@ -61,8 +67,9 @@ pub(crate) async fn attach(
 ) -> Result<Attached, End> {
     let applied = position.map_or(0, Checkpoint::sequence);
     link.begin_attaching().await;
-    let before = bounds(&stream_info(link, config).await?)?;
-    let created = create_consumer(link, config, applied.saturating_add(1)).await?;
+    let info = stream_info(link, config).await?;
+    let before = bounds(&info)?;
+    let created = create_consumer(link, config, &info, applied.saturating_add(1)).await?;
     let (info, bounds) = verify(link, config, position).await?;
     warn_of_beginning(bounds.first, applied);
     let outlook = outlook(&before, created.num_pending, &bounds);
@@ -76,6 +83,7 @@ pub(crate) async fn attach(
     Ok(Attached {
         position,
         outlook,
+        allowed: created.config,
         dangers: findings::dangers(&info),
     })
 }
@@ -155,6 +163,7 @@ pub(super) fn bounds(info: &Value) -> Result<LogBounds, End> {
 async fn create_consumer(
     link: &impl Link,
     config: &Config,
+    info: &Value,
     start_sequence: u64,
 ) -> Result<Created, End> {
     leave(link, config).await;
@@ -168,7 +177,7 @@ async fn create_consumer(
         ack_policy: AckPolicy::None,
         memory_storage: true,
         num_replicas: 1,
-        inactive_threshold: INACTIVE_AFTER,
+        inactive_threshold: inactive_after(info),
         ..pull::Config::default()
     };
     let request = json!({
@@ -177,8 +186,35 @@ async fn create_consumer(
         "action": "create",
     });
     let subject = format!("CONSUMER.CREATE.{}.{}", config.stream, config.consumer);
-    let created = link.request(subject, &request).await;
-    created.map_err(|fault| unreadable(link, config, fault))
+    match link.request(subject, &request).await {
+        Err(RequestFault::Refused(error)) if is_of_consumer(&error) => Err(End::Trouble(Trouble {
+            connection: domain::Connection::ConsumerRefused,
+            detail: format!(
+                "the server makes no consumer for stream {}: {error}",
+                config.stream
+            ),
+        })),
+        created => created.map_err(|fault| unreadable(link, config, fault)),
+    }
+}
+
+/// As long as is good for us and the stream allows.
+fn inactive_after(info: &Value) -> Duration {
+    let limit = info.pointer("/config/consumer_limits/inactive_threshold");
+    match limit.and_then(Value::as_u64) {
+        Some(limit @ 1..) => INACTIVE_AFTER.min(Duration::from_nanos(limit)),
+        Some(0) | None => INACTIVE_AFTER,
+    }
+}
+
+/// Whether it is the consumer that is refused, and not its stream or all of `JetStream`.
+fn is_of_consumer(error: &async_nats::jetstream::Error) -> bool {
+    !matches!(
+        error.error_code(),
+        ErrorCode::STREAM_NOT_FOUND
+            | ErrorCode::JETSTREAM_NOT_ENABLED
+            | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+    )
 }
 
 /// What stands at the places of messages that we know, the latest first. One that was deleted says

@@ -207,10 +207,6 @@ impl Records for NatsRecords {
         let asked = self.reader.publish(subject, reply, request);
         asked.map_err(|error| self.end(error))
     }
-
-    fn max_payload(&self) -> u64 {
-        self.reader.info().max_payload
-    }
 }
 
 impl Link for NatsLink {

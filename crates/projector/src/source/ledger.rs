@@ -240,12 +240,6 @@ impl Ledger {
         self.position.saturating_add(1)
     }
 
-    /// Whether some of the `records` that a request asked for have come.
-    pub(crate) fn is_used(&self, id: u64, records: u64) -> bool {
-        let mut pulls = self.pulls.iter();
-        pulls.any(|pull| pull.id == id && pull.left < records)
-    }
-
     /// Records that the server may still send.
     pub(crate) fn credit(&self) -> u64 {
         self.pulls.iter().map(|pull| pull.left).sum()
@@ -431,9 +425,7 @@ mod tests {
         ledger.accept(&delivery(1, 1), now).unwrap();
         ledger.accept(&delivery(2, 2), now).unwrap();
         assert_eq!(ledger.credit(), 3);
-        assert!(!ledger.is_used(second_pull, 3));
         ledger.accept(&delivery(3, 3), now).unwrap();
-        assert!(ledger.is_used(second_pull, 3));
         assert_eq!(ledger.credit(), 2);
         ledger.ended(Some(first), now);
         assert_eq!(ledger.credit(), 2);

@@ -63,7 +63,4 @@ pub(crate) trait Records {
 
     /// Asks for records, to be sent or refused on `reply`. Goes out with [`Records::next`].
     fn ask(&mut self, subject: &str, reply: &str, request: &[u8]) -> Result<(), End>;
-
-    /// The largest message that the server takes now, in bytes.
-    fn max_payload(&self) -> u64;
 }

@@ -3,6 +3,7 @@
 //! An attachment is trusted only while everything that was delivered can be accounted for. Any
 //! [`Doubt`] ends it; the next one starts behind the last record that was handed over.
 
+mod asking;
 mod attach;
 mod client;
 mod ledger;

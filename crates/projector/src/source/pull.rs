@@ -2,33 +2,23 @@
 
 use std::time::Duration;
 
-use domain::{Checkpoint, Passed, Sequence};
+use domain::{Checkpoint, Connection, Passed, Sequence};
 use jetstream::{Message, block};
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::asking::{Allowed, Asking};
 use super::attach::{Attached, bounds, message_time, stream_info};
 use super::ledger::{Delivery, Doubt, Ledger};
 use super::link::{Connect, Link, Records};
-use super::{End, Source};
+use super::{End, Source, Trouble};
 use crate::chunk::{Chunk, Place};
 use crate::config::Config;
 use crate::writer::Feed;
 
-/// Records asked for at once.
-const PULL_RECORDS: u64 = 5_000;
-/// Bytes asked for at once. Above any message that a server takes by default, or nothing would come.
-const PULL_BYTES_MIN: u64 = 8 * 1024 * 1024;
-/// What a pull has to hold beside the largest message.
-const PULL_BYTES_SLACK: u64 = 64 * 1024;
-/// How long a pull is good for.
-const PULL_EXPIRES: Duration = Duration::from_secs(10);
 /// How long a pull may outlive that before the server is doubted.
 const PULL_MAX: Duration = Duration::from_secs(15);
-/// An idle server gives a sign of life this often while a pull waits.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Longer than this without any, and the attachment is doubted.
+/// Longer than this without a sign of life, and the attachment is doubted.
 const SILENCE_MAX: Duration = Duration::from_millis(2_500);
 /// How often silence and the connection are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -50,7 +40,10 @@ struct Pulling<'a, L: Link> {
     config: &'a Config,
     ledger: Ledger,
     inbox: String,
-    request: String,
+    many: Asking,
+    one: Asking,
+    /// The next record may be larger than the bytes that are asked for at once.
+    is_large: bool,
     subject: String,
 }
 
@@ -74,18 +67,23 @@ impl<C: Connect> Source<C> {
         attached: Attached,
         waiting: &mut Chunk,
     ) -> Result<End, End> {
-        let mut position = attached.position;
+        let Attached {
+            mut position,
+            allowed,
+            ..
+        } = attached;
         let inbox = link.new_inbox();
         let subject = format!("{inbox}.*");
         let opening = link.records(&self.config, &subject);
         let records = opening.await.map_err(End::Trouble)?;
-        let mut pulling = Pulling::new(link, records, &self.config, inbox, position.sequence());
+        let after = position.sequence();
+        let mut pulling = Pulling::new(link, records, &self.config, inbox, after, allowed);
         let mut checks = interval(CHECK_EVERY);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked = Instant::now();
         loop {
             // Credit is the only brake: with a chunk waiting for the writer, nothing is asked.
-            if !is_full(waiting) && pulling.ledger.credit() <= PULL_RECORDS / 2 {
+            if !is_full(waiting) {
                 pulling.ask()?;
             }
             tokio::select! {
@@ -157,22 +155,17 @@ impl<'a, L: Link> Pulling<'a, L> {
         config: &'a Config,
         inbox: String,
         position: u64,
+        allowed: Allowed,
     ) -> Self {
-        let largest = records.max_payload();
-        let bytes = PULL_BYTES_MIN.max(largest.saturating_add(PULL_BYTES_SLACK));
-        let request = json!({
-            "batch": PULL_RECORDS,
-            "max_bytes": bytes,
-            "expires": u64::try_from(PULL_EXPIRES.as_nanos()).unwrap_or(u64::MAX),
-            "idle_heartbeat": u64::try_from(HEARTBEAT.as_nanos()).unwrap_or(u64::MAX),
-        });
         Self {
             link,
             records,
             config,
             ledger: Ledger::new(position, Instant::now()),
             inbox,
-            request: request.to_string(),
+            many: Asking::many(allowed),
+            one: Asking::one(allowed),
+            is_large: false,
             subject: format!(
                 "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
                 config.stream, config.consumer
@@ -180,12 +173,21 @@ impl<'a, L: Link> Pulling<'a, L> {
         }
     }
 
-    /// Asks for more. Each request has its own reply subject, so that its end can be told.
+    /// Asks for more when half of what was asked for has come. Each request has its own reply subject, so that
+    /// its end can be told.
     fn ask(&mut self) -> Result<(), End> {
-        let id = self.ledger.asked(PULL_RECORDS, Instant::now());
-        let reply = format!("{}.{id}", self.inbox);
-        let request = self.request.as_bytes();
-        self.records.ask(&self.subject, &reply, request)
+        while self.ledger.credit() <= self.many.records / 2 {
+            let asking = if std::mem::take(&mut self.is_large) {
+                &self.one
+            } else {
+                &self.many
+            };
+            let id = self.ledger.asked(asking.records, Instant::now());
+            let reply = format!("{}.{id}", self.inbox);
+            let request = asking.request.as_bytes();
+            self.records.ask(&self.subject, &reply, request)?;
+        }
+        Ok(())
     }
 
     /// Accounts for the messages of what was read last, from `at`; the position goes behind the records.
@@ -263,15 +265,24 @@ impl<'a, L: Link> Pulling<'a, L> {
                 self.ledger.ended(id, now);
                 Ok(())
             }
-            409 if ends_pull(
-                said.text,
-                id.is_some_and(|id| self.ledger.is_used(id, PULL_RECORDS)),
-            ) =>
-            {
+            409 if is_too_large(said.text) => {
+                self.is_large = true;
                 self.ledger.ended(id, now);
                 Ok(())
             }
-            // The consumer is gone, moved or changed; or it refuses to serve us.
+            409 if ends_pull(said.text) => {
+                self.ledger.ended(id, now);
+                Ok(())
+            }
+            // It will refuse the next one too.
+            400 | 409 if refuses_request(said.code, said.text) => Err(End::Trouble(Trouble {
+                connection: Connection::ConsumerRefused,
+                detail: format!(
+                    "the server refuses requests for records: {} {}",
+                    said.code, said.text
+                ),
+            })),
+            // The consumer is gone, moved or changed.
             code => Err(Doubt::ConsumerEnded {
                 said: format!("{code} {}", said.text),
             }
@@ -299,12 +310,20 @@ impl<'a, L: Link> Pulling<'a, L> {
     }
 }
 
-/// The texts of a 409 that ends one request and no more. A message that is too large for what a used
-/// request has left fits into the next one; into an unused one it never will.
-fn ends_pull(said: &str, is_used: bool) -> bool {
+/// The text of a 409 for a message that has no room in the bytes that a request has left.
+fn is_too_large(said: &str) -> bool {
+    said.eq_ignore_ascii_case("Message Size Exceeds MaxBytes")
+}
+
+/// The texts of a 409 that ends one request and no more.
+fn ends_pull(said: &str) -> bool {
     said.eq_ignore_ascii_case("Batch Completed")
         || said.to_ascii_lowercase().starts_with("exceeded maxwaiting")
-        || (is_used && said.eq_ignore_ascii_case("Message Size Exceeds MaxBytes"))
+}
+
+/// Whether a request asks more than is allowed.
+fn refuses_request(code: u16, said: &str) -> bool {
+    code == 400 || said.to_ascii_lowercase().starts_with("exceeded maxrequest")
 }
 
 /// Whether there is enough for the writer to be busy with.
