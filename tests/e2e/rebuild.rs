@@ -352,7 +352,9 @@ async fn verify_tells_whether_the_rows_are_the_fold_of_the_stream() -> anyhow::R
         (Some(0), &json!(true)),
         "{said} {status}"
     );
-    assert_eq!(status["job"]["applied_sequence"], json!(last));
+    for member in ["applied_sequence", "read_sequence", "target_sequence"] {
+        assert_eq!(status["job"][member], json!(last), "{member}: {status}");
+    }
     // The stream loses what the rows hold: the profile of u7, and the last message.
     let stream = world.broker.jetstream().await?.get_stream(STREAM).await?;
     stream.delete_message(16).await?;

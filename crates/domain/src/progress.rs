@@ -80,7 +80,7 @@ impl Connection {
     }
 }
 
-/// How far the projector is. Told after the commit it speaks of (what is told is durable).
+/// How far the projector is. Told after the commit it speaks of (what is told is durable, but for what is read).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Progress {
     /// What it is doing.
@@ -91,6 +91,8 @@ pub struct Progress {
     pub detail: Option<String>,
     /// The durable checkpoint; `None` before the stream was ever seen.
     pub checkpoint: Option<Checkpoint>,
+    /// The last sequence folded since the checkpoint, in memory yet. It changes without waking who watches.
+    pub folded: u64,
     /// The last sequence of the stream, as far as known.
     pub tail: Option<u64>,
     /// What was found to be left of the stream.
@@ -103,6 +105,11 @@ impl Progress {
     /// The last applied sequence, 0 before the first.
     pub fn applied(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, Checkpoint::sequence)
+    }
+
+    /// The last sequence read and folded. Those past the applied one are read again after a crash.
+    pub fn read(&self) -> u64 {
+        self.folded.max(self.applied())
     }
 
     /// Up to where nothing can come any more: the rows hold it, or it was deleted.

@@ -8,6 +8,7 @@ use metrics::{counter, gauge};
 use read_model::{Committed, Reader};
 use tokio::sync::broadcast;
 
+use crate::alarms::Alarms;
 use crate::metrics::{OLDEST, OUTCOMES, PARKED};
 use crate::teller::Teller;
 
@@ -15,6 +16,7 @@ use crate::teller::Teller;
 pub(crate) struct Announcer {
     pub(crate) teller: Teller,
     pub(crate) commits: broadcast::Sender<Arc<Committed>>,
+    pub(crate) alarms: Alarms,
 }
 
 impl Announcer {

@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use domain::{Checkpoint, Outcome, Passed, RecordRef, apply};
+use domain::{Checkpoint, Passed, apply};
 use metrics::histogram;
 use read_model::{Batch, CommitError, Committed};
 use tokio::time::Instant;
 
+use crate::announcer::Announcer;
 use crate::chunk::Chunk;
 use crate::config::BatchLimits;
 use crate::metrics::{BATCH, COMMIT};
@@ -41,7 +42,13 @@ impl<'m> Gathering<'m> {
         }
     }
 
-    pub(crate) fn take(&mut self, records: &Chunk) -> Result<(), WriteError> {
+    /// Folds records, and tells how far that is.
+    pub(crate) fn take(
+        &mut self,
+        records: &Chunk,
+        announcer: &mut Announcer,
+    ) -> Result<(), WriteError> {
+        let alarms = &mut announcer.alarms;
         records.try_each(|place, record| {
             let sequence = record.sequence.get();
             if self.until.is_some_and(|until| until < sequence) {
@@ -50,15 +57,20 @@ impl<'m> Gathering<'m> {
             }
             self.batch.arrives(place.at);
             let outcome = apply(&mut self.batch, record)?;
-            warn_of(outcome, record);
+            alarms.take(outcome, record);
             self.records = self.records.saturating_add(1);
             self.passed.push(place.at);
             self.pending = Some(place.pending);
             self.is_done = self
                 .until
                 .is_some_and(|until| until == sequence || place.pending == 0);
-            Ok(ControlFlow::Continue(()))
-        })
+            Ok::<_, WriteError>(ControlFlow::Continue(()))
+        })?;
+        alarms.look();
+        if let Some(last) = self.passed.last() {
+            announcer.teller.folded(last.sequence.get());
+        }
+        Ok(())
     }
 
     /// Whether it holds all that it is to hold.
@@ -121,27 +133,4 @@ impl<'m> Gathering<'m> {
 fn note(started: Instant, records: u32) {
     histogram!(COMMIT).record(started.elapsed());
     histogram!(BATCH).record(f64::from(records));
-}
-
-/// Says of a record that a person should look at. Names its place, never its content.
-fn warn_of(outcome: Outcome, record: &RecordRef<'_>) {
-    let sequence = record.sequence.get();
-    match outcome {
-        Outcome::Parked(reason) => {
-            tracing::warn!(sequence, reason = reason.as_str(), "record is parked");
-        }
-        Outcome::Resurrect => tracing::warn!(sequence, "record for something erased is given up"),
-        // Junk that would fill its lane would fill the log as well. It is counted.
-        Outcome::LaneFull => tracing::debug!(sequence, "record is given up: its lane is full"),
-        Outcome::VersionGap
-        | Outcome::Applied
-        | Outcome::Duplicate
-        | Outcome::Stale
-        | Outcome::Deleted
-        | Outcome::Erased
-        | Outcome::UnknownType
-        | Outcome::Dropped
-        | Outcome::DecisionVoid
-        | Outcome::Superseded => {}
-    }
 }

@@ -19,6 +19,7 @@
 //!   a gap: the phase becomes `blocked`, the rows stay, and the stream is looked at again.
 //! - **P5** Memory is bounded by credit: what is not asked for is not sent.
 
+mod alarms;
 mod announcer;
 mod chunk;
 mod config;

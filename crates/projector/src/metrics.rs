@@ -6,6 +6,8 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 pub(crate) const PHASE: &str = "profile_projector_phase";
 /// The last applied sequence.
 pub(crate) const APPLIED: &str = "profile_projector_applied_sequence";
+/// The last sequence read and folded, durable or not.
+pub(crate) const READ: &str = "profile_projector_read_sequence";
 /// The last sequence of the stream.
 pub(crate) const TAIL: &str = "profile_projector_tail_sequence";
 /// Tail minus applied.
@@ -27,6 +29,7 @@ pub(crate) const ATTACHED: &str = "profile_projector_attachments_total";
 pub fn describe() {
     describe_gauge!(PHASE, "1 for the phase that the projector is in");
     describe_gauge!(APPLIED, "last applied sequence, durable");
+    describe_gauge!(READ, "last sequence read and folded, durable or not yet");
     describe_gauge!(TAIL, "last sequence of the stream, as far as known");
     describe_gauge!(LAG, "sequences between applied and tail");
     describe_counter!(

@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
+use crate::alarms::Alarms;
 use crate::announcer::Announcer;
 use crate::config::Config;
 use crate::source::link::Connect;
@@ -116,6 +117,7 @@ impl Projector {
             // The same stream goes on being read: to attach again takes moments and is no news.
             progress = Progress {
                 checkpoint: progress.checkpoint,
+                folded: 0,
                 // Counted behind another checkpoint.
                 ahead: Ahead::default(),
                 ..before
@@ -217,12 +219,17 @@ pub(crate) fn assemble<C: Connect>(
         teller: teller.clone(),
         standing: Vec::new(),
     };
+    let alarms = Alarms::new(teller.is_served());
     let writer = Writer {
         model,
         setback,
         refusal: None,
         feed: records,
-        announcer: Announcer { teller, commits },
+        announcer: Announcer {
+            teller,
+            commits,
+            alarms,
+        },
         limits,
         until,
     };

@@ -36,6 +36,7 @@ pub(crate) fn attached(progress: &mut Progress, applied: u64, outlook: Outlook) 
         void_to,
     } = outlook;
     progress.connection = Connection::Connected;
+    progress.folded = applied;
     progress.tail = Some(tail);
     progress.ahead = Ahead {
         void: Some(Void {
@@ -69,6 +70,8 @@ pub(crate) fn lost(progress: &mut Progress, connection: Connection, detail: &str
 pub(crate) fn refused(progress: &mut Progress, refusal: Refusal) {
     progress.connection = Connection::Connected;
     progress.detail = Some(refusal.to_string());
+    // What was read past the checkpoint is read again.
+    progress.folded = progress.applied();
     progress.phase = Phase::Blocked(refusal);
 }
 

@@ -6,7 +6,7 @@ use domain::{Checkpoint, Connection, Phase, Progress, Refusal, Void};
 use metrics::gauge;
 use tokio::sync::watch;
 
-use crate::metrics::{APPLIED, LAG, PHASE, TAIL};
+use crate::metrics::{APPLIED, LAG, PHASE, READ, TAIL};
 use crate::source::Outlook;
 use crate::supervision;
 
@@ -50,6 +50,7 @@ impl Teller {
                 gauge!(PHASE, "phase" => word).set(if word == now { 1.0 } else { 0.0 });
             }
             gauge!(APPLIED).set(exact(progress.applied()));
+            gauge!(READ).set(exact(progress.read()));
             gauge!(TAIL).set(exact(progress.tail.unwrap_or(0)));
             gauge!(LAG).set(exact(progress.lag_events()));
         });
@@ -88,6 +89,17 @@ impl Teller {
     /// Rows up to this checkpoint are durable, and so many records are behind it, if that is known.
     pub(crate) fn committed(&self, checkpoint: Checkpoint, pending: Option<u64>) {
         self.change(|progress| supervision::committed(progress, checkpoint, pending));
+    }
+
+    /// Records up to this one are folded. Wakes nobody: what is not durable is not waited for.
+    pub(crate) fn folded(&self, sequence: u64) {
+        self.progress.send_if_modified(|progress| {
+            progress.folded = sequence;
+            false
+        });
+        if self.is_served {
+            gauge!(READ).set(exact(sequence));
+        }
     }
 
     /// What is durable.

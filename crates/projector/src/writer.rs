@@ -92,7 +92,7 @@ impl Writer {
     pub(crate) async fn run(mut self) -> Result<ReadModel, WriteError> {
         let mut follows = false;
         self.announcer.metrics(&self.model.reader());
-        let mut next = self.feed.recv().await;
+        let mut next = self.next_feed().await;
         while let Some(feed) = next.take() {
             let after = match feed {
                 Feed::Attached {
@@ -117,11 +117,26 @@ impl Writer {
             };
             next = match after {
                 Next::Feed(Some(feed)) => Some(feed),
-                Next::Feed(None) => self.feed.recv().await,
+                Next::Feed(None) => self.next_feed().await,
                 Next::Closed | Next::Done => None,
             };
         }
+        self.announcer.alarms.say();
         Ok(self.model)
+    }
+
+    /// What comes next; meanwhile what there is to say in its time.
+    async fn next_feed(&mut self) -> Option<Feed> {
+        loop {
+            let alarms = &mut self.announcer.alarms;
+            alarms.look();
+            let Some(due) = alarms.due() else {
+                return self.feed.recv().await;
+            };
+            if let Ok(feed) = timeout_at(due, self.feed.recv()).await {
+                return feed;
+            }
+        }
     }
 
     /// Remembers the stream before its first record, so that another one is recognised even then.
@@ -233,7 +248,7 @@ impl Writer {
         let mut time_max = Instant::now() + self.limits.time_max;
         let reader = self.model.reader();
         let mut gathering = Gathering::new(self.model.begin(), self.until, target);
-        gathering.take(&records)?;
+        gathering.take(&records, &mut self.announcer)?;
         let mut next = Next::Feed(None);
         while !gathering.is_complete(&self.limits) {
             let feed = match target {
@@ -249,7 +264,7 @@ impl Writer {
             };
             match feed {
                 None => break,
-                Some(Feed::Records(records)) => gathering.take(&records)?,
+                Some(Feed::Records(records)) => gathering.take(&records, &mut self.announcer)?,
                 Some(attached @ Feed::Attached { .. }) => {
                     next = Next::Feed(Some(attached));
                     break;
@@ -274,3 +289,6 @@ impl Writer {
         Ok(next)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,10 @@ struct Status {
     stream: Option<Stream>,
     /// Rows that are not what was written, as far as they were read; a rebuild heals them.
     damaged: Vec<String>,
+    /// The last one whose effect is durable, and answered.
     applied_sequence: u64,
+    /// The last one that is read and folded; above the applied one only until the next commit.
+    read_sequence: u64,
     /// Null while the broker was not asked.
     tail_sequence: Option<u64>,
     lag_events: Option<u64>,
@@ -164,6 +167,7 @@ impl Status {
                 .map(ToString::to_string)
                 .collect(),
             applied_sequence: progress.applied(),
+            read_sequence: progress.read(),
             tail_sequence: progress.tail,
             lag_events: progress.tail.map(|_| progress.lag_events()),
             lag_seconds: lag_seconds(&progress),

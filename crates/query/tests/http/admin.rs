@@ -29,7 +29,8 @@ async fn status_has_the_members_of_the_contract() {
     });
     let wanted = json!({
         "phase": "live", "reason": null, "connection": "connected", "detail": null,
-        "stream": stream, "damaged": [], "applied_sequence": 4711, "tail_sequence": 4711,
+        "stream": stream, "damaged": [], "applied_sequence": 4711, "read_sequence": 4711,
+        "tail_sequence": 4711,
         "lag_events": 0, "lag_seconds": 0.0, "users": 6, "profiles": 5,
         "parked_lanes": 0, "parked_records": 0, "parked_by_reason": {},
         "parked_oldest_seconds": null, "outcomes": {}, "version": "0.1.0",
@@ -47,6 +48,7 @@ async fn status_says_why_it_is_blocked_and_how_far_behind() {
             last: 7,
         });
         progress.tail = Some(4721);
+        progress.folded = 4720;
     });
     let status: Value = serde_json::from_str(&running.admin("/status").await.body).unwrap();
     let member = |name: &str| status.get(name).cloned().unwrap_or_default();
@@ -59,6 +61,11 @@ async fn status_says_why_it_is_blocked_and_how_far_behind() {
         json!("the rows hold message 4711, but the stream ends at 7")
     );
     assert_eq!(member("lag_events"), json!(10));
+    assert_eq!(
+        (member("applied_sequence"), member("read_sequence")),
+        (json!(4711), json!(4720)),
+        "what is read is not durable yet"
+    );
     assert!(member("lag_seconds").as_f64().is_some());
     running
         .progress

@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar};
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::bar;
 use crate::admin_client::AdminClient;
 use crate::cli::AdminArgs;
 use crate::exit::Failure;
@@ -27,7 +28,7 @@ pub(super) async fn ask(admin: &AdminArgs, job: Job) -> Result<(), Failure> {
         let problem = anyhow!("a {kind} is under way already: see the member job of /status");
         return Err(problem.into());
     }
-    let bar = bar();
+    let bar = bar::of("events");
     let ended = tokio::select! {
         ended = watch(&service, begun.number, &bar) => ended,
         () = stop.cancelled() => {
@@ -61,23 +62,18 @@ async fn watch(service: &AdminClient, number: u64, bar: &ProgressBar) -> anyhow:
     }
 }
 
-/// Shows how far a job is.
-pub(super) fn show(bar: &ProgressBar, job: &JobStatus) {
-    bar.set_length(job.target_sequence.unwrap_or(0));
-    bar.set_position(job.applied_sequence);
-    let waits = job.detail.as_ref().map(|detail| format!("; {detail}"));
-    let waits = waits.unwrap_or_default();
-    bar.set_message(format!("{} parked{waits}", job.parked_records));
-}
-
-/// On standard error, and only where that is a terminal.
-pub(super) fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    let template = "{bar:30} {pos}/{len} events  {per_sec}  {eta} left  {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+/// Shows how far a job is: what it has read, and whether that is all.
+pub(super) fn show(shown: &ProgressBar, job: &JobStatus) {
+    let target = job.target_sequence.unwrap_or(0);
+    bar::advance(shown, job.read_sequence, target);
+    let is_read = target != 0 && target <= job.read_sequence;
+    let mut said = format!("{} parked", HumanCount(job.parked_records));
+    match &job.detail {
+        Some(detail) => said.extend(["; ", detail]),
+        None if is_read => said.push_str("; all is read: writing, checking, comparing"),
+        None => {}
     }
-    bar
+    bar::note(shown, &said);
 }
 
 /// Tells what a job came to, and gives the command's end.

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod as_of;
+mod bar;
 mod check;
 mod dev;
 pub(crate) mod doctor;

@@ -7,11 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use event_lines::{Lines, Message};
-use indicatif::{HumanFloatCount, ProgressBar, ProgressState, ProgressStyle};
 use replay_kit::{FoundParked, Replay};
 use serde_json::{Value, json};
 
-use super::new_file;
+use super::{bar, new_file};
 use crate::cli::ReplayArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
@@ -148,12 +147,7 @@ pub(super) async fn of_stream(
 ) -> Result<(), Failure> {
     let connection = nats::connect(&nats, "profile-projector replay").await;
     let connection = connection.map_err(anyhow::Error::from)?;
-    let bar = ProgressBar::no_length();
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} events  {rate}  {eta} left")
-    {
-        bar.set_style(style.with_key("rate", rate));
-    }
+    let bar = bar::of("events");
     let begin = |Extent { first, last }: Extent| {
         bar.set_length(last);
         if 1 < first && first <= last {
@@ -164,17 +158,13 @@ pub(super) async fn of_stream(
         }
     };
     let each = |message: Message| {
-        bar.set_position(message.sequence.map_or(0, domain::Sequence::get));
+        let sequence = message.sequence.map_or(0, domain::Sequence::get);
+        bar::advance(&bar, sequence, bar.length().unwrap_or(sequence));
         fold.take(message)
     };
     let ended = stream_reader::read(&connection, &nats, until, begin, each).await;
     bar.finish_and_clear();
     Ok(ended?)
-}
-
-/// Whole events a second.
-fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
-    let _ = write!(out, "{}/s", HumanFloatCount(state.per_sec().round()));
 }
 
 /// Tells what a replay came to, as asked for.

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::bar;
 use crate::cli::RestoreArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
@@ -21,16 +21,9 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<(), Failure> {
     };
     super::block_on(async {
         let stop = signals::stop_token()?;
-        let bar = ProgressBar::no_length();
-        let template = "{bar:30} {pos}/{len} rows  {per_sec}  {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
+        let bar = bar::of("rows");
         let shown = bar.clone();
-        let copied = move |rows, rows_total| {
-            shown.set_length(rows_total);
-            shown.set_position(rows);
-        };
+        let copied = move |rows, rows_total| bar::advance(&shown, rows, rows_total);
         let manifest = tokio::select! {
             restored = snapshot::restore(&what, &stop, copied) => restored?,
             () = stop.cancelled() => {

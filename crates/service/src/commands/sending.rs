@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar};
 use query::quarantine::Entry;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::waiting;
+use super::{bar, waiting};
 use crate::admin_client::AdminClient;
 use crate::cli::WaitArgs;
 use crate::exit::Failure;
@@ -264,19 +264,9 @@ struct Terminal {
 
 impl Terminal {
     fn new(length: Option<u64>, json: bool) -> Self {
-        let (bar, template) = match length {
-            Some(length) => (
-                ProgressBar::new(length),
-                "{bar:30} {bytes}/{total_bytes}  {msg}  {eta} left",
-            ),
-            None => (ProgressBar::no_length(), "{spinner} {bytes}  {msg}"),
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
         let now = Instant::now();
         Self {
-            bar,
+            bar: bar::of_bytes(length),
             json,
             started: now,
             told: now,
@@ -304,6 +294,6 @@ impl Report for Terminal {
         let rate = HumanCount(u64::try_from(rate).unwrap_or(u64::MAX));
         let events = HumanCount(events);
         self.bar.set_position(account.bytes_read);
-        self.bar.set_message(format!("{events} events, {rate}/s"));
+        bar::note(&self.bar, &format!("{events} events, {rate}/s"));
     }
 }

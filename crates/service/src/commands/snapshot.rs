@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use read_model::{OpenError, Options, Place, ReadModel};
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::bar;
 use crate::admin_client::AdminClient;
 use crate::cli::{AdminArgs, SnapshotArgs};
 use crate::config::NatsConfig;
@@ -61,8 +61,7 @@ async fn copy(args: &SnapshotArgs, nats: &NatsConfig) -> anyhow::Result<String> 
     let (path, status) = &made;
     match (&args.to, &bucket) {
         (SnapshotAt::Object { name, .. }, Some(bucket)) => {
-            let bar = bar("{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left");
-            bar.set_length(status.bytes.unwrap_or(0));
+            let bar = bar::of_bytes(status.bytes);
             let sent = |bytes| bar.set_position(bytes);
             snapshot::upload(bucket, name, about(status), path, sent).await?;
             bar.finish_and_clear();
@@ -126,10 +125,9 @@ async fn make(args: &SnapshotArgs) -> anyhow::Result<(PathBuf, SnapshotStatus)> 
 
 fn of_stopped(model: &ReadModel, path: &Path) -> anyhow::Result<SnapshotStatus> {
     let inspection = model.reader().inspect();
-    let bar = rows_bar();
-    bar.set_length(inspection.manifest()?.rows);
+    let (bar, rows_total) = (bar::of("rows"), inspection.manifest()?.rows);
     let made = snapshot::make(&inspection, path, |rows| {
-        bar.set_position(rows);
+        bar::advance(&bar, rows, rows_total);
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
@@ -150,7 +148,7 @@ async fn of_running(admin: &AdminArgs, path: &Path) -> anyhow::Result<SnapshotSt
     if answer == StatusCode::CONFLICT {
         bail!("a snapshot is made already: wait for it, see the member snapshot of /status");
     }
-    let (number, bar) = (status.number, rows_bar());
+    let (number, bar) = (status.number, bar::of("rows"));
     while status.state == JobState::Running {
         tokio::time::sleep(LOOK_EVERY).await;
         let now: Status = service.get("/status").await?;
@@ -159,8 +157,7 @@ async fn of_running(admin: &AdminArgs, path: &Path) -> anyhow::Result<SnapshotSt
             status.number == number,
             "the service was started again meanwhile: run it again"
         );
-        bar.set_length(status.rows_total);
-        bar.set_position(status.rows);
+        bar::advance(&bar, status.rows, status.rows_total);
     }
     bar.finish_and_clear();
     if status.state != JobState::Done {
@@ -188,17 +185,4 @@ fn hash_of(path: &Path) -> io::Result<String> {
         let _ = write!(text, "{byte:02x}");
         text
     }))
-}
-
-fn rows_bar() -> ProgressBar {
-    bar("{bar:30} {pos}/{len} rows  {per_sec}  {eta} left")
-}
-
-/// On standard error, and only where that is a terminal.
-fn bar(template: &str) -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }

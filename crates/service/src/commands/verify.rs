@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use read_model::{OpenError, Options, Place, ReadModel};
 
-use super::job;
+use super::{bar, job};
 use crate::cli::VerifyArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
@@ -52,7 +52,7 @@ fn open(folder: &Path) -> anyhow::Result<Option<ReadModel>> {
 async fn alone(log: LogAccess, folder: &Path, model: ReadModel) -> Result<(), Failure> {
     let stop = signals::stop_token()?;
     let (keeper, _, desk) = Keeper::new(log, folder.to_owned(), model);
-    let bar = job::bar();
+    let bar = bar::of("events");
     let mut verifying = std::pin::pin!(keeper.verify_alone(&stop));
     loop {
         tokio::select! {

@@ -172,6 +172,7 @@ impl Keeper {
             };
             self.tell(|status| {
                 status.applied_sequence = now.applied();
+                status.read_sequence = now.read();
                 status.target_sequence = status.target_sequence.or(until).or(target);
                 status.parked_records = parked;
                 status.detail.clone_from(&now.detail);
@@ -214,24 +215,27 @@ fn compacted(mut model: ReadModel, place: Place, folder: &Path) -> Result<ReadMo
 
 /// Turns "no progress" into a fault.
 struct Watchdog {
-    applied: u64,
+    /// The furthest sequence that was read.
+    read: u64,
     moved: Instant,
 }
 
 impl Default for Watchdog {
     fn default() -> Self {
         Self {
-            applied: 0,
+            read: 0,
             moved: Instant::now(),
         }
     }
 }
 
 impl Watchdog {
-    /// While a commit is under way nothing more can be applied, and the job could not end either.
+    /// Judges by what is read: on the way to the tail little is made durable. While a commit is under way
+    /// nothing more can be read, and the job could not end either. To read again what was not kept is not
+    /// to get on.
     fn look(&mut self, now: &Progress, is_writing: bool) -> Result<(), JobFault> {
-        if now.applied() != self.applied || is_writing {
-            self.applied = now.applied();
+        if self.read < now.read() || is_writing {
+            self.read = self.read.max(now.read());
             self.moved = Instant::now();
         }
         if self.moved.elapsed() < NO_PROGRESS_MAX {
@@ -240,7 +244,7 @@ impl Watchdog {
         let of = now.tail.map(|tail| format!(" of {tail}"));
         Err(JobFault::NoProgress {
             seconds: NO_PROGRESS_MAX.as_secs(),
-            applied: now.applied(),
+            read: now.read(),
             of: of.unwrap_or_default(),
             why: now.detail.clone().unwrap_or_else(|| {
                 format!("the stream is {}, but nothing comes", now.connection.word())
@@ -296,6 +300,28 @@ mod tests {
         let expected = "no progress for 60 s at sequence 0 of 9: NATS cannot be reached";
         assert_eq!(said, expected);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_judges_by_what_is_read() {
+        let mut watchdog = Watchdog::default();
+        let mut now = Progress::default();
+        for folded in 1..5 {
+            now.folded = folded;
+            tokio::time::advance(NO_PROGRESS_MAX * 2 / 3).await;
+            let looked = watchdog.look(&now, false);
+            assert!(looked.is_ok(), "nothing is durable, and it gets on");
+        }
+        // Read up to there again and again, and never kept.
+        for folded in [0, 4] {
+            now.folded = folded;
+            tokio::time::advance(NO_PROGRESS_MAX / 3).await;
+            assert!(watchdog.look(&now, false).is_ok());
+        }
+        tokio::time::advance(NO_PROGRESS_MAX / 3).await;
+        let said = watchdog.look(&now, false).unwrap_err().to_string();
+        assert!(said.contains("at sequence 4: "), "{said}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_watchdog_lets_a_commit_take_its_time() {
         let mut watchdog = Watchdog::default();

@@ -37,10 +37,10 @@ pub(crate) enum JobFault {
     Stopped,
     #[error("{0}")]
     Refused(String),
-    #[error("no progress for {seconds} s at sequence {applied}{of}: {why}")]
+    #[error("no progress for {seconds} s at sequence {read}{of}: {why}")]
     NoProgress {
         seconds: u64,
-        applied: u64,
+        read: u64,
         /// ` of <target>` where that is known.
         of: String,
         why: String,
@@ -87,7 +87,7 @@ impl Desk {
     }
 
     /// Hands a job in; `Err` while another is under way.
-    pub(crate) fn ask(&self, job: Job) -> Result<JobStatus, JobStatus> {
+    pub(crate) fn ask(&self, job: Job) -> Result<JobStatus, Box<JobStatus>> {
         let mut accepted = false;
         self.told.send_if_modified(|status| {
             accepted = status.state != JobState::Running && self.jobs.try_send(job).is_ok();
@@ -99,7 +99,7 @@ impl Desk {
         if accepted {
             Ok(self.status())
         } else {
-            Err(self.status())
+            Err(Box::new(self.status()))
         }
     }
 }
@@ -240,6 +240,7 @@ impl Keeper {
                     status.state = JobState::Done;
                     if job.kind != JobKind::Verify {
                         status.applied_sequence = self.handle.progress.borrow().applied();
+                        status.read_sequence = status.applied_sequence;
                     }
                     status.compared(&comparison);
                 });

@@ -16,6 +16,6 @@ pub(crate) fn router(desk: Desk) -> Router {
 async fn ask(State(desk): State<Desk>, Json(job): Json<Job>) -> (StatusCode, Json<JobStatus>) {
     match desk.ask(job) {
         Ok(begun) => (StatusCode::ACCEPTED, Json(begun)),
-        Err(busy) => (StatusCode::CONFLICT, Json(busy)),
+        Err(busy) => (StatusCode::CONFLICT, Json(*busy)),
     }
 }

@@ -74,7 +74,11 @@ pub(crate) struct JobStatus {
     /// Counts the jobs since the start.
     pub(crate) number: u64,
     pub(crate) kind: Option<JobKind>,
+    /// Durable in the file that it makes.
     pub(crate) applied_sequence: u64,
+    /// Read and folded; what is above the applied one is in memory yet.
+    #[serde(default)]
+    pub(crate) read_sequence: u64,
     /// The tail when it began: fixed, whatever is published meanwhile.
     pub(crate) target_sequence: Option<u64>,
     pub(crate) parked_records: u64,
