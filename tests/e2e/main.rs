@@ -37,3 +37,4 @@ mod runbook;
 mod server_limits;
 mod snapshot;
 mod tidy;
+mod unreadable;

@@ -149,6 +149,14 @@ pub enum Refusal {
         /// Which row, and what is wrong with it.
         detail: String,
     },
+    /// A message is there, and neither a consumer nor a request for it alone gives it.
+    #[error("the first message from {sequence} on cannot be read: {detail}")]
+    MessageUnreadable {
+        /// Behind the last one that was read.
+        sequence: Sequence,
+        /// What came instead.
+        detail: String,
+    },
 }
 
 impl Refusal {
@@ -161,22 +169,30 @@ impl Refusal {
             Self::RetentionGap { .. } => "retention_gap",
             Self::DiskLow { .. } => "disk_low",
             Self::Damaged { .. } => "damaged",
+            Self::MessageUnreadable { .. } => "message_unreadable",
         }
     }
 
     /// Every word.
-    pub const WORDS: [&'static str; 6] = [
+    pub const WORDS: [&'static str; 7] = [
         "stream_recreated",
         "history_rewritten",
         "ahead_of_log",
         "retention_gap",
         "disk_low",
         "damaged",
+        "message_unreadable",
     ];
 
-    /// Whether the rows are what is in the way, and not the stream: they are of it all the same.
-    pub fn is_of_rows(&self) -> bool {
-        matches!(self, Self::DiskLow { .. } | Self::Damaged { .. })
+    /// Whether the rows are of the stream all the same, and something else is in the way.
+    pub fn is_of_same_stream(&self) -> bool {
+        match self {
+            Self::DiskLow { .. } | Self::Damaged { .. } | Self::MessageUnreadable { .. } => true,
+            Self::StreamRecreated { .. }
+            | Self::HistoryRewritten { .. }
+            | Self::AheadOfLog { .. }
+            | Self::RetentionGap { .. } => false,
+        }
     }
 }
 
@@ -418,6 +434,10 @@ mod tests {
                 detail: String::new(),
             },
             Refusal::Damaged {
+                detail: String::new(),
+            },
+            Refusal::MessageUnreadable {
+                sequence: Sequence::FIRST,
                 detail: String::new(),
             },
         ];

@@ -130,6 +130,24 @@ impl Frames {
         self.spans.iter().map(|span| self.lent(span))
     }
 
+    /// One message that did not come in a frame.
+    pub fn of_message(subject: &[u8], headers: &[u8], payload: &[u8]) -> Self {
+        let behind_subject = subject.len();
+        let behind_headers = behind_subject.saturating_add(headers.len());
+        let bytes = Bytes::from([subject, headers, payload].concat());
+        let span = Span {
+            subject: 0..behind_subject,
+            reply: 0..0,
+            headers: behind_subject..behind_headers,
+            payload: behind_headers..bytes.len(),
+            sid: 0,
+        };
+        Self {
+            bytes,
+            spans: vec![span],
+        }
+    }
+
     #[expect(
         clippy::indexing_slicing,
         reason = "the places were taken from slices of these very bytes"

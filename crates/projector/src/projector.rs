@@ -16,7 +16,7 @@ use crate::alarms::Alarms;
 use crate::announcer::Announcer;
 use crate::config::Config;
 use crate::source::link::Connect;
-use crate::source::{Nats, Source};
+use crate::source::{Nats, Source, Stumbles};
 use crate::teller::Teller;
 use crate::writer::{WriteError, Writer};
 
@@ -218,6 +218,7 @@ pub(crate) fn assemble<C: Connect>(
         setbacks,
         teller: teller.clone(),
         standing: Vec::new(),
+        stumbles: Stumbles::default(),
     };
     let alarms = Alarms::new(teller.is_served());
     let writer = Writer {

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use domain::{Connection, Fingerprint, Progress, RecordRef};
+use domain::{Connection, Fingerprint, Phase, Progress, RecordRef};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::projector::CHUNKS_MAX;
-use crate::source::{Nats, Source};
+use crate::source::{Nats, Source, Stumbles};
 use crate::teller::Teller;
 use crate::writer::Feed;
 
@@ -49,6 +49,7 @@ pub async fn read_log<E>(
         setbacks,
         teller,
         standing: Vec::new(),
+        stumbles: Stumbles::default(),
     };
     let stop = CancellationToken::new();
     let reading = tokio::spawn(source.run(stop.clone()));
@@ -94,5 +95,6 @@ pub async fn read_log<E>(
 }
 
 fn has_trouble(progress: &Progress) -> bool {
-    progress.connection != Connection::Connected && progress.detail.is_some()
+    let is_cut_off = progress.connection != Connection::Connected && progress.detail.is_some();
+    is_cut_off || matches!(progress.phase, Phase::Blocked(_))
 }

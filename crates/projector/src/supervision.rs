@@ -51,7 +51,7 @@ pub(crate) fn attached(progress: &mut Progress, applied: u64, outlook: Outlook) 
     let is_behind = applied < tail && pending != 0;
     match &progress.phase {
         // Told until a batch was kept: before that nobody knows that it can be.
-        Phase::Blocked(refusal) if is_behind && refusal.is_of_rows() => {
+        Phase::Blocked(refusal) if is_behind && refusal.is_of_same_stream() => {
             progress.detail = Some(refusal.to_string());
         }
         Phase::Starting | Phase::CatchingUp { .. } | Phase::Live | Phase::Blocked(_) => {
@@ -85,7 +85,9 @@ pub(crate) fn committed(progress: &mut Progress, checkpoint: Checkpoint, pending
     progress.ahead.counted = counted.map(|(before, pending)| Counted { pending, ..before });
     let target = match progress.phase {
         Phase::CatchingUp { target } => target,
-        Phase::Blocked(ref refusal) if refusal.is_of_rows() => progress.tail.unwrap_or(applied),
+        Phase::Blocked(ref refusal) if refusal.is_of_same_stream() => {
+            progress.tail.unwrap_or(applied)
+        }
         Phase::Starting | Phase::Live | Phase::Blocked(_) => return,
     };
     go_on(progress, applied < target && pending != Some(0), target);
@@ -129,6 +131,8 @@ pub(crate) struct Supervisor {
     pause: Duration,
     silences: u32,
     said: Option<String>,
+    /// What was said is of a message, and attaching does not end it.
+    is_of_message: bool,
 }
 
 impl Default for Supervisor {
@@ -137,6 +141,7 @@ impl Default for Supervisor {
             pause: RETRY_MIN,
             silences: 0,
             said: None,
+            is_of_message: false,
         }
     }
 }
@@ -151,13 +156,16 @@ impl Supervisor {
         let (wait, say) = match end {
             End::Stopped => return None,
             End::Doubt(_) => {
-                self.said = None;
+                if attempt.has_moved || !self.is_of_message {
+                    self.said = None;
+                }
                 (self.pause(attempt.chance), true)
             }
             End::Trouble(Trouble { detail, .. }) => {
                 (self.pause(attempt.chance), self.is_news(detail))
             }
             End::Refused(refusal) | End::SetBack(refusal) => {
+                self.is_of_message = matches!(refusal, Refusal::MessageUnreadable { .. });
                 (REFUSED_RETRY, self.is_news(&refusal.to_string()))
             }
         };

@@ -107,6 +107,14 @@ impl Teller {
         self.progress.borrow().checkpoint.clone()
     }
 
+    /// Whether the stream is known to end there.
+    pub(crate) fn is_tail(&self, sequence: u64) -> bool {
+        self.progress
+            .borrow()
+            .tail
+            .is_some_and(|tail| tail <= sequence)
+    }
+
     /// The tail that catching up leads to.
     pub(crate) fn target(&self) -> Option<u64> {
         match self.progress.borrow().phase {

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use domain::block_of;
 use domain::testing::Message as Event;
 use futures::channel::mpsc;
@@ -49,6 +51,19 @@ pub(super) struct Consumer {
     heartbeat: Instant,
 }
 
+/// What becomes of one message on its way from a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Harm {
+    /// What comes is no frame.
+    NoFrame,
+    /// The connection ends.
+    Cut,
+    /// It vanishes.
+    Swallowed,
+    /// It does not go out, and nothing behind it.
+    Withheld,
+}
+
 /// The broker and its connection.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub(super) struct State {
@@ -63,6 +78,10 @@ pub(super) struct State {
     pub(super) is_slow: bool,
     /// Records that go out between two ticks, all that are asked for without.
     pub(super) pace: Option<u64>,
+    /// Messages that do not come as they should, each so many times.
+    pub(super) harmed: BTreeMap<u64, (Harm, u32)>,
+    /// A message that no request gives either.
+    pub(super) unreadable: Option<u64>,
     gone_out: u64,
     clock_ns: i64,
     pub(super) trace: Vec<String>,
@@ -84,6 +103,8 @@ impl Broker {
             is_denied: false,
             is_slow: false,
             pace: None,
+            harmed: BTreeMap::new(),
+            unreadable: None,
             gone_out: 0,
             clock_ns: EPOCH_NS,
             trace: Vec::new(),
@@ -265,6 +286,14 @@ impl State {
             && !consumer.is_paused
             && !consumer.pulls.is_empty()
         {
+            let harm = self.harmed.get_mut(&sequence).and_then(|(harm, times)| {
+                *times = times.checked_sub(1)?;
+                Some(*harm)
+            });
+            if harm == Some(Harm::Withheld) {
+                consumer.is_paused = true;
+                break;
+            }
             self.gone_out += 1;
             consumer.next = sequence + 1;
             consumer.delivered += 1;
@@ -281,7 +310,12 @@ impl State {
             if pull.left == 0 {
                 consumer.pulls.pop_front();
             }
-            self.send(message);
+            match harm {
+                None | Some(Harm::Withheld) => self.send(message),
+                Some(Harm::NoFrame) => self.send(b"\0\xff no frame".to_vec()),
+                Some(Harm::Cut) => self.inbox = None,
+                Some(Harm::Swallowed) => {}
+            }
         }
     }
 
@@ -316,14 +350,25 @@ impl State {
             return log.info();
         }
         if subject.starts_with("STREAM.MSG.GET") {
-            let sequence = request["seq"].as_u64().unwrap_or(0);
-            return match log.held.get(&sequence) {
+            let from = request["seq"].as_u64().unwrap_or(0);
+            let to = if request["next_by_subj"].is_string() {
+                u64::MAX
+            } else {
+                from
+            };
+            return match log.held.range(from..=to).next() {
                 None => {
                     json!({"error": {"code": 404, "err_code": 10037, "description": "no message found"}})
                 }
-                Some(stored) => {
+                Some((sequence, _)) if self.unreadable == Some(*sequence) => {
+                    json!({"error": {"code": 500, "err_code": 10019, "description": "store failed"}})
+                }
+                Some((sequence, stored)) => {
+                    let headers = header_block(&stored.event);
                     json!({"message": {"subject": stored.event.subject, "seq": sequence,
-                    "data": "", "time": rfc3339(stored.time_ns)}})
+                    "hdrs": BASE64_STANDARD.encode(headers),
+                    "data": BASE64_STANDARD.encode(&stored.event.payload),
+                    "time": rfc3339(stored.time_ns)}})
                 }
             };
         }
@@ -345,10 +390,13 @@ impl State {
     }
 }
 
-fn record(event: &Event, reply: &str) -> Vec<u8> {
+fn header_block(event: &Event) -> Vec<u8> {
     let headers = event.headers.iter();
-    let headers = block_of(headers.map(|(name, value)| (name.as_str(), value.as_str())));
-    frame(&event.subject, reply, &headers, &event.payload)
+    block_of(headers.map(|(name, value)| (name.as_str(), value.as_str())))
+}
+
+fn record(event: &Event, reply: &str) -> Vec<u8> {
+    frame(&event.subject, reply, &header_block(event), &event.payload)
 }
 
 /// `counts` are the records delivered and the sequence passed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::jetstream::Frames;
+use ::jetstream::{FrameError, Frames};
 use async_nats::jetstream;
 use domain::Connection;
 use futures::StreamExt;
@@ -91,8 +91,11 @@ impl Link for Broker {
         }
         let (sender, frames) = mpsc::unbounded();
         self.0.borrow_mut().inbox = Some(sender);
-        let broker = self.clone();
-        Ok(Reading { broker, frames })
+        Ok(Reading {
+            broker: self.clone(),
+            frames,
+            end: None,
+        })
     }
 
     async fn reconnect(&self) {
@@ -112,6 +115,8 @@ impl Link for Broker {
 pub(super) struct Reading {
     broker: Broker,
     frames: mpsc::UnboundedReceiver<Vec<u8>>,
+    /// What is no frame, behind frames that were handed over.
+    end: Option<FrameError>,
 }
 
 impl Records for Reading {
@@ -119,11 +124,25 @@ impl Records for Reading {
         let ended = || Doubt::ConnectionLost {
             why: "cut".to_owned(),
         };
-        let mut bytes = self.frames.next().await.ok_or_else(ended)?;
-        while let Ok(more) = self.frames.try_recv() {
-            bytes.extend(more);
+        let mut whole = Vec::new();
+        while self.end.is_none() {
+            let next = match self.frames.try_recv() {
+                Ok(next) => next,
+                Err(_nothing_now) if !whole.is_empty() => break,
+                Err(_nothing_now) => self.frames.next().await.ok_or_else(ended)?,
+            };
+            match Frames::parse(next.clone().into()) {
+                Ok(_) => whole.extend(next),
+                Err(error) => self.end = Some(error),
+            }
         }
-        Ok(Frames::parse(bytes.into()).unwrap())
+        match self.end.take_if(|_| whole.is_empty()) {
+            None => Ok(Frames::parse(whole.into()).unwrap()),
+            Some(error) => Err(Doubt::NoFrame {
+                why: error.to_string(),
+            }
+            .into()),
+        }
     }
 
     fn ask(&mut self, _subject: &str, reply: &str, request: &[u8]) -> Result<(), End> {

@@ -57,7 +57,7 @@ fn start(broker: &Broker, disk: &ForgetfulDisk, seed: u64) -> Process {
 }
 
 /// What the rows are by an independent fold: of this stream, up to the checkpoint.
-fn digest_of(log: &Log, upto: u64) -> Digest {
+pub(super) fn digest_of(log: &Log, upto: u64) -> Digest {
     let mut model = ReadModel::on_storage(ForgetfulDisk::default()).unwrap();
     let stream = domain::StreamId {
         name: "S".into(),

@@ -1,6 +1,7 @@
 //! The real source, supervision and writer over a broker and a disk in memory, in time that passes by
 //! itself. A seed is a history; a failure prints its own.
 
+mod alone;
 mod broker;
 mod connection;
 mod faults;

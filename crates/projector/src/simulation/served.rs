@@ -9,11 +9,12 @@ use read_model::testing::ForgetfulDisk;
 use tokio::time::{Instant, sleep};
 
 use super::broker::Broker;
+use super::faults::digest_of;
 use super::keep_running;
 use super::process::Process;
 use crate::config::BatchLimits;
 
-const WITHIN: Duration = Duration::from_mins(1);
+const WITHIN: Duration = Duration::from_mins(3);
 
 fn event(round: u64) -> Message {
     let members = named(&format!("Round {round}"));
@@ -88,6 +89,15 @@ impl Served {
             .log
             .as_ref()
             .map_or(0, |log| log.last)
+    }
+
+    /// The rows are the fold of the stream.
+    pub(super) fn check_rows(&self) {
+        let model = ReadModel::on_storage(self.disk.after_kill()).unwrap();
+        let reader = model.reader();
+        let (applied, log) = (self.process.applied(), self.broker.0.borrow());
+        let fold = digest_of(log.log.as_ref().unwrap(), applied);
+        assert_eq!(reader.totals().digest, fold);
     }
 
     pub(super) fn kept(&self) -> Checkpoint {

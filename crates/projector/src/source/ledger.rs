@@ -31,6 +31,8 @@ pub(crate) enum Doubt {
     StreamChanged,
     #[error("message {sequence} is there and was asked for, and the consumer does not deliver it")]
     Stalled { sequence: u64 },
+    #[error("message {sequence} was read by itself")]
+    ReadAlone { sequence: u64 },
 }
 
 impl Doubt {
@@ -47,6 +49,7 @@ impl Doubt {
             Self::ConsumerEnded { .. } => "consumer_ended",
             Self::StreamChanged => "stream_changed",
             Self::Stalled { .. } => "stalled",
+            Self::ReadAlone { .. } => "read_alone",
         }
     }
 }
@@ -311,6 +314,7 @@ mod tests {
             Doubt::ConsumerEnded { said },
             Doubt::StreamChanged,
             Doubt::Stalled { sequence: 1 },
+            Doubt::ReadAlone { sequence: 1 },
         ];
         let runbook = include_str!("../../../../deploy/RUNBOOK.md");
         for doubt in doubts {

@@ -3,6 +3,7 @@
 //! An attachment is trusted only while everything that was delivered can be accounted for. Any
 //! [`Doubt`] ends it; the next one starts behind the last record that was handed over.
 
+mod alone;
 mod asking;
 mod attach;
 mod client;
@@ -24,6 +25,7 @@ use crate::supervision::{Attempt, Supervisor};
 use crate::teller::Teller;
 use crate::writer::Feed;
 
+pub(crate) use alone::Stumbles;
 pub(crate) use attach::Outlook;
 pub(crate) use client::Nats;
 pub(crate) use ledger::Doubt;
@@ -87,6 +89,7 @@ pub(crate) struct Source<C> {
     pub(crate) teller: Teller,
     /// The dangers that the last attachment found.
     pub(crate) standing: Vec<Finding>,
+    pub(crate) stumbles: Stumbles,
 }
 
 impl<C: Connect> Source<C> {
@@ -112,6 +115,7 @@ impl<C: Connect> Source<C> {
             let Some(verdict) = supervisor.ended(&end, attempt) else {
                 break;
             };
+            self.note_stumble(&end);
             self.tell(end, verdict.say);
             if verdict.reconnect
                 && let Some(link) = &link
@@ -163,6 +167,7 @@ impl<C: Connect> Source<C> {
             applied = self.position.as_ref().map_or(0, Checkpoint::sequence),
             "attached to the stream"
         );
+        self.read_alone(link).await?;
         Ok(self.pull(link, attached).await)
     }
 

@@ -69,6 +69,10 @@ impl Keeper {
             ((model, Reached::Goal), _) | ((model, Reached::Refused(_)), JobKind::Rollback) => {
                 return Ok(model);
             }
+            // The file is good, and another one would come no further.
+            ((_, Reached::Refused(unread @ Refusal::MessageUnreadable { .. })), _) => {
+                return Err(JobFault::Refused(unread.to_string()));
+            }
             ((_, Reached::Refused(refusal)), _) => refusal,
         };
         let reason = refusal.word();

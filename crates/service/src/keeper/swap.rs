@@ -173,6 +173,6 @@ fn put_live(
 pub(super) fn goes_on(phase: &Phase) -> bool {
     match phase {
         Phase::Starting | Phase::CatchingUp { .. } | Phase::Live => true,
-        Phase::Blocked(refusal) => refusal.is_of_rows(),
+        Phase::Blocked(refusal) => refusal.is_of_same_stream(),
     }
 }

@@ -1,0 +1,129 @@
+//! A TCP proxy before a NATS server that spoils what the server sends of one message.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Which message does not come as the server sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoils {
+    /// Every message comes.
+    Nothing,
+    /// The message at this place of a stream, when a consumer delivers it.
+    Delivery(u64),
+    /// The same, and the answer to a request for it alone.
+    DeliveryAndAnswer(u64),
+}
+
+/// Stands before a server; ends with this handle.
+#[derive(Debug)]
+pub struct Garbler {
+    address: SocketAddr,
+    spoils: watch::Sender<Spoils>,
+    _tasks: JoinSet<()>,
+}
+
+impl Garbler {
+    /// Listens on a free port of loopback.
+    pub async fn before(port: u16) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (spoils, now) = watch::channel(Spoils::Nothing);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, port, now));
+        Ok(Self {
+            address,
+            spoils,
+            _tasks: tasks,
+        })
+    }
+
+    /// Where clients of NATS connect.
+    pub fn nats_url(&self) -> String {
+        format!("nats://{}", self.address)
+    }
+
+    /// Changes what is spoilt from now on.
+    pub fn set(&self, spoils: Spoils) {
+        self.spoils.send_replace(spoils);
+    }
+}
+
+async fn accept(listener: TcpListener, port: u16, spoils: watch::Receiver<Spoils>) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        let spoils = spoils.clone();
+        connections.spawn(async move {
+            // A connection that fails is one that ends.
+            let _ = connection(client, port, spoils).await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(
+    client: TcpStream,
+    port: u16,
+    spoils: watch::Receiver<Spoils>,
+) -> anyhow::Result<()> {
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let (mut from_client, to_client) = client.into_split();
+    let (from_server, mut to_server) = server.into_split();
+    tokio::select! {
+        copied = tokio::io::copy(&mut from_client, &mut to_server) => copied.map(drop)?,
+        ended = forward(from_server, to_client, spoils) => ended?,
+    }
+    Ok(())
+}
+
+/// Forwards frame by frame.
+async fn forward(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    spoils: watch::Receiver<Spoils>,
+) -> anyhow::Result<()> {
+    let mut waiting = Vec::new();
+    while from.read_buf(&mut waiting).await? != 0 {
+        while let Some((line, frame)) = first_frame(&waiting) {
+            if is_spoilt(&line, frame, *spoils.borrow()) {
+                to.write_all(b"\0\0\0").await?;
+            }
+            to.write_all(frame).await?;
+            let taken = frame.len();
+            waiting.drain(..taken);
+        }
+    }
+    Ok(())
+}
+
+/// The first whole frame: its line, and all of it.
+fn first_frame(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')? + 1;
+    let line = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
+    let mut words = line.split_whitespace();
+    let body = match words.next() {
+        Some("MSG" | "HMSG") => words.next_back()?.parse::<usize>().ok()? + 2,
+        _ => 0,
+    };
+    let frame = bytes.get(..end + body)?;
+    Some((line, frame))
+}
+
+fn is_spoilt(line: &str, frame: &[u8], spoils: Spoils) -> bool {
+    let (sequence, also_answers) = match spoils {
+        Spoils::Nothing => return false,
+        Spoils::Delivery(sequence) => (sequence, false),
+        Spoils::DeliveryAndAnswer(sequence) => (sequence, true),
+    };
+    let mut words = line.split_whitespace();
+    let reply = words.find_map(|word| word.strip_prefix("$JS.ACK."));
+    let place = reply.and_then(|reply| reply.split('.').nth(3));
+    let is_delivery = place == Some(sequence.to_string().as_str());
+    let answer = format!("\"seq\":{sequence},");
+    let is_answer = String::from_utf8_lossy(frame).contains(&answer);
+    is_delivery || (also_answers && is_answer)
+}
