@@ -289,7 +289,9 @@ fn open_read_model(folder: &Path) -> anyhow::Result<ReadModel> {
             tracing::warn!(
                 found,
                 expected,
-                "the read model has another layout and is rebuilt"
+                kept = Place::LastGood.file_name(),
+                "the read model has another layout and is rebuilt; the file is kept until \
+                 `profile-projector rebuild --give-up-last-good`"
             );
             Place::set_aside(folder)?;
             ReadModel::open(folder, Options::default())
