@@ -1,5 +1,5 @@
-//! How fast a stream becomes a read model, against a reader of the same stream that only counts, and
-//! against `PostgreSQL` that is fed from it.
+//! How fast a stream becomes a read model, against readers of the same stream that only count (a bare
+//! parser, and the client library), and against `PostgreSQL` that is fed from it.
 //!
 //! Each runs in turn, in a process of its own, on the same stream and server; what is told are ratios.
 //! `BENCH_SIZES` lists `events:users`, `BENCH_ROUNDS` says how often reader and projector run.
@@ -12,6 +12,7 @@
     reason = "a benchmark prints figures and reads its size from the environment"
 )]
 
+mod drain;
 mod postgres;
 mod projector;
 mod reader;
@@ -67,14 +68,20 @@ fn compare(broker: &Broker, events: u64, users: u64) -> anyhow::Result<()> {
     // Warms the page cache that the broker reads from.
     Role::Reader.run(broker, events)?;
     let rounds: usize = setting("BENCH_ROUNDS", if events < 2_000_000 { 3 } else { 1 });
-    let (mut ratios, mut readers) = (Vec::new(), Vec::new());
-    let mut whole = None;
+    let (mut ratios, mut of_drain, mut of_parser) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut readers, mut whole) = (Vec::new(), None);
     for _ in 0..rounds {
+        let drain = Role::Drain.run(broker, events)?;
+        let records = Role::Records.run(broker, events)?;
         let reader = Role::Reader.run(broker, events)?;
         let ours = Role::Projector { budget: None }.run(broker, events)?;
+        print_line("a parser that only counts", events, &drain, &reader);
+        print_line("our reader, counted", events, &records, &reader);
         print_line("bare reader", events, &reader, &reader);
         print_line("projector, all rows in memory", events, &ours, &reader);
         ratios.push(reader.seconds / ours.seconds);
+        of_drain.push(drain.seconds / ours.seconds);
+        of_parser.push(records.cpu_seconds / drain.cpu_seconds);
         readers.push(reader);
         whole = Some(ours);
     }
@@ -93,12 +100,19 @@ fn compare(broker: &Broker, events: u64, users: u64) -> anyhow::Result<()> {
         print_line(&name, events, &ours, reader);
         slowest = slowest.max(ours.seconds);
     }
-    ratios.sort_by(f64::total_cmp);
-    println!(
-        "median ratio to the bare reader {:.2} of {ratios:.2?}; {} bytes a user on disk",
-        ratios.get(rounds / 2).copied().unwrap_or_default(),
-        whole.file_bytes / users,
-    );
+    for (name, mut ratios) in [
+        ("rate of the projector beside the bare reader's", ratios),
+        ("beside that of the parser that only counts", of_drain),
+        (
+            "processor time of our reader beside that parser's",
+            of_parser,
+        ),
+    ] {
+        ratios.sort_by(f64::total_cmp);
+        let median = ratios.get(rounds / 2).copied().unwrap_or_default();
+        println!("{name}: median {median:.2} of {ratios:.2?}");
+    }
+    println!("{} bytes a user on disk", whole.file_bytes / users);
     let server = Postgres::start()?;
     let upserted = Role::Postgres {
         socket: server.socket(),

@@ -8,14 +8,18 @@ use anyhow::{Context, bail, ensure};
 use tests::bench::setting;
 use tests::broker::Broker;
 
-use crate::{postgres, projector, reader};
+use crate::{drain, postgres, projector, reader};
 
 /// Set for a process that plays a role.
 const ROLE: &str = "BENCH_ROLE";
 
 /// Who takes the stream.
 pub(crate) enum Role {
-    /// Counts.
+    /// Counts, with a parser that does nothing else.
+    Drain,
+    /// Counts what the projector's own reading gives.
+    Records,
+    /// Counts what the client library gives.
     Reader,
     /// Folds it into a durable file, with at most so many bytes of rows in memory.
     Projector { budget: Option<u64> },
@@ -43,6 +47,8 @@ impl Role {
         };
         let (name, value) = role.split_once('=').unwrap_or((&role, ""));
         Ok(Some(match name {
+            "drain" => Self::Drain,
+            "records" => Self::Records,
             "reader" => Self::Reader,
             "projector" => Self::Projector {
                 budget: value.parse().ok(),
@@ -60,6 +66,8 @@ impl Role {
         let url: String = std::env::var("BENCH_URL")?;
         let events = setting("BENCH_EVENTS", 0);
         let (elapsed, digest, file_bytes) = match self {
+            Self::Drain => (drain::drain(&url, events)?, String::new(), 0),
+            Self::Records => (drain::records(&url, events)?, String::new(), 0),
             Self::Reader => (reader::count(&url, events)?, String::new(), 0),
             Self::Projector { budget } => projector::fold(&url, events, budget)?,
             Self::Postgres { socket } => {
@@ -78,6 +86,8 @@ impl Role {
     /// Runs it in a process of its own.
     pub(crate) fn run(&self, broker: &Broker, events: u64) -> anyhow::Result<Figures> {
         let role = match self {
+            Self::Drain => "drain".to_owned(),
+            Self::Records => "records".to_owned(),
             Self::Reader => "reader".to_owned(),
             Self::Projector { budget } => {
                 format!(
