@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// The line that a block begins with.
 const VERSION: &str = "NATS/1.0";
@@ -41,10 +42,7 @@ impl<'a> Headers<'a> {
     /// The headers in the order of their lines, without the space around values. A name may repeat. Ends
     /// with the first line that is none.
     pub fn iter(self) -> impl Iterator<Item = Result<(&'a str, &'a str), HeaderFault>> {
-        Lines {
-            rest: self.0,
-            line: 0,
-        }
+        Lines::of(self.0)
     }
 
     /// Every header by itself. `None` if a line is none, or if [`block_of`] makes another block of them.
@@ -86,55 +84,87 @@ pub fn subject_text(subject: &[u8]) -> Cow<'_, str> {
 }
 
 struct Lines<'a> {
-    rest: &'a [u8],
+    block: &'a [u8],
+    /// The block, where all of it is text: it is looked at once rather than piece by piece.
+    text: Option<&'a str>,
+    /// Where the next line begins.
+    at: usize,
     line: usize,
 }
 
 impl<'a> Lines<'a> {
-    /// The next line without its end, and whether it is the last one.
-    fn take(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() {
-            return None;
+    fn of(block: &'a [u8]) -> Self {
+        Self {
+            block,
+            text: str::from_utf8(block).ok(),
+            at: 0,
+            line: 0,
         }
+    }
+
+    /// The next line, and where it begins.
+    fn take(&mut self) -> Option<(usize, &'a [u8])> {
+        let at = self.at;
+        let rest = self.block.get(at..).filter(|rest| !rest.is_empty())?;
         self.line = self.line.saturating_add(1);
-        let end = memchr::memchr(b'\n', self.rest);
-        let (line, rest) = match end.and_then(|end| self.rest.split_at_checked(end)) {
-            Some((line, rest)) => (line, rest.get(1..).unwrap_or_default()),
-            None => (self.rest, &[][..]),
-        };
-        self.rest = rest;
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
+        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        self.at = at.saturating_add(length).saturating_add(1);
+        let line = rest.get(..length).unwrap_or(rest);
+        Some((at, line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
     fn header(&mut self) -> Result<Option<(&'a str, &'a str)>, &'static str> {
         if self.line == 0 {
-            let Some(version) = self.take() else {
+            let Some((_, version)) = self.take() else {
                 return Ok(None);
             };
             if version.trim_ascii_end() != VERSION.as_bytes() {
                 return Err("is not NATS/1.0");
             }
         }
-        let Some(line) = self.take() else {
+        let Some((at, line)) = self.take() else {
             return Ok(None);
         };
         if line.is_empty() {
-            if self.rest.is_empty() {
+            if self.block.len() <= self.at {
                 return Ok(None);
             }
             return Err("is empty, and others follow");
         }
-        let line = str::from_utf8(line).map_err(|_utf8| "is not UTF-8")?;
-        let (name, value) = line.split_once(':').ok_or("has no colon")?;
-        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-        if !is_name {
-            return Err("has a name with spaces or other characters that no header's name has");
+        let is_end = |byte: &u8| *byte == b':' || !byte.is_ascii_graphic();
+        let colon = line.iter().position(is_end).unwrap_or(line.len());
+        if colon == 0 || line.get(colon) != Some(&b':') {
+            return Err(why_no_header(line));
         }
-        let value = value.trim_ascii();
-        if value.contains('\r') {
+        let value = colon.saturating_add(1);
+        let name = self.text(at, line, 0..colon)?;
+        let value = self.text(at, line, value..line.len())?.trim_ascii();
+        if memchr::memchr(b'\r', value.as_bytes()).is_some() {
             return Err("has a carriage return within");
         }
         Ok(Some((name, value)))
+    }
+
+    /// A part of the line that begins at `at`.
+    fn text(&self, at: usize, line: &'a [u8], part: Range<usize>) -> Result<&'a str, &'static str> {
+        let part = match self.text {
+            Some(text) => text.get(at.saturating_add(part.start)..at.saturating_add(part.end)),
+            None => line.get(part).and_then(|part| str::from_utf8(part).ok()),
+        };
+        part.ok_or(NOT_TEXT)
+    }
+}
+
+const NOT_TEXT: &str = "is not UTF-8";
+
+/// What is wrong with a line that does not begin with a name and a colon.
+fn why_no_header(line: &[u8]) -> &'static str {
+    match str::from_utf8(line) {
+        Err(_utf8) => NOT_TEXT,
+        Ok(line) if line.contains(':') => {
+            "has a name with spaces or other characters that no header's name has"
+        }
+        Ok(_) => "has no colon",
     }
 }
 
@@ -144,7 +174,7 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let header = self.header();
         if header.is_err() {
-            self.rest = &[];
+            self.at = self.block.len();
         }
         let line = self.line;
         header
