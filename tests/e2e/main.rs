@@ -23,6 +23,7 @@ mod import;
 mod jobs;
 mod keys;
 mod lag;
+mod mad_broker;
 mod neighbours;
 mod odd_bytes;
 mod operators_door;

@@ -1,4 +1,4 @@
-//! A TCP proxy before a NATS server that spoils what the server sends of one message.
+//! A TCP proxy before a NATS server that spoils what the server sends, or speaks in its stead.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -17,7 +17,18 @@ pub enum Spoils {
     Delivery(u64),
     /// The same, and the answer to a request for it alone.
     DeliveryAndAnswer(u64),
+    /// These bytes stand before every message.
+    Before(&'static [u8]),
+    /// These bytes come in the stead of the next message, and nothing more.
+    Instead(&'static [u8]),
+    /// These bytes, again and again, in the stead of the next message.
+    Endless(&'static [u8]),
+    /// Connections are taken, told this, and heard no more.
+    Says(&'static [u8]),
 }
+
+/// Bytes a second of what has no end.
+const FLOOD: usize = 8 * 1024 * 1024;
 
 /// Stands before a server; ends with this handle.
 #[derive(Debug)]
@@ -66,16 +77,24 @@ async fn accept(listener: TcpListener, port: u16, spoils: watch::Receiver<Spoils
 }
 
 async fn connection(
-    client: TcpStream,
+    mut client: TcpStream,
     port: u16,
-    spoils: watch::Receiver<Spoils>,
+    mut spoils: watch::Receiver<Spoils>,
 ) -> anyhow::Result<()> {
+    let speaks = *spoils.borrow_and_update();
+    if let Spoils::Says(words) = speaks {
+        client.write_all(words).await?;
+        spoils.changed().await?;
+        return Ok(());
+    }
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let (mut from_client, to_client) = client.into_split();
     let (from_server, mut to_server) = server.into_split();
     tokio::select! {
         copied = tokio::io::copy(&mut from_client, &mut to_server) => copied.map(drop)?,
-        ended = forward(from_server, to_client, spoils) => ended?,
+        ended = forward(from_server, to_client, spoils.clone()) => ended?,
+        // Who is to speak now does so to new connections.
+        ended = spoils.wait_for(|now| matches!(now, Spoils::Says(_))) => drop(ended?),
     }
     Ok(())
 }
@@ -84,18 +103,44 @@ async fn connection(
 async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    spoils: watch::Receiver<Spoils>,
+    mut spoils: watch::Receiver<Spoils>,
 ) -> anyhow::Result<()> {
     let mut waiting = Vec::new();
     while from.read_buf(&mut waiting).await? != 0 {
         while let Some((line, frame)) = first_frame(&waiting) {
-            if is_spoilt(&line, frame, *spoils.borrow()) {
-                to.write_all(b"\0\0\0").await?;
+            let now = *spoils.borrow_and_update();
+            let is_message = line.contains("MSG ");
+            match now {
+                Spoils::Before(bytes) if is_message => to.write_all(bytes).await?,
+                Spoils::Instead(bytes) if is_message => {
+                    to.write_all(bytes).await?;
+                    spoils.changed().await?;
+                    return Ok(());
+                }
+                Spoils::Endless(bytes) if is_message => {
+                    return flood(to, bytes, spoils).await;
+                }
+                _ if is_spoilt(&line, frame, now) => to.write_all(b"\0\0\0").await?,
+                _ => {}
             }
             to.write_all(frame).await?;
             let taken = frame.len();
             waiting.drain(..taken);
         }
+    }
+    Ok(())
+}
+
+async fn flood(
+    mut to: OwnedWriteHalf,
+    bytes: &[u8],
+    spoils: watch::Receiver<Spoils>,
+) -> anyhow::Result<()> {
+    to.write_all(bytes).await?;
+    let more = vec![b'x'; FLOOD / 100];
+    while !spoils.has_changed()? {
+        to.write_all(&more).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     Ok(())
 }
@@ -115,7 +160,11 @@ fn first_frame(bytes: &[u8]) -> Option<(String, &[u8])> {
 
 fn is_spoilt(line: &str, frame: &[u8], spoils: Spoils) -> bool {
     let (sequence, also_answers) = match spoils {
-        Spoils::Nothing => return false,
+        Spoils::Nothing
+        | Spoils::Before(_)
+        | Spoils::Instead(_)
+        | Spoils::Endless(_)
+        | Spoils::Says(_) => return false,
         Spoils::Delivery(sequence) => (sequence, false),
         Spoils::DeliveryAndAnswer(sequence) => (sequence, true),
     };

@@ -324,7 +324,13 @@ impl Reader {
             };
             match frame {
                 Frame::Message(message) => spans.push(Span::of(&self.buffer, &message)),
-                Frame::Ping => self.outgoing.extend_from_slice(b"PONG\r\n"),
+                Frame::Ping if self.outgoing.len() < WRITE_BYTES_MAX => {
+                    self.outgoing.extend_from_slice(b"PONG\r\n");
+                }
+                Frame::Ping => {
+                    self.end = Some(ReadError::Stalled);
+                    break;
+                }
                 Frame::Error(text) => {
                     self.end = Some(ReadError::Refused(words(text)));
                     at = at.saturating_add(taken);
