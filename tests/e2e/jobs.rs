@@ -9,7 +9,7 @@ use domain::{Checkpoint, Fingerprint, StreamId, apply};
 use read_model::ReadModel;
 use serde_json::{Value, json};
 use tests::broker::STREAM;
-use tests::service::{Service, command, run_to_end};
+use tests::service::{Service, run_to_end};
 use tests::world::World;
 
 fn people(users: Range<u64>) -> impl Iterator<Item = Message> {
@@ -177,57 +177,6 @@ async fn the_last_good_rows_survive_rebuilds_until_they_are_given_up() -> anyhow
     let service = world.serve("model").await?;
     let status = service.client.status().await?;
     assert!(status["last_good"]["age_seconds"].is_u64(), "{status}");
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_restored_snapshot_keeps_the_last_good_rows_as_a_rebuild_does() -> anyhow::Result<()> {
-    let world = World::new().await?;
-    let service = world.serve("model").await?;
-    let last = world.broker.publish(people(0..10)).await?;
-    service.applied(last).await?;
-    stream_made_anew(&world, &service).await?;
-    service.stop().await?;
-    let replica = world.serve("replica").await?;
-    replica.applied(2).await?;
-    replica.stop().await?;
-    let file = world.data("a.snapshot");
-    let url = world.broker.server.url();
-    let run = async |args: [&str; 3], data: &str| {
-        let data = world.data(data);
-        let to = ["--data-dir", data.to_str().unwrap(), "--nats-url", &url];
-        let kept = args.iter().copied().filter(|arg| !arg.is_empty());
-        let args: Vec<&str> = kept.chain(to).collect();
-        command(&args).await
-    };
-    let file = file.to_str().unwrap();
-    let made = run(["snapshot", file, ""], "replica").await?;
-    assert_eq!(made.code, Some(0), "{}", made.said);
-    let restored = run(["restore", file, "--replace"], "model").await?;
-    assert_eq!(restored.code, Some(0), "{}", restored.said);
-    assert!(files(&world)?.contains(&"read-model.last-good.redb".to_owned()));
-    // Its own rows make place as ever.
-    let restored = run(["restore", file, "--replace"], "model").await?;
-    assert_eq!(restored.code, Some(0), "{}", restored.said);
-    let service = world.serve("model").await?;
-    let status = done(&service, &["--rollback=last-good"]).await?;
-    assert_eq!(status["users"], json!(10), "{status}");
-    // A second one would have no place.
-    let blocked = |status: &Value| status["reason"] == "stream_recreated";
-    service.status_when("the refusal", blocked).await?;
-    let data = world.data("model");
-    std::fs::copy(
-        data.join("read-model.previous.redb"),
-        data.join("read-model.last-good.redb"),
-    )?;
-    service.stop().await?;
-    let refused = run(["restore", file, "--replace"], "model").await?;
-    assert_eq!(refused.code, Some(1), "{}", refused.said);
-    assert!(
-        refused.said.contains("read-model.last-good.redb"),
-        "{}",
-        refused.said
-    );
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use domain::testing::{Form, profile_patched, user_state};
-use domain::{Connection, Outcome, ParkReason, Phase, Refusal};
+use domain::{Connection, Outcome, ParkReason, Phase, Progress, Refusal};
 use futures::TryStreamExt;
 use serde_json::json;
 use tests::broker::{eventually, project_file};
@@ -76,6 +76,7 @@ fn it_has_an_entry_for_every_word_and_for_no_other() {
         .chain(Refusal::WORDS)
         .chain(Connection::ALL.map(Connection::word))
         .chain(ParkReason::ALL.map(ParkReason::as_str))
+        .chain([Progress::STANDING_STILL])
         .collect();
     for word in &words {
         let texts: Vec<&str> = entries

@@ -120,8 +120,17 @@ async fn forward(
                 Spoils::Endless(bytes) if is_message => {
                     return flood(to, bytes, spoils).await;
                 }
-                _ if is_spoilt(&line, frame, now) => to.write_all(b"\0\0\0").await?,
-                _ => {}
+                Spoils::Nothing
+                | Spoils::Delivery(_)
+                | Spoils::DeliveryAndAnswer(_)
+                | Spoils::Before(_)
+                | Spoils::Instead(_)
+                | Spoils::Endless(_)
+                | Spoils::Says(_) => {
+                    if is_spoilt(&line, frame, now) {
+                        to.write_all(b"\0\0\0").await?;
+                    }
+                }
             }
             to.write_all(frame).await?;
             let taken = frame.len();

@@ -89,6 +89,8 @@ pub struct Progress {
     pub connection: Connection,
     /// More about a connection or phase that is not as it should be, for people.
     pub detail: Option<String>,
+    /// What it waits for, when nothing moves although something should and nothing else says why.
+    pub waits_for: Option<String>,
     /// The durable checkpoint; `None` before the stream was ever seen.
     pub checkpoint: Option<Checkpoint>,
     /// The last sequence folded since the checkpoint, in memory yet. It changes without waking who watches.
@@ -102,6 +104,18 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// The word for a projector that stands still and is neither blocked nor cut off.
+    pub const STANDING_STILL: &'static str = "standing_still";
+
+    /// Why nothing moves, of those reasons that are neither a phase nor a connection.
+    pub fn standing_still(&self) -> Option<&str> {
+        let is_told = self.connection != Connection::Connected && self.detail.is_some();
+        let is_blocked = matches!(self.phase, Phase::Blocked(_));
+        self.waits_for
+            .as_deref()
+            .filter(|_| !is_told && !is_blocked)
+    }
+
     /// The last applied sequence, 0 before the first.
     pub fn applied(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, Checkpoint::sequence)

@@ -32,6 +32,7 @@ mod reading;
 #[cfg(test)]
 mod simulation;
 mod source;
+mod standing;
 mod supervision;
 mod teller;
 mod writer;

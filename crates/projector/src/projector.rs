@@ -17,6 +17,7 @@ use crate::announcer::Announcer;
 use crate::config::Config;
 use crate::source::link::Connect;
 use crate::source::{Nats, Source, Stumbles};
+use crate::standing::Doing;
 use crate::teller::Teller;
 use crate::writer::{WriteError, Writer};
 
@@ -219,6 +220,7 @@ pub(crate) fn assemble<C: Connect>(
         teller: teller.clone(),
         standing: Vec::new(),
         stumbles: Stumbles::default(),
+        doing: Doing::default(),
     };
     let alarms = Alarms::new(teller.is_served());
     let writer = Writer {

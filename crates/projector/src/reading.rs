@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::projector::CHUNKS_MAX;
 use crate::source::{Nats, Source, Stumbles};
+use crate::standing::Doing;
 use crate::teller::Teller;
 use crate::writer::Feed;
 
@@ -50,6 +51,7 @@ pub async fn read_log<E>(
         teller,
         standing: Vec::new(),
         stumbles: Stumbles::default(),
+        doing: Doing::default(),
     };
     let stop = CancellationToken::new();
     let reading = tokio::spawn(source.run(stop.clone()));

@@ -102,6 +102,16 @@ impl Teller {
         }
     }
 
+    /// Nothing moves because of this, or something does again.
+    pub(crate) fn waits_for(&self, what: Option<String>) {
+        self.change(|progress| progress.waits_for = what);
+    }
+
+    /// All that was told.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
     /// What is durable.
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
         self.progress.borrow().checkpoint.clone()

@@ -153,7 +153,11 @@ impl Status {
         let outcomes = totals.outcomes.iter().filter(|(_, count)| *count != 0);
         let (reason, refusal) = match &progress.phase {
             Phase::Blocked(refusal) => (Some(refusal.word()), Some(refusal.to_string())),
-            Phase::Starting | Phase::CatchingUp { .. } | Phase::Live => (None, None),
+            Phase::Starting | Phase::CatchingUp { .. } | Phase::Live => {
+                let waits = progress.standing_still();
+                let reason = waits.map(|_| Progress::STANDING_STILL);
+                (reason, waits.map(ToOwned::to_owned))
+            }
         };
         Self {
             phase: progress.phase.word(),

@@ -78,11 +78,9 @@ impl Place {
     }
 
     /// Gives the live file the previous one's place, so that another is made. For a live file that
-    /// cannot be read: it is kept for a release, or a person, that can. Whether its rows are of the stream as
-    /// it is now cannot be known either, so it is the last good one too, unless there is one.
+    /// cannot be read: it is kept for a release, or a person, that can.
     pub fn set_aside(folder: &Path) -> Result<(), OpenError> {
         let live = Self::Live.path(folder);
-        keep_as_last_good(&live, folder)?;
         let previous = Self::Previous.path(folder);
         fs::rename(&live, previous).map_err(failed("rename", &live))?;
         sync_folder(folder)
@@ -157,7 +155,10 @@ pub(crate) fn finish(folder: &Path) -> Result<(), OpenError> {
         }
         if !is_same_file(&path, &live) {
             if outgoing == Outgoing::LastGood {
-                keep_as_last_good(&path, folder)?;
+                match fs::hard_link(&path, &kept) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    linked => linked.map_err(failed("link", &path))?,
+                }
             }
             let previous = Place::Previous.path(folder);
             fs::rename(&path, previous).map_err(failed("rename", &path))?;
@@ -167,14 +168,6 @@ pub(crate) fn finish(folder: &Path) -> Result<(), OpenError> {
         sync_folder(folder)?;
     }
     Ok(())
-}
-
-/// Gives a file the last good one's name as its second, if no other has it.
-fn keep_as_last_good(path: &Path, folder: &Path) -> Result<(), OpenError> {
-    match fs::hard_link(path, Place::LastGood.path(folder)) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked.map_err(failed("link", path)),
-    }
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {

@@ -16,7 +16,7 @@ use domain::testing::{
     user_state,
 };
 use domain::{Checkpoint, Fingerprint, StreamId, apply};
-use read_model::{Incoming, Options, Outgoing, Place, ReadModel};
+use read_model::{Incoming, Options, Place, ReadModel};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, TableHandle};
 use serde_json::json;
 
@@ -158,7 +158,7 @@ fn r4_so_does_a_snapshot_and_the_kept_one_can_be_restored() {
     let other = tempfile::tempdir().unwrap();
     let incoming = Incoming::open(bytes.as_slice()).unwrap();
     incoming
-        .restore(other.path(), Options::default(), Outgoing::Previous, on)
+        .restore(other.path(), Options::default(), on)
         .unwrap();
     let restored = ReadModel::open(other.path(), Options::default()).unwrap();
     assert_eq!(restored.reader().totals(), model.reader().totals());

@@ -345,25 +345,3 @@ fn differences_are_named_by_user_and_table() {
         ]
     );
 }
-
-#[test]
-fn what_is_set_aside_stays_until_it_is_given_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let read = |place: Place| std::fs::read(place.path(folder)).ok();
-    for rows in [b"first", b"other"] {
-        std::fs::write(Place::Live.path(folder), rows).unwrap();
-        Place::set_aside(folder).unwrap();
-        assert_eq!(read(Place::Live), None);
-        assert_eq!(read(Place::Previous).unwrap(), rows);
-        assert_eq!(read(Place::LastGood).unwrap(), b"first", "one is kept");
-    }
-    drop(made(folder, Place::Live, "Ada"));
-    drop(made(folder, Place::Rebuild, "Grace"));
-    Place::Rebuild.put_live(folder, Outgoing::Previous).unwrap();
-    assert_eq!(
-        read(Place::LastGood).unwrap(),
-        b"first",
-        "whatever is built"
-    );
-}

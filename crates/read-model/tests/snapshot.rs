@@ -14,7 +14,7 @@ use domain::testing::{History, history};
 use domain::{Checkpoint, Fingerprint, Record, StreamId, apply};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use read_model::{Incoming, Options, Outgoing, Place, ReadModel, RestoreError, SnapshotError};
+use read_model::{Incoming, Options, Place, ReadModel, RestoreError, SnapshotError};
 
 const OPTIONS: Options = Options {
     cache_bytes: 4 * 1024 * 1024,
@@ -56,9 +56,7 @@ fn snapshot_of(model: &ReadModel) -> Vec<u8> {
 }
 
 fn restore(bytes: &[u8], folder: &Path) -> Result<(), RestoreError> {
-    Incoming::open(bytes)?.restore(folder, OPTIONS, Outgoing::Previous, |_| {
-        ControlFlow::Continue(())
-    })
+    Incoming::open(bytes)?.restore(folder, OPTIONS, |_| ControlFlow::Continue(()))
 }
 
 fn sample() -> Vec<u8> {
@@ -192,9 +190,7 @@ fn an_empty_read_model_gives_none_and_both_ways_can_be_stopped() {
     let bytes = snapshot_of(&model);
     let folder = tempfile::tempdir().unwrap();
     let incoming = Incoming::open(bytes.as_slice()).unwrap();
-    let stopped = incoming.restore(folder.path(), OPTIONS, Outgoing::Previous, |_| {
-        ControlFlow::Break(())
-    });
+    let stopped = incoming.restore(folder.path(), OPTIONS, |_| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(RestoreError::Stopped)));
     assert!(names(folder.path()).is_empty());
 }

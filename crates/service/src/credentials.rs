@@ -148,7 +148,12 @@ fn read_nkey(path: &Path) -> Result<Signer, NatsError> {
 }
 
 fn read(path: &Path) -> Result<String, NatsError> {
-    std::fs::read_to_string(path).map_err(|problem| unusable(path, &problem.to_string()))
+    let wrong = |problem: std::io::Error| unusable(path, &problem.to_string());
+    // A pipe would be waited for, and could be read once.
+    if !std::fs::metadata(path).map_err(wrong)?.is_file() {
+        return Err(unusable(path, "it is no regular file"));
+    }
+    std::fs::read_to_string(path).map_err(wrong)
 }
 
 fn unusable(path: &Path, problem: &str) -> NatsError {

@@ -289,9 +289,7 @@ fn open_read_model(folder: &Path) -> anyhow::Result<ReadModel> {
             tracing::warn!(
                 found,
                 expected,
-                kept = Place::LastGood.file_name(),
-                "the read model has another layout and is rebuilt; the file is kept until \
-                 `profile-projector rebuild --give-up-last-good`"
+                "the read model has another layout and is rebuilt"
             );
             Place::set_aside(folder)?;
             ReadModel::open(folder, Options::default())

@@ -74,6 +74,8 @@ pub(super) struct State {
     /// What is written to the connection vanishes.
     pub(super) is_deaf: bool,
     pub(super) is_denied: bool,
+    /// How long each request takes.
+    pub(super) answers_in: Duration,
     /// Nothing is delivered yet, whatever was asked for.
     pub(super) is_slow: bool,
     /// Records that go out between two ticks, all that are asked for without.
@@ -101,6 +103,7 @@ impl Broker {
             is_up: true,
             is_deaf: false,
             is_denied: false,
+            answers_in: Duration::from_millis(1),
             is_slow: false,
             pace: None,
             harmed: BTreeMap::new(),

@@ -58,7 +58,8 @@ impl Link for Broker {
         subject: String,
         payload: &impl Serialize,
     ) -> Result<T, RequestFault> {
-        sleep(Duration::from_millis(1)).await;
+        let answers_in = self.0.borrow().answers_in;
+        sleep(answers_in).await;
         let (is_heard, is_denied) = {
             let state = self.0.borrow();
             (state.is_up && !state.is_deaf, state.is_denied)
@@ -100,6 +101,10 @@ impl Link for Broker {
 
     async fn reconnect(&self) {
         self.0.borrow_mut().connect_anew();
+    }
+
+    async fn is_gone(&self) -> bool {
+        false
     }
 
     fn new_inbox(&self) -> String {

@@ -10,6 +10,7 @@ mod lag;
 mod process;
 mod routes;
 mod served;
+mod standing;
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use read_model::testing::ForgetfulDisk;
-use read_model::{Arrived, Incoming, Options, Outgoing, ReadModel, Totals, differences};
+use read_model::{Arrived, Incoming, Options, ReadModel, Totals, differences};
 use tokio::time::{Instant, sleep};
 
 use super::broker::Broker;
@@ -161,9 +161,7 @@ fn ends(records: &[Record], cut: usize, seed: u64) -> Ends {
         let folder = tempfile::tempdir().unwrap();
         let incoming = Incoming::open(snapshot.as_slice()).unwrap();
         let on = |_| ControlFlow::Continue(());
-        incoming
-            .restore(folder.path(), OPTIONS, Outgoing::Previous, on)
-            .unwrap();
+        incoming.restore(folder.path(), OPTIONS, on).unwrap();
         let restored = ReadModel::open(folder.path(), OPTIONS).unwrap();
         let restored = follow(&broker, restored, last, 4).await;
 

@@ -94,6 +94,7 @@ impl<C: Connect> Source<C> {
         let Some(from) = Sequence::new(position.sequence().saturating_add(1)) else {
             return Ok(());
         };
+        self.doing.waits_for("the broker's answer with one message");
         let found = next_message(link, &self.config, from).await;
         // Whoever does not answer this either is not there.
         let bounds = bounds(&stream_info(link, &self.config).await?)?;

@@ -27,6 +27,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a dead peer is noticed: after two that are not answered.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// A client whose task has ended says so at once.
+const FLUSHED_WITHIN: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts to connect again.
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
@@ -271,6 +273,12 @@ impl Link for NatsLink {
             self.client.flush().await.ok()
         };
         let _ = timeout(REQUEST_WITHIN, connecting).await;
+    }
+
+    async fn is_gone(&self) -> bool {
+        // A panic ends the client's task, and nothing tells. One that lives takes what is flushed, now or later.
+        let flushed = timeout(FLUSHED_WITHIN, self.client.flush()).await;
+        flushed.is_ok_and(|flushed| flushed.is_err())
     }
 
     fn new_inbox(&self) -> String {

@@ -50,6 +50,9 @@ pub(crate) trait Link {
     /// Gives the connection up for another one.
     async fn reconnect(&self);
 
+    /// Whether it will never connect again by itself.
+    async fn is_gone(&self) -> bool;
+
     fn new_inbox(&self) -> String;
 
     /// What an error of the `JetStream` API means for reading `stream`.

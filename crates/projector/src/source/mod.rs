@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::findings::Finding;
 use crate::metrics::ATTACHED;
 use crate::source::link::{Connect, Link};
+use crate::standing::Doing;
 use crate::supervision::{Attempt, Supervisor};
 use crate::teller::Teller;
 use crate::writer::Feed;
@@ -90,11 +91,24 @@ pub(crate) struct Source<C> {
     /// The dangers that the last attachment found.
     pub(crate) standing: Vec<Finding>,
     pub(crate) stumbles: Stumbles,
+    pub(crate) doing: Doing,
 }
 
 impl<C: Connect> Source<C> {
     /// Runs until it is stopped or the writer is gone.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let watching = self
+            .doing
+            .clone()
+            .watch(self.teller.clone(), self.feed.clone());
+        tokio::select! {
+            biased;
+            () = self.read(stop) => {}
+            () = watching => {}
+        }
+    }
+
+    async fn read(mut self, stop: CancellationToken) {
         let mut link = None;
         let mut supervisor = Supervisor::default();
         let feed = self.feed.clone();
@@ -116,11 +130,19 @@ impl<C: Connect> Source<C> {
                 break;
             };
             self.note_stumble(&end);
+            self.doing.ended(end.to_string());
             self.tell(end, verdict.say);
+            self.doing.waits_for("the next attempt");
             if verdict.reconnect
                 && let Some(link) = &link
             {
                 link.reconnect().await;
+            }
+            if let Some(dead) = &link
+                && dead.is_gone().await
+            {
+                tracing::warn!("the client ended, and another one is made");
+                link = None;
             }
             tokio::select! {
                 biased;
@@ -142,10 +164,14 @@ impl<C: Connect> Source<C> {
     }
 
     async fn try_attachment(&mut self, link: &mut Option<C::Link>) -> Result<End, End> {
-        let link = match link {
-            Some(link) => link,
-            None => link.insert(self.connect().await?),
+        let link = if let Some(link) = link {
+            link
+        } else {
+            self.doing.waits_for("a connection");
+            link.insert(self.connect().await?)
         };
+        self.doing
+            .waits_for("the broker's answers about stream and consumer");
         let mut attached = attach::attach(link, &self.config, self.position.as_ref()).await?;
         let dangers = std::mem::take(&mut attached.dangers);
         let position = attached.position.clone();
@@ -159,6 +185,7 @@ impl<C: Connect> Source<C> {
             after,
             outlook,
         };
+        self.doing.waits_for("the writer");
         if self.feed.send(told).await.is_err() {
             return Ok(End::Stopped);
         }

@@ -14,6 +14,7 @@ use super::link::{Connect, Link, Records};
 use super::{End, Source, Trouble};
 use crate::chunk::{Chunk, Place};
 use crate::config::Config;
+use crate::standing::RECORDS;
 use crate::writer::Feed;
 
 /// How long a pull may outlive that before the server is doubted.
@@ -74,6 +75,7 @@ impl<C: Connect> Source<C> {
         } = attached;
         let inbox = link.new_inbox();
         let subject = format!("{inbox}.*");
+        self.doing.waits_for("a connection for records");
         let opening = link.records(&self.config, &subject);
         let records = opening.await.map_err(End::Trouble)?;
         let after = position.sequence();
@@ -83,7 +85,10 @@ impl<C: Connect> Source<C> {
         let mut looked = Instant::now();
         loop {
             // Credit is the only brake: with a chunk waiting for the writer, nothing is asked.
-            if !is_full(waiting) {
+            if is_full(waiting) {
+                self.doing.waits_for("the writer");
+            } else {
+                self.doing.waits_for(RECORDS);
                 pulling.ask()?;
             }
             tokio::select! {

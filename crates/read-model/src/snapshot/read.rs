@@ -55,12 +55,11 @@ impl<R: Read> Incoming<R> {
     }
 
     /// Makes the live file of `folder` from it: whole, or not at all (R6). A live file that is there
-    /// becomes what `outgoing` says; nobody may have it open.
+    /// becomes the previous one; nobody may have it open.
     pub fn restore(
         mut self,
         folder: &Path,
         options: Options,
-        outgoing: Outgoing,
         copied: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), RestoreError> {
         file::make_folder(folder)?;
@@ -73,7 +72,12 @@ impl<R: Read> Incoming<R> {
             let _ = place::remove_if_there(&unfinished);
             return Err(error);
         }
-        Ok(place::put_live(folder, &unfinished, outgoing, |_| Ok(()))?)
+        Ok(place::put_live(
+            folder,
+            &unfinished,
+            Outgoing::Previous,
+            |_| Ok(()),
+        )?)
     }
 
     fn fill(

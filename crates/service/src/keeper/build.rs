@@ -179,7 +179,8 @@ impl Keeper {
                 status.read_sequence = now.read();
                 status.target_sequence = status.target_sequence.or(until).or(target);
                 status.parked_records = parked;
-                status.detail.clone_from(&now.detail);
+                let waits = now.standing_still().map(ToOwned::to_owned);
+                status.detail = now.detail.clone().or(waits);
             });
             match &now.phase {
                 Phase::Live if until.is_none() => return Ok(Reached::Goal),
@@ -250,9 +251,13 @@ impl Watchdog {
             seconds: NO_PROGRESS_MAX.as_secs(),
             read: now.read(),
             of: of.unwrap_or_default(),
-            why: now.detail.clone().unwrap_or_else(|| {
-                format!("the stream is {}, but nothing comes", now.connection.word())
-            }),
+            why: now
+                .detail
+                .clone()
+                .or(now.waits_for.clone())
+                .unwrap_or_else(|| {
+                    format!("the stream is {}, but nothing comes", now.connection.word())
+                }),
         })
     }
 }

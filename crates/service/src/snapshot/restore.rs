@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use projector::{LogError, check_log};
-use read_model::{Incoming, Manifest, OpenError, Options, Outgoing, Place, ReadModel};
+use projector::check_log;
+use read_model::{Incoming, Manifest, OpenError, Options, Place, ReadModel};
 use tokio_util::io::SyncIoBridge;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ pub(crate) async fn restore(
     mut copied: impl FnMut(u64, u64) + Send + 'static,
 ) -> anyhow::Result<Manifest> {
     let held = hold(what.folder)?;
-    if held.has_rows() && !what.replace {
+    if held.has_rows && !what.replace {
         bail!(
             "there is a read model in {} already: give another --data-dir, or --replace to put the \
              snapshot in its place",
@@ -48,11 +48,10 @@ pub(crate) async fn restore(
     let (incoming, _bucket) = open(at, what.nats).await?;
     let manifest = incoming.manifest().clone();
     check(&manifest, what.nats).await.with_context(refused)?;
-    let outgoing = outgoing(&held, what).await?;
     let (folder, stop) = (what.folder.to_owned(), stop.clone());
     let rows = manifest.rows;
     let restored = tokio::task::spawn_blocking(move || {
-        incoming.restore(&folder, Options::default(), outgoing, |done| {
+        incoming.restore(&folder, Options::default(), |done| {
             copied(done, rows);
             if stop.is_cancelled() {
                 return ControlFlow::Break(());
@@ -67,63 +66,41 @@ pub(crate) async fn restore(
 
 /// Whether there is a read model that holds something of a stream.
 pub(crate) fn has_rows(folder: &Path) -> anyhow::Result<bool> {
-    Ok(hold(folder)?.has_rows())
+    Ok(hold(folder)?.has_rows)
 }
 
-/// The live file, locked where it can be.
-enum Held {
-    None,
-    /// What can be read.
-    Model(ReadModel),
-    /// What is no read model, or is damaged, is for a person to look at.
-    Unreadable,
-}
-
-impl Held {
-    fn has_rows(&self) -> bool {
-        match self {
-            Self::None => false,
-            Self::Model(model) => model.reader().checkpoint().is_some(),
-            Self::Unreadable => true,
-        }
-    }
+/// The live file, locked, if there is one.
+struct Held {
+    has_rows: bool,
+    _model: Option<ReadModel>,
 }
 
 fn hold(folder: &Path) -> anyhow::Result<Held> {
     if !Place::Live.is_there(folder)? {
-        return Ok(Held::None);
+        return Ok(Held {
+            has_rows: false,
+            _model: None,
+        });
     }
     match ReadModel::open(folder, Options::default()) {
-        Ok(model) => Ok(Held::Model(model)),
+        Ok(model) => Ok(Held {
+            has_rows: model.reader().checkpoint().is_some(),
+            _model: Some(model),
+        }),
         // Another layout is built again in any case, and kept as the previous one.
-        Err(OpenError::OtherLayout { .. }) => Ok(Held::None),
-        Err(OpenError::Damaged { .. } | OpenError::Unfinished { .. }) => Ok(Held::Unreadable),
+        Err(OpenError::OtherLayout { .. }) => Ok(Held {
+            has_rows: false,
+            _model: None,
+        }),
+        // What is no read model, or is damaged, is for a person to look at.
+        Err(OpenError::Damaged { .. } | OpenError::Unfinished { .. }) => Ok(Held {
+            has_rows: true,
+            _model: None,
+        }),
         Err(error @ OpenError::InUse { .. }) => Err(anyhow!("{error}: stop the service first")),
         Err(error @ (OpenError::Folder { .. } | OpenError::LastGoodKept { .. })) => {
             Err(error.into())
         }
-    }
-}
-
-/// What becomes of the rows that are there: those that the stream as it is now does not continue are kept
-/// until they are given up, as a rebuild keeps them.
-async fn outgoing(held: &Held, what: &Restore<'_>) -> anyhow::Result<Outgoing> {
-    let Held::Model(model) = held else {
-        return Ok(Outgoing::Previous);
-    };
-    let Some(checkpoint) = model.reader().checkpoint() else {
-        return Ok(Outgoing::Previous);
-    };
-    let config = LogAccess::asking(what.nats.clone()).projector_config("");
-    match check_log(&config, &checkpoint).await {
-        Ok(()) => Ok(Outgoing::Previous),
-        Err(LogError::Refused(refusal)) if Place::LastGood.is_there(what.folder)? => bail!(
-            "the rows that are there are not of the stream as it is now ({refusal}), and {} is kept from an \
-             earlier such time: move or remove that file first",
-            Place::LastGood.path(what.folder).display()
-        ),
-        Err(LogError::Refused(_)) => Ok(Outgoing::LastGood),
-        Err(unreadable @ LogError::Unreadable(_)) => Err(unreadable.into()),
     }
 }
 

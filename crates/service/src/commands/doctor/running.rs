@@ -1,5 +1,6 @@
 //! What a service that has the read model open says of itself.
 
+use domain::Progress;
 use projector::{Finding, Severity};
 use serde::Deserialize;
 
@@ -71,7 +72,15 @@ fn judge(status: &Status, stream: &str, report: &mut Report) {
             "profile-projector rebuild; look at the disk and its log",
         )]);
     }
-    if let Some(reason) = &status.reason {
+    if status.reason.as_deref() == Some(Progress::STANDING_STILL) {
+        report.find([Finding::new(
+            Severity::Danger,
+            PART,
+            format!("the service stands still: {detail}"),
+            "rows grow old",
+            format!("see `{}` in deploy/RUNBOOK.md", Progress::STANDING_STILL),
+        )]);
+    } else if let Some(reason) = &status.reason {
         report.find([blocked(reason, detail)]);
     }
     if status.connection != "connected" {
@@ -125,6 +134,13 @@ mod tests {
         assert_eq!(
             says("live", None, "connected", "S"),
             format!("{}{parked}0 dangers, 0 warnings, 1 notes", seen("live"))
+        );
+        assert_eq!(
+            says("live", Some("standing_still"), "connected", "S"),
+            format!(
+                "{}danger   read model: the service stands still: why\n{parked}1 dangers, 0 warnings, 1 notes",
+                seen("live")
+            )
         );
         assert_eq!(
             says("blocked", Some("disk_low"), "connected", "S"),
