@@ -49,6 +49,11 @@ pub enum Fault {
         /// What is wrong and what was expected.
         problem: &'static str,
     },
+    /// It is what a server answers with: somebody published, or asked, with the record's subject for the answer.
+    #[error(
+        "a server's answer: whoever published or asked something named this subject for the reply"
+    )]
+    Answer,
     /// The header block is none, or not text.
     #[error(transparent)]
     Headers(#[from] HeaderFault),

@@ -3,6 +3,7 @@
 //! Tolerant as the contract says: unknown members are ignored. Everything else that the schemas in
 //! `schemas/` refuse is refused here too, with a [`Fault`].
 
+mod answer;
 mod attributes;
 mod json;
 #[cfg(test)]
@@ -35,7 +36,11 @@ pub fn decode(record: &RecordRef<'_>) -> Decoded {
     };
     decode_in(lane, record).unwrap_or_else(|fault| Decoded::Invalid {
         lane: Lane::of_subject(record.subject),
-        fault,
+        fault: if answer::is_one(record) {
+            Fault::Answer
+        } else {
+            fault
+        },
     })
 }
 

@@ -220,6 +220,7 @@ fn cross_fault(decoded: &Decoded, event: &Value) -> Fault {
         | domain::Fault::NotJson { .. }
         | domain::Fault::Member { .. }
         | domain::Fault::Attribute { .. }
+        | domain::Fault::Answer
         | domain::Fault::Headers(_)
         | domain::Fault::HeaderConflict { .. }
         | domain::Fault::UnknownMajor { .. }) => whole_line(
@@ -273,6 +274,7 @@ fn message_fault(decoded: &Decoded, message: &Message, carried: &Carried) -> Fau
                 &format!("at most {limit} bytes"),
             ),
             domain::Fault::Mismatch { .. }
+            | domain::Fault::Answer
             | domain::Fault::Headers(_)
             | domain::Fault::NotJson { .. }
             | domain::Fault::Member { .. }
