@@ -219,8 +219,14 @@ pub struct Ended {
 
 /// Runs a command of the binary that ends by itself.
 pub async fn command(arguments: &[&str]) -> anyhow::Result<Ended> {
+    command_with(&[], arguments).await
+}
+
+/// The same with these variables in its environment, and no others.
+pub async fn command_with(variables: &[(&str, &str)], arguments: &[&str]) -> anyhow::Result<Ended> {
     let mut command = Command::new(binary()?);
-    command.env_clear().args(arguments);
+    command.env_clear().envs(variables.iter().copied());
+    command.args(arguments);
     end_of(command).await
 }
 

@@ -78,7 +78,7 @@ pub struct TlsFiles {
 
 impl TlsFiles {
     /// Whether a connection without TLS is refused.
-    pub(crate) fn is_required(&self) -> bool {
+    pub fn is_required(&self) -> bool {
         self.ca.is_some() || self.client.is_some() || self.first
     }
 

@@ -5,11 +5,13 @@
 //! header or a body can end the reading. Every length that a server announces has a bound.
 
 mod access;
+mod api;
 pub mod block;
 pub mod frame;
 mod handshake;
 mod reader;
 
 pub use access::{Access, Identity, TlsFiles};
+pub use api::ApiPrefix;
 pub use frame::{FrameError, Message};
 pub use reader::{ConnectError, Frames, ReadError, Reader, refuses_login};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, ServerAddr};
-use jetstream::Access;
+use jetstream::{Access, ApiPrefix};
 
 /// Who we are to the servers. Texts are for people and hold no secrets.
 pub trait Login: Send + Sync {
@@ -17,6 +17,9 @@ pub trait Login: Send + Sync {
 
     /// Why a server may have refused us, and what to do about it.
     fn why_refused(&self) -> String;
+
+    /// Why no server may answer, and what to look for; `problem` is what was seen.
+    fn why_unreachable(&self, problem: &str) -> String;
 }
 
 /// Nobody: for servers that ask for nothing.
@@ -35,6 +38,10 @@ impl Login for NoLogin {
     fn why_refused(&self) -> String {
         "it asks for credentials".to_owned()
     }
+
+    fn why_unreachable(&self, _problem: &str) -> String {
+        "is it running?".to_owned()
+    }
 }
 
 /// Where the log is and how it is read.
@@ -43,10 +50,14 @@ pub struct Config {
     pub servers: Vec<ServerAddr>,
     /// Credentials and TLS.
     pub login: Arc<dyn Login>,
+    /// Where JetStream takes requests.
+    pub api: ApiPrefix,
     /// The stream; never created or changed here.
     pub stream: String,
     /// The name of our consumer. Two projectors of one stream must not share it.
     pub consumer: String,
+    /// What our inboxes begin with.
+    pub inbox: String,
     /// How much goes into one commit.
     pub limits: BatchLimits,
 }

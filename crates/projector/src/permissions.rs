@@ -1,5 +1,7 @@
 //! What NATS has to permit for reading, to the letter.
 
+use jetstream::ApiPrefix;
+
 /// The inbox of a consumer: its own, so that nobody else's permission reaches into it.
 pub fn inbox_prefix(consumer: &str) -> String {
     format!("_INBOX_{consumer}")
@@ -15,17 +17,18 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// For reading a stream through a consumer of this name.
-    pub fn of(stream: &str, consumer: &str) -> Self {
+    /// For reading a stream through a consumer of this name, with inboxes that begin so.
+    pub fn of(api: &ApiPrefix, stream: &str, consumer: &str, inbox: &str) -> Self {
+        let requests = [
+            format!("STREAM.INFO.{stream}"),
+            format!("STREAM.MSG.GET.{stream}"),
+            format!("CONSUMER.CREATE.{stream}.{consumer}"),
+            format!("CONSUMER.DELETE.{stream}.{consumer}"),
+            format!("CONSUMER.MSG.NEXT.{stream}.{consumer}"),
+        ];
         Self {
-            publish: vec![
-                format!("$JS.API.STREAM.INFO.{stream}"),
-                format!("$JS.API.STREAM.MSG.GET.{stream}"),
-                format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}"),
-                format!("$JS.API.CONSUMER.DELETE.{stream}.{consumer}"),
-                format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
-            ],
-            subscribe: vec![format!("{}.>", inbox_prefix(consumer))],
+            publish: requests.map(|request| api.subject(&request)).into(),
+            subscribe: vec![format!("{inbox}.>")],
         }
     }
 }

@@ -65,16 +65,35 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct NatsArgs {
-    /// NATS server, or several separated by commas
+    /// NATS server, or several separated by commas [default: what a context or `NATS_URL` says, else
+    /// <nats://127.0.0.1:4222>]
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_URL", value_name = "URL,..")]
-    #[arg(default_value = "nats://127.0.0.1:4222", hide_env_values = true)]
-    pub(crate) nats_url: String,
+    #[arg(hide_env_values = true)]
+    pub(crate) nats_url: Option<String>,
+    /// A context of the nats command line tool, for whatever no other flag says. `NATS_CONTEXT` is read too, and behind
+    /// the context `NATS_URL`, `NATS_USER`, `NATS_PASSWORD`, `NATS_TOKEN`, `NATS_CREDS`, `NATS_NKEY`, `NATS_CA`, `NATS_CERT`
+    /// and `NATS_KEY`
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_CONTEXT", value_name = "NAME")]
+    pub(crate) nats_context: Option<String>,
     /// Credentials file (JWT and seed)
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_CREDS", value_name = "FILE")]
     pub(crate) nats_creds: Option<PathBuf>,
     /// File that holds an nkey seed
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_NKEY", value_name = "FILE")]
     pub(crate) nats_nkey: Option<PathBuf>,
+    /// User, whose password is in a file
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_USER", value_name = "NAME")]
+    pub(crate) nats_user: Option<String>,
+    /// File that holds that user's password
+    #[arg(
+        long,
+        env = "PROFILE_PROJECTOR_NATS_PASSWORD_FILE",
+        value_name = "FILE"
+    )]
+    pub(crate) nats_password_file: Option<PathBuf>,
+    /// File that holds a token
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) nats_token_file: Option<PathBuf>,
     /// Certificates to trust the server by (PEM); makes TLS mandatory
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_TLS_CA", value_name = "FILE")]
     pub(crate) nats_tls_ca: Option<PathBuf>,
@@ -84,6 +103,15 @@ pub(crate) struct NatsArgs {
     /// Key of the client certificate (PEM)
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_TLS_KEY", value_name = "FILE")]
     pub(crate) nats_tls_key: Option<PathBuf>,
+    /// Begin with TLS, before the server says anything (its `handshake_first`)
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_TLS_FIRST")]
+    pub(crate) nats_tls_first: bool,
+    /// JetStream's domain, if the stream is behind a leaf node
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_JS_DOMAIN", value_name = "NAME")]
+    pub(crate) nats_js_domain: Option<String>,
+    /// What the subjects of JetStream's API begin with, if an account imported it [default: `$JS.API`]
+    #[arg(long, env = "PROFILE_PROJECTOR_NATS_API_PREFIX", value_name = "PREFIX")]
+    pub(crate) nats_api_prefix: Option<String>,
     /// The stream of events
     #[arg(long, env = "PROFILE_PROJECTOR_STREAM", value_name = "NAME", num_args = 0..=1)]
     #[arg(
@@ -285,6 +313,9 @@ pub(crate) struct ReplayArgs {
     /// publish read it
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
+    /// Name of the consumer that reads, for a user who may make no other; one that nobody has by default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) consumer_name: Option<String>,
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
 }
@@ -305,6 +336,9 @@ pub(crate) struct AsOfArgs {
     /// When: at this time of the server's clock, such as 2026-11-24T12:00:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) time: Option<String>,
+    /// Name of the consumer that reads, for a user who may make no other; one that nobody has by default
+    #[arg(long, value_name = "NAME")]
+    pub(crate) consumer_name: Option<String>,
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
 }
@@ -332,7 +366,7 @@ pub(crate) struct DoctorArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_DATA_DIR", value_name = "DIR")]
     #[arg(default_value = "./data")]
     pub(crate) data_dir: PathBuf,
-    /// Name of the service's consumer, if it was given one
+    /// Name of the service's consumer, if it was given one; with --permissions read, of the one that reads
     #[arg(long, env = "PROFILE_PROJECTOR_CONSUMER_NAME", value_name = "NAME")]
     pub(crate) consumer_name: Option<String>,
     /// The admin address of the service that has the folder open, to ask it

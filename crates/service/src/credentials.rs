@@ -1,110 +1,129 @@
-//! Credentials files of NATS, read anew for every connection: a file that was replaced is enough to
-//! go on after its content was revoked or expired.
+//! Who we are to NATS. Files are read anew for every connection: one that was replaced is enough to go on after its
+//! content was revoked or expired.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use async_nats::{Auth, AuthError, ConnectOptions};
+use async_nats::{Auth, AuthError, ConnectOptions, ServerAddr};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jetstream::Identity;
 use nkeys::KeyPair;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::config::NatsCredentials;
+use crate::config::{NatsConfig, NatsCredentials, Secret};
 use crate::nats::NatsError;
 
 /// The lines before what a credentials file holds; the line after it begins with dashes too.
 const JWT_HEAD: &str = "BEGIN NATS USER JWT";
 const SEED_HEAD: &str = "BEGIN USER NKEY SEED";
 
-/// Who signs the server's challenge, and with which JWT.
-struct Signer {
-    jwt: Option<String>,
-    keys: KeyPair,
-}
-
-/// Options that read a file at every connection. It is judged now, too.
-pub(crate) fn options(of: &NatsCredentials) -> Result<ConnectOptions, NatsError> {
-    match of {
-        NatsCredentials::Url => Ok(ConnectOptions::new()),
-        NatsCredentials::Creds(path) => reading(path.clone(), read_creds),
-        NatsCredentials::Nkey(path) => reading(path.clone(), read_nkey),
+/// Options that read files at every connection. They are judged now, too.
+pub(crate) fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
+    if let Identity::Anonymous = identity(config)? {
+        return Ok(ConnectOptions::new());
     }
-}
-
-/// Why a server may have refused them, and what to do about it. Holds nothing secret.
-pub(crate) fn why_refused(credentials: &NatsCredentials) -> String {
-    let (path, signer) = match credentials {
-        NatsCredentials::Url => {
-            return "check --nats-creds, --nats-nkey or the user in --nats-url".to_owned();
-        }
-        NatsCredentials::Creds(path) => (path, read_creds(path)),
-        NatsCredentials::Nkey(path) => (path, read_nkey(path)),
-    };
-    match signer {
-        Ok(signer) => signer.why_refused(path),
-        Err(problem) => problem.to_string(),
-    }
-}
-
-/// The same for a connection that reads records.
-pub(crate) fn identity(of: &NatsCredentials) -> Result<Identity, NatsError> {
-    let Signer { jwt, keys } = match of {
-        NatsCredentials::Url => return Ok(Identity::Anonymous),
-        NatsCredentials::Creds(path) => read_creds(path)?,
-        NatsCredentials::Nkey(path) => read_nkey(path)?,
-    };
-    Ok(Identity::Key { jwt, key: keys })
-}
-
-fn reading(
-    path: PathBuf,
-    read: fn(&Path) -> Result<Signer, NatsError>,
-) -> Result<ConnectOptions, NatsError> {
-    read(&path)?;
+    let config = config.clone();
     Ok(ConnectOptions::with_auth_callback(move |nonce| {
-        let answer = read(&path)
+        let answer = identity(&config)
             .map_err(AuthError::new)
-            .and_then(|signer| signer.answer(&nonce));
+            .and_then(|identity| answer(identity, &nonce));
         std::future::ready(answer)
     }))
 }
 
-impl Signer {
-    fn answer(self, nonce: &[u8]) -> Result<Auth, AuthError> {
-        let mut auth = Auth::new();
-        auth.signature = Some(self.keys.sign(nonce).map_err(AuthError::new)?);
-        if self.jwt.is_none() {
-            auth.nkey = Some(self.keys.public_key());
-        }
-        auth.jwt = self.jwt;
-        Ok(auth)
+/// Who we are now.
+pub(crate) fn identity(config: &NatsConfig) -> Result<Identity, NatsError> {
+    match &config.credentials {
+        NatsCredentials::Url => Ok(url_identity(&config.servers)),
+        NatsCredentials::Creds(path) => read_creds(path),
+        NatsCredentials::Nkey(path) => read_nkey(path),
+        NatsCredentials::Password { user, password } => Ok(Identity::Password {
+            user: user.clone(),
+            password: secret(password)?,
+        }),
+        NatsCredentials::Token(token) => Ok(Identity::Token(secret(token)?)),
     }
+}
 
-    fn why_refused(&self, path: &Path) -> String {
-        let path = path.display();
-        let Some(jwt) = &self.jwt else {
-            return format!(
-                "it has no user with the public key {} of {path}: add it, or give another --nats-nkey",
-                self.keys.public_key()
-            );
-        };
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let expired = expiry(jwt).filter(|seconds| *seconds <= now.as_secs());
-        match expired.and_then(shown_time) {
-            Some(when) => format!(
-                "the token in {path} expired at {when}: put a new credentials file in its place"
-            ),
-            None => format!(
-                "check that the account of {path} is known to this server and that its user is not \
-                 revoked, or put other credentials in its place"
-            ),
+fn answer(identity: Identity, nonce: &[u8]) -> Result<Auth, AuthError> {
+    let mut auth = Auth::new();
+    match identity {
+        Identity::Anonymous => {}
+        Identity::Password { user, password } => {
+            auth.username = Some(user);
+            auth.password = Some(password);
         }
+        Identity::Token(token) => auth.token = Some(token),
+        Identity::Key { jwt, key } => {
+            auth.signature = Some(key.sign(nonce).map_err(AuthError::new)?);
+            if jwt.is_none() {
+                auth.nkey = Some(key.public_key());
+            }
+            auth.jwt = jwt;
+        }
+    }
+    Ok(auth)
+}
+
+/// Who the URLs say that we are. A user without a password is a token.
+fn url_identity(servers: &[ServerAddr]) -> Identity {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let Some(server) = servers.iter().find(|server| server.has_user_pass()) else {
+        return Identity::Anonymous;
+    };
+    match (server.username(), server.password()) {
+        (Some(user), Some(password)) => Identity::Password {
+            user: decoded(user),
+            password: decoded(password),
+        },
+        (Some(token), None) => Identity::Token(decoded(token)),
+        (None, _) => Identity::Anonymous,
+    }
+}
+
+/// Why a server may have refused us, and what to do about it. Holds nothing secret.
+pub(crate) fn why_refused(config: &NatsConfig) -> String {
+    let identity = match identity(config) {
+        Ok(identity) => identity,
+        Err(problem) => return problem.to_string(),
+    };
+    match (&config.credentials, identity) {
+        (NatsCredentials::Creds(path), Identity::Key { jwt: Some(jwt), .. }) => {
+            why_jwt_refused(&jwt, path)
+        }
+        (NatsCredentials::Nkey(path), Identity::Key { key, .. }) => format!(
+            "it has no user with the public key {} of {}: add it, or give another --nats-nkey",
+            key.public_key(),
+            path.display()
+        ),
+        (NatsCredentials::Password { user, password }, _) => {
+            format!("check that it has the user {user}, and this user the password of {password}")
+        }
+        (NatsCredentials::Token(token), _) => format!("check that its token is that of {token}"),
+        _ => "check --nats-creds, --nats-nkey or the user in --nats-url".to_owned(),
+    }
+}
+
+fn why_jwt_refused(jwt: &str, path: &Path) -> String {
+    let path = path.display();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let expired = expiry(jwt).filter(|seconds| *seconds <= now.as_secs());
+    match expired.and_then(shown_time) {
+        Some(when) => {
+            format!(
+                "the token in {path} expired at {when}: put a new credentials file in its place"
+            )
+        }
+        None => format!(
+            "check that the account of {path} is known to this server and that its user is not \
+             revoked, or put other credentials in its place"
+        ),
     }
 }
 
@@ -124,7 +143,7 @@ fn shown_time(seconds: u64) -> Option<String> {
     time.format(&Rfc3339).ok()
 }
 
-fn read_creds(path: &Path) -> Result<Signer, NatsError> {
+fn read_creds(path: &Path) -> Result<Identity, NatsError> {
     let text = read(path)?;
     let after = |head: &str| {
         let mut lines = text.lines().skip_while(|line| !line.contains(head));
@@ -132,18 +151,31 @@ fn read_creds(path: &Path) -> Result<Signer, NatsError> {
     };
     let keys = after(SEED_HEAD).and_then(|seed| KeyPair::from_seed(seed).ok());
     match (after(JWT_HEAD), keys) {
-        (Some(jwt), Some(keys)) => Ok(Signer {
+        (Some(jwt), Some(key)) => Ok(Identity::Key {
             jwt: Some(jwt.to_owned()),
-            keys,
+            key,
         }),
         _ => Err(unusable(path, "it is no NATS credentials file")),
     }
 }
 
-fn read_nkey(path: &Path) -> Result<Signer, NatsError> {
+fn read_nkey(path: &Path) -> Result<Identity, NatsError> {
     match KeyPair::from_seed(read(path)?.trim()) {
-        Ok(keys) => Ok(Signer { jwt: None, keys }),
+        Ok(key) => Ok(Identity::Key { jwt: None, key }),
         Err(_content) => Err(unusable(path, "it holds no nkey seed")),
+    }
+}
+
+/// A password or token, without the end of its line.
+fn secret(of: &Secret) -> Result<String, NatsError> {
+    let path = match of {
+        Secret::Told { text, .. } => return Ok(text.clone()),
+        Secret::File(path) => path,
+    };
+    let text = read(path)?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(unusable(path, "it is empty")),
+        secret => Ok(secret.to_owned()),
     }
 }
 
@@ -165,15 +197,18 @@ fn unusable(path: &Path, problem: &str) -> NatsError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     type Kind = fn(PathBuf) -> NatsCredentials;
 
-    fn of(content: &str, kind: Kind) -> (tempfile::NamedTempFile, NatsCredentials) {
+    fn of(content: &str, kind: Kind) -> (tempfile::NamedTempFile, NatsConfig) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        let credentials = kind(file.path().to_owned());
-        (file, credentials)
+        let mut config = NatsConfig::plain("nats://127.0.0.1".parse().unwrap(), "S");
+        config.credentials = kind(file.path().to_owned());
+        (file, config)
     }
 
     #[test]
@@ -189,6 +224,11 @@ mod tests {
                 "it is no NATS credentials file",
             ),
             ("hunter2", NatsCredentials::Nkey, "it holds no nkey seed"),
+            (
+                "\n",
+                |path| NatsCredentials::Token(Secret::File(path)),
+                "it is empty",
+            ),
         ] {
             let (_file, credentials) = of(content, kind);
             let said = options(&credentials).unwrap_err().to_string();
@@ -196,6 +236,26 @@ mod tests {
             assert_eq!(why_refused(&credentials), said);
             assert!(!said.contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn a_password_is_what_its_file_says_now() {
+        let kind: Kind = |path| NatsCredentials::Password {
+            user: "me".to_owned(),
+            password: Secret::File(path),
+        };
+        let (file, config) = of("first\r\n", kind);
+        let password = || match identity(&config).unwrap() {
+            Identity::Password { user, password } => (user, password),
+            Identity::Anonymous | Identity::Token(_) | Identity::Key { .. } => {
+                panic!("no password")
+            }
+        };
+        assert_eq!(password(), ("me".to_owned(), "first".to_owned()));
+        std::fs::write(file.path(), " second\n").unwrap();
+        assert_eq!(password().1, " second");
+        let shown = format!("{config:?} {}", why_refused(&config));
+        assert!(!shown.contains("second") && shown.contains(file.path().to_str().unwrap()));
     }
 
     #[test]

@@ -8,15 +8,21 @@ use anyhow::Context;
 use projector::BatchLimits;
 
 use crate::config::NatsConfig;
+use crate::nats;
 
 /// What the consumer's name ends with beside the live one's.
 pub(crate) const BESIDE: &str = "-rebuild";
+
+/// What readings are called that have no name of their own.
+pub(crate) const READS: &str = "reads";
 
 /// Where the log is, and who reads it.
 #[derive(Clone)]
 pub(crate) struct LogAccess {
     nats: NatsConfig,
     consumer: String,
+    /// What the inboxes begin with, if it is not the consumer's name that they do.
+    inbox: Option<String>,
     limits: BatchLimits,
 }
 
@@ -34,6 +40,7 @@ impl LogAccess {
         Ok(Self {
             nats,
             consumer,
+            inbox: None,
             limits: BatchLimits::default(),
         })
     }
@@ -49,18 +56,27 @@ impl LogAccess {
         Self {
             nats,
             consumer: "profile-projector-asks".to_owned(),
+            inbox: None,
             limits: BatchLimits::default(),
         }
     }
 
-    /// To read the log once, under a name that no other reading has.
-    pub(crate) fn reading(nats: NatsConfig) -> Self {
-        let name = format!("profile-projector-reads-{:016x}", rand::random::<u64>());
+    /// To read the log once, under the name that was given or one that no other reading has.
+    pub(crate) fn reading(nats: NatsConfig, name: Option<String>) -> Self {
+        let inbox = name.is_none().then(|| nats::inbox_of(READS));
+        let name = name
+            .unwrap_or_else(|| format!("profile-projector-{READS}-{:016x}", rand::random::<u64>()));
         Self {
             nats,
             consumer: name,
+            inbox,
             limits: BatchLimits::default(),
         }
+    }
+
+    /// How to reach the servers.
+    pub(crate) fn nats(&self) -> &NatsConfig {
+        &self.nats
     }
 
     /// The names of the consumers: of the rows that are served, and of what is built beside them.
@@ -70,11 +86,15 @@ impl LogAccess {
 
     /// For a projector whose consumer's name ends with `suffix`.
     pub(crate) fn projector_config(&self, suffix: &str) -> projector::Config {
+        let consumer = format!("{}{suffix}", self.consumer);
+        let inbox = self.inbox.clone();
         projector::Config {
+            inbox: inbox.unwrap_or_else(|| projector::inbox_prefix(&consumer)),
             servers: self.nats.servers.clone(),
             login: Arc::new(self.nats.clone()),
+            api: self.nats.api.clone(),
             stream: self.nats.stream.clone(),
-            consumer: format!("{}{suffix}", self.consumer),
+            consumer,
             limits: self.limits,
         }
     }

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::jetstream::{Access, Identity, TlsFiles};
+use ::jetstream::{Access, TlsFiles};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
-use percent_encoding::percent_decode_str;
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use projector::Login;
 use tokio::sync::watch;
 
-use crate::config::{NatsConfig, NatsCredentials};
+use crate::config::NatsConfig;
 use crate::credentials;
 
 /// A command's client tells within this time that nobody is there.
@@ -32,12 +32,14 @@ pub enum NatsError {
         problem: String,
     },
     /// Nobody answers.
-    #[error("NATS cannot be reached at {servers} ({problem}): is it running? is --nats-url right?")]
+    #[error("NATS cannot be reached at {servers} ({problem}): {why}")]
     Unreachable {
         /// Where.
         servers: String,
         /// What the client saw.
         problem: String,
+        /// What to look for.
+        why: String,
     },
     /// The server does not know us.
     #[error("NATS at {servers} refused our credentials: {why}")]
@@ -54,14 +56,16 @@ pub enum NatsError {
         said: String,
     },
     /// There is no JetStream.
-    #[error("JetStream does not answer at {servers}: is it enabled for this server and account?")]
+    #[error(
+        "JetStream does not answer at {servers}: is it enabled for this server and account, or behind a domain (--nats-js-domain)?"
+    )]
     JetStreamDisabled {
         /// Where.
         servers: String,
     },
     /// There is no such stream.
     #[error(
-        "there is no stream {stream} for these events: create it (deploy/nats/stream.json holds its configuration), or name another with --stream"
+        "there is no stream {stream} for these events: create it (deploy/nats/stream.json holds its configuration), or name another with --stream or its domain with --nats-js-domain"
     )]
     StreamMissing {
         /// The stream.
@@ -113,14 +117,29 @@ pub(crate) struct Connection {
     pub(crate) servers: String,
 }
 
-/// Connects within seconds or tells why not.
-pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connection, NatsError> {
-    let servers = config.shown_servers();
+/// What the inboxes of a command begin with: each has its own, so that no permission to hear its answers reaches
+/// those of others.
+pub(crate) fn inbox_of(command: &str) -> String {
+    projector::inbox_prefix(&format!("profile-projector-{command}"))
+}
+
+/// Connects a command within seconds or tells why not.
+pub(crate) async fn connect(config: &NatsConfig, command: &str) -> Result<Connection, NatsError> {
+    connect_with(config, command, inbox_of(command)).await
+}
+
+/// The same with inboxes that begin otherwise.
+pub(crate) async fn connect_with(
+    config: &NatsConfig,
+    command: &str,
+    inbox: String,
+) -> Result<Connection, NatsError> {
     let (tell_denied, denied) = watch::channel(None);
     let (tell_reset, resets) = watch::channel(0_u64);
     let was_lost = AtomicBool::new(false);
     let options = options(config)?
-        .name(name)
+        .name(format!("profile-projector {command}"))
+        .custom_inbox_prefix(inbox)
         .connection_timeout(CONNECT_WITHIN)
         .request_timeout(Some(REQUEST_WITHIN))
         .ping_interval(PING_EVERY)
@@ -145,7 +164,7 @@ pub(crate) async fn connect(config: &NatsConfig, name: &str) -> Result<Connectio
     Ok(Connection {
         denied,
         resets,
-        ..Connection::of(client, servers)
+        ..Connection::of(client, config)
     })
 }
 
@@ -156,6 +175,7 @@ pub(crate) async fn connected(
 ) -> Result<Client, NatsError> {
     let unreachable = |problem: String| NatsError::Unreachable {
         servers: config.shown_servers(),
+        why: config.why_unreachable(&problem),
         problem,
     };
     let connecting = Box::pin(options.connect(config.servers.clone()));
@@ -167,7 +187,7 @@ pub(crate) async fn connected(
             ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                 NatsError::Unauthorized {
                     servers: config.shown_servers(),
-                    why: credentials::why_refused(&config.credentials),
+                    why: credentials::why_refused(config),
                 }
             }
             ConnectErrorKind::ServerParse
@@ -182,76 +202,63 @@ pub(crate) async fn connected(
 /// Credentials and TLS of a configuration, as the client takes them. Files are judged now and read
 /// again at every connect.
 pub fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
-    let mut options = credentials::options(&config.credentials)?;
-    if config.credentials == NatsCredentials::Url {
-        options = with_url_user(options, &config.servers);
-    }
-    if let Some(ca) = &config.tls_ca {
+    let mut options = credentials::options(config)?;
+    let TlsFiles { ca, client, first } = &config.tls;
+    if let Some(ca) = ca {
         options = options.add_root_certificates(ca.clone()).require_tls(true);
     }
-    if let Some(pair) = &config.tls_client {
+    if let Some((cert, key)) = client {
         options = options
-            .add_client_certificate(pair.cert.clone(), pair.key.clone())
+            .add_client_certificate(cert.clone(), key.clone())
             .require_tls(true);
+    }
+    if *first {
+        options = options.tls_first();
     }
     Ok(options)
 }
 
-impl projector::Login for NatsConfig {
+impl Login for NatsConfig {
     fn options(&self) -> Result<ConnectOptions, String> {
         options(self).map_err(|problem| problem.to_string())
     }
 
     fn access(&self) -> Result<Access, String> {
-        let identity = match &self.credentials {
-            NatsCredentials::Url => url_identity(&self.servers),
-            NatsCredentials::Creds(_) | NatsCredentials::Nkey(_) => {
-                credentials::identity(&self.credentials).map_err(|problem| problem.to_string())?
-            }
-        };
-        let client = self.tls_client.as_ref();
-        let tls = TlsFiles {
-            ca: self.tls_ca.clone(),
-            client: client.map(|pair| (pair.cert.clone(), pair.key.clone())),
-            first: false,
-        };
+        let identity = credentials::identity(self).map_err(|problem| problem.to_string())?;
+        let tls = self.tls.clone();
         Ok(Access { identity, tls })
     }
 
     fn why_refused(&self) -> String {
-        credentials::why_refused(&self.credentials)
+        credentials::why_refused(self)
+    }
+
+    fn why_unreachable(&self, problem: &str) -> String {
+        let mut why = match &self.selected {
+            None => "is it running? is --nats-url right?".to_owned(),
+            Some(name) => format!(
+                "is it running? no server was named, and the nats tool has a context selected: give \
+                 --nats-context {name} to take it"
+            ),
+        };
+        if !self.tls.first && said_nothing(problem) {
+            why.push_str(" does it begin with TLS (--nats-tls-first)?");
+        }
+        why
     }
 }
 
-/// The client takes no notice of the user in a URL.
-fn with_url_user(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
-    match url_identity(servers) {
-        Identity::Password { user, password } => options.user_and_password(user, password),
-        Identity::Token(token) => options.token(token),
-        Identity::Anonymous | Identity::Key { .. } => options,
-    }
-}
-
-/// Who the URLs say that we are. A user without a password is a token.
-fn url_identity(servers: &[ServerAddr]) -> Identity {
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let Some(server) = servers.iter().find(|server| server.has_user_pass()) else {
-        return Identity::Anonymous;
-    };
-    match (server.username(), server.password()) {
-        (Some(user), Some(password)) => Identity::Password {
-            user: decoded(user),
-            password: decoded(password),
-        },
-        (Some(token), None) => Identity::Token(decoded(token)),
-        (None, _) => Identity::Anonymous,
-    }
+/// Whether a server took the connection and did not begin to talk.
+fn said_nothing(problem: &str) -> bool {
+    ["timed out", "no answer", "expected INFO"]
+        .iter()
+        .any(|words| problem.contains(words))
 }
 
 impl Connection {
     /// For a client that hears of refusals by itself.
-    pub(crate) fn of(client: Client, servers: String) -> Self {
-        let mut jetstream = jetstream::new(client);
+    pub(crate) fn of(client: Client, config: &NatsConfig) -> Self {
+        let mut jetstream = jetstream::with_prefix(client, config.api.as_str());
         jetstream.set_timeout(REQUEST_WITHIN);
         let (_, denied) = watch::channel(None);
         let (_, resets) = watch::channel(0);
@@ -259,7 +266,7 @@ impl Connection {
             jetstream,
             denied,
             resets,
-            servers,
+            servers: config.shown_servers(),
         }
     }
 

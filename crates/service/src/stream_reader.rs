@@ -10,7 +10,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::timeout;
 
-use crate::config::NatsConfig;
 use crate::log_access::LogAccess;
 use crate::nats::{Connection, REQUEST_WITHIN};
 
@@ -37,12 +36,12 @@ pub(crate) struct Extent {
 /// Hands the messages of a stream to `each`, in order. `begin` hears first what there is.
 pub(crate) async fn read(
     connection: &Connection,
-    nats: &NatsConfig,
+    log: &LogAccess,
     until: Until,
     begin: impl FnOnce(Extent),
     mut each: impl FnMut(Message) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let stream = nats.stream.as_str();
+    let stream = log.nats().stream.as_str();
     let asked = timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream)).await;
     let Ok(Ok(found)) = asked else {
         return Err(connection.why_unheard(stream).await.into());
@@ -77,7 +76,7 @@ pub(crate) async fn read(
             ControlFlow::Continue(())
         })
     };
-    let config = LogAccess::reading(nats.clone()).projector_config("");
+    let config = log.projector_config("");
     match read_log(config, each).await {
         Ok(()) => Ok(()),
         Err(ReadingError::Unreadable(why)) => Err(anyhow!(why)),

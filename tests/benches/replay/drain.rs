@@ -114,6 +114,8 @@ pub(crate) fn records(url: &str, events: u64) -> anyhow::Result<Duration> {
         login: Arc::new(NoLogin),
         stream: STREAM.to_owned(),
         consumer: "count".to_owned(),
+        inbox: "_INBOX_drain".to_owned(),
+        api: jetstream::ApiPrefix::default(),
         limits: BatchLimits::default(),
     };
     let started = Instant::now();

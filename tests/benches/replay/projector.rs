@@ -23,8 +23,10 @@ pub(crate) fn fold(
         let config = Config {
             servers: vec![url.parse()?],
             login: Arc::new(NoLogin),
+            api: jetstream::ApiPrefix::default(),
             stream: STREAM.to_owned(),
             consumer: "bench".to_owned(),
+            inbox: "_INBOX_bench".to_owned(),
             limits: limits(budget)?,
         };
         let started = Instant::now();

@@ -64,7 +64,7 @@ mod tests {
                     assert!(lane.is_some());
                     fault == Fault::Answer
                 }
-                other => panic!("{other:?}"),
+                Decoded::Event(_) | Decoded::UnknownType(_) => panic!("{payload} is an event"),
             }
         };
         for answer in answers {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::Progress;
+use jetstream::ApiPrefix;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use read_model::ReadModel;
@@ -31,8 +32,10 @@ impl Process {
         let config = Config {
             servers: Vec::new(),
             login: Arc::new(NoLogin),
+            api: ApiPrefix::default(),
             stream: "S".to_owned(),
             consumer: "c".to_owned(),
+            inbox: "_INBOX_c".to_owned(),
             limits,
         };
         let reader = model.reader();

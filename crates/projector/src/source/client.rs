@@ -19,7 +19,6 @@ use super::ledger::Doubt;
 use super::link::{Connect, Link, Records, RequestFault};
 use super::{End, Trouble};
 use crate::config::{Config, Login};
-use crate::permissions::inbox_prefix;
 
 /// A server that does not answer a connection in this time is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -76,8 +75,9 @@ impl NatsLink {
             .map(|at| format!("{}:{}", at.host(), at.port()))
             .collect();
         let servers = servers.join(", ");
+        let login = config.login.as_ref();
         let said = watch::Sender::new(Said::default());
-        let options = config.login.options().map_err(|detail| Trouble {
+        let options = login.options().map_err(|detail| Trouble {
             connection: Connection::Unauthorized,
             detail,
         })?;
@@ -85,7 +85,7 @@ impl NatsLink {
         let (hear, tell) = (said.clone(), Arc::clone(&lost));
         let options = options
             .name(format!("profile-projector {}", config.consumer))
-            .custom_inbox_prefix(inbox_prefix(&config.consumer))
+            .custom_inbox_prefix(&config.inbox)
             .connection_timeout(CONNECT_WITHIN)
             .request_timeout(Some(REQUEST_WITHIN))
             .ping_interval(PING_EVERY)
@@ -103,14 +103,14 @@ impl NatsLink {
             Ok(Err(error)) => {
                 let said = error.to_string();
                 return Err(if refuses_login(&said) {
-                    unauthorized(&servers, config.login.as_ref())
+                    unauthorized(&servers, login)
                 } else {
-                    unreachable(&servers, &said)
+                    unreachable(&servers, login, &said)
                 });
             }
-            Err(_elapsed) => return Err(unreachable(&servers, "no answer")),
+            Err(_elapsed) => return Err(unreachable(&servers, login, "no answer")),
         };
-        let jetstream = jetstream::new(client.clone());
+        let jetstream = jetstream::with_prefix(client.clone(), config.api.as_str());
         Ok(Self {
             client,
             jetstream,
@@ -138,7 +138,7 @@ impl NatsLink {
     /// What the connection's events say of a request that was not answered.
     fn trouble(&self, otherwise: &str) -> Trouble {
         self.told_trouble()
-            .unwrap_or_else(|| unreachable(&self.servers, otherwise))
+            .unwrap_or_else(|| unreachable(&self.servers, self.login.as_ref(), otherwise))
     }
 }
 
@@ -163,7 +163,7 @@ impl NatsLink {
     fn subscribed(&self, mut reader: Reader, subject: &str) -> Result<NatsRecords, Trouble> {
         reader
             .subscribe(subject, 1)
-            .map_err(|error| unreachable(&self.servers, &error.to_string()))?;
+            .map_err(|error| unreachable(&self.servers, self.login.as_ref(), &error.to_string()))?;
         Ok(NatsRecords {
             reader,
             servers: self.servers.clone(),
@@ -263,7 +263,8 @@ impl Link for NatsLink {
                 Err(error) => last = Some(error.to_string()),
             }
         }
-        Err(unreachable(&self.servers, &last.unwrap_or_default()))
+        let problem = last.unwrap_or_default();
+        Err(unreachable(&self.servers, self.login.as_ref(), &problem))
     }
 
     async fn reconnect(&self) {
@@ -300,7 +301,7 @@ impl Link for NatsLink {
                 connection: Connection::StreamMissing,
                 detail: format!(
                     "there is no stream {stream} on {}: create it (deploy/nats/stream.json holds its \
-                     configuration), or name another with --stream",
+                     configuration), or name another with --stream or its domain with --nats-js-domain",
                     self.servers
                 ),
             },
@@ -353,11 +354,12 @@ fn reconnect_delay(attempt: usize) -> Duration {
     most.mul_f64(rand::rng().random_range(0.5..1.0))
 }
 
-fn unreachable(servers: &str, problem: &str) -> Trouble {
+fn unreachable(servers: &str, login: &dyn Login, problem: &str) -> Trouble {
     Trouble {
         connection: Connection::Disconnected,
         detail: format!(
-            "NATS cannot be reached at {servers} ({problem}): is it running? is --nats-url right?"
+            "NATS cannot be reached at {servers} ({problem}): {}",
+            login.why_unreachable(problem)
         ),
     }
 }
@@ -383,7 +385,8 @@ fn jetstream_disabled(servers: &str) -> Trouble {
     Trouble {
         connection: Connection::JetstreamDisabled,
         detail: format!(
-            "JetStream does not answer at {servers}: is it enabled for this server and account?"
+            "JetStream does not answer at {servers}: is it enabled for this server and account, or behind a \
+             domain (--nats-js-domain)?"
         ),
     }
 }

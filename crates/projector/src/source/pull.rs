@@ -171,10 +171,10 @@ impl<'a, L: Link> Pulling<'a, L> {
             many: Asking::many(allowed),
             one: Asking::one(allowed),
             is_large: false,
-            subject: format!(
-                "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
+            subject: config.api.subject(&format!(
+                "CONSUMER.MSG.NEXT.{}.{}",
                 config.stream, config.consumer
-            ),
+            )),
         }
     }
 

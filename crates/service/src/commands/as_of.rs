@@ -8,6 +8,7 @@ use super::replay::{Fold, of_stream, parse_time};
 use crate::cli::AsOfArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
+use crate::log_access::LogAccess;
 use crate::printable;
 use crate::stream_reader::Until;
 
@@ -20,7 +21,8 @@ pub(crate) fn run(args: &AsOfArgs) -> Result<(), Failure> {
     };
     let folder = tempfile::tempdir().context("there is no folder for temporary files")?;
     let mut fold = Fold::new(folder.path(), None)?;
-    super::block_on(of_stream(&mut fold, nats, until))?;
+    let log = LogAccess::reading(nats, args.consumer_name.clone());
+    super::block_on(of_stream(&mut fold, log, until))?;
     let replay = fold.finish()?;
     let answer = match (&args.subject, &args.user) {
         (Some(sub), _) => replay.answer(sub),

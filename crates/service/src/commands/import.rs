@@ -34,7 +34,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
 fn publish(args: &ImportArgs, config: &NatsConfig, export: Export) -> Result<(), Failure> {
     super::block_on(async {
         let stop = signals::stop_token()?;
-        let connecting = nats::connect(config, "profile-projector import");
+        let connecting = nats::connect(config, "import");
         let connection = stop.run_until_cancelled(connecting).await;
         let connection = connection
             .ok_or_else(|| anyhow!("interrupted before the first event"))?

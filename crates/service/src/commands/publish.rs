@@ -17,7 +17,7 @@ pub(crate) fn run(args: &PublishArgs) -> Result<(), Failure> {
     let (input, length) = open(&args.input)?;
     super::block_on(async {
         let stop = signals::stop_token()?;
-        let connecting = nats::connect(&config, "profile-projector publish");
+        let connecting = nats::connect(&config, "publish");
         let connection = stop.run_until_cancelled(connecting).await;
         let connection = connection
             .ok_or_else(|| anyhow::anyhow!("interrupted before the first event"))?

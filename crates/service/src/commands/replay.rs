@@ -14,6 +14,7 @@ use super::{bar, new_file};
 use crate::cli::ReplayArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
+use crate::log_access::{LogAccess, READS};
 use crate::printable::{self, counted};
 use crate::stream_reader::{self, Extent, Until};
 use crate::{nats, producer};
@@ -29,9 +30,12 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
     };
     let folder = tempfile::tempdir().context("there is no folder for temporary files")?;
     let mut fold = Fold::new(folder.path(), args.write.as_deref())?;
-    match &args.input {
-        Some(input) => of_file(&mut fold, input, until)?,
-        None => super::block_on(of_stream(&mut fold, NatsConfig::of(&args.nats)?, until))?,
+    if let Some(input) = &args.input {
+        of_file(&mut fold, input, until)?;
+    } else {
+        let nats = NatsConfig::of(&args.nats)?;
+        let log = LogAccess::reading(nats, args.consumer_name.clone());
+        super::block_on(of_stream(&mut fold, log, until))?;
     }
     let replay = fold.finish()?;
     tell(args, &replay, &mut io::stdout().lock())?;
@@ -142,10 +146,11 @@ fn of_file(fold: &mut Fold, input: &Path, until: Until) -> anyhow::Result<()> {
 /// Folds what the stream holds, with progress on a terminal.
 pub(super) async fn of_stream(
     fold: &mut Fold,
-    nats: NatsConfig,
+    log: LogAccess,
     until: Until,
 ) -> Result<(), Failure> {
-    let connection = nats::connect(&nats, "profile-projector replay").await;
+    let inbox = log.projector_config("").inbox;
+    let connection = nats::connect_with(log.nats(), READS, inbox).await;
     let connection = connection.map_err(anyhow::Error::from)?;
     let bar = bar::of("events");
     let begin = |Extent { first, last }: Extent| {
@@ -162,7 +167,7 @@ pub(super) async fn of_stream(
         bar::advance(&bar, sequence, bar.length().unwrap_or(sequence));
         fold.take(message)
     };
-    let ended = stream_reader::read(&connection, &nats, until, begin, each).await;
+    let ended = stream_reader::read(&connection, &log, until, begin, each).await;
     bar.finish_and_clear();
     Ok(ended?)
 }

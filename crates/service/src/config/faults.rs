@@ -28,6 +28,12 @@ fn example(flag: &str) -> &'static str {
         "--nats-url" => "nats://127.0.0.1:4222",
         "--nats-creds" => "/run/secrets/nats.creds",
         "--nats-nkey" => "/run/secrets/nats.nk",
+        "--nats-context" => "production",
+        "--nats-user" => "projector",
+        "--nats-password-file" => "/run/secrets/nats.password",
+        "--nats-token-file" => "/run/secrets/nats.token",
+        "--nats-js-domain" => "hub",
+        "--nats-api-prefix" => "$JS.hub.API",
         "--nats-tls-ca" => "/etc/nats/ca.pem",
         "--nats-tls-cert" | "--tls-cert" => "/run/secrets/tls.crt",
         "--nats-tls-key" | "--tls-key" => "/run/secrets/tls.key",
@@ -43,7 +49,7 @@ fn example(flag: &str) -> &'static str {
         "--workos-client-id" => "client_01ABC",
         "--auth-config" => "./auth.json",
         "--log-format" => "json",
-        "--verbose-errors" | "--or-rebuild" => "true",
+        "--verbose-errors" | "--or-rebuild" | "--nats-tls-first" => "true",
         "--log" => "projector=debug,info",
         _ => "...",
     }
@@ -65,6 +71,9 @@ impl fmt::Display for ConfigFault {
         if *from_variable {
             let variable = format!("PROFILE_PROJECTOR_{variable}");
             return write!(f, "{variable} {problem} (example: {variable}={example})");
+        }
+        if !flag.starts_with("--") {
+            return write!(f, "{flag} {problem}");
         }
         if !has_variable {
             return write!(f, "{flag} {problem} (example: {flag} {example})");
@@ -93,12 +102,13 @@ impl fmt::Display for ConfigFaults {
 pub(crate) struct Judge(Vec<ConfigFault>);
 
 impl Judge {
-    pub(crate) fn fault(&mut self, flag: &'static str, problem: impl Into<String>) {
-        let problem = problem.into();
+    /// A flag, or another source of settings.
+    pub(crate) fn fault(&mut self, flag: impl Into<Cow<'static, str>>, problem: impl Into<String>) {
+        let (flag, problem) = (flag.into(), problem.into());
         self.0.push(ConfigFault {
-            flag: flag.into(),
+            has_variable: flag.starts_with("--"),
+            flag,
             problem,
-            has_variable: true,
             from_variable: false,
         });
     }

@@ -1,10 +1,13 @@
 //! What `serve` is told, judged whole: all faults are collected, none is found twice.
 
+mod context;
 mod dev;
 mod faults;
 mod memory;
 mod nats;
+mod sources;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +17,7 @@ use query::{Limits, SyncLimits};
 
 pub(crate) use dev::DevConfig;
 pub use faults::{ConfigFault, ConfigFaults};
-pub use nats::{NatsConfig, NatsCredentials};
+pub use nats::{NatsConfig, NatsCredentials, Secret};
 
 use crate::cli::{LogArgs, ServeArgs};
 use crate::snapshot::{InvalidPlace, SnapshotAt};
@@ -87,7 +90,7 @@ impl Config {
     pub(crate) fn of(args: &ServeArgs) -> Result<(Self, LogConfig), ConfigFaults> {
         let mut judge = Judge::default();
         let log = LogConfig::judged(&args.log, "info", &mut judge);
-        let nats = NatsConfig::judged(&args.nats, &mut judge);
+        let nats = NatsConfig::of_service(&args.nats, &mut judge);
         if let Some(name) = &args.consumer_name {
             judge_token("--consumer-name", name, &mut judge);
         }
@@ -219,7 +222,7 @@ fn judge_snapshot(args: &ServeArgs, judge: &mut Judge) -> Option<FromSnapshot> {
 }
 
 /// A file that must be there and readable.
-fn judge_file(flag: &'static str, path: &Path, judge: &mut Judge) {
+fn judge_file(flag: impl Into<Cow<'static, str>>, path: &Path, judge: &mut Judge) {
     if path.is_dir() {
         judge.fault(flag, format!("{} is a folder, not a file", path.display()));
     } else if let Err(problem) = std::fs::File::open(path) {
@@ -229,13 +232,14 @@ fn judge_file(flag: &'static str, path: &Path, judge: &mut Judge) {
 
 /// Two files that make sense together only.
 fn judge_pair(
-    (cert_flag, cert): (&'static str, Option<&Path>),
-    (key_flag, key): (&'static str, Option<&Path>),
+    (cert_flag, cert): (impl Into<Cow<'static, str>>, Option<&Path>),
+    (key_flag, key): (impl Into<Cow<'static, str>>, Option<&Path>),
     judge: &mut Judge,
 ) -> Option<PemPair> {
-    for (flag, path) in [(cert_flag, cert), (key_flag, key)] {
+    let (cert_flag, key_flag) = (cert_flag.into(), key_flag.into());
+    for (flag, path) in [(&cert_flag, cert), (&key_flag, key)] {
         if let Some(path) = path {
-            judge_file(flag, path, judge);
+            judge_file(flag.clone(), path, judge);
         }
     }
     match (cert, key) {

@@ -96,3 +96,99 @@ fn the_faults_of_an_issuers_file_are_told_with_the_others() {
     let faults = config(&["--auth-config", path, "--listen", "x"]);
     crate::golden::assert("config_auth.txt", &faults.unwrap_err().to_string());
 }
+
+/// What NATS flags come to in an environment.
+fn nats(flags: &[&str], variables: &[(&str, &str)]) -> Result<(NatsConfig, bool), ConfigFaults> {
+    let line = ["profile-projector", "publish", "file"].iter().chain(flags);
+    let Command::Publish(args) = Cli::parse_from(line).command else {
+        panic!("not publish");
+    };
+    let mut judge = Judge::default();
+    let variable = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.into())
+    };
+    let config = NatsConfig::judged(&args.nats, &variable, &mut judge);
+    judge.end(config)
+}
+
+#[test]
+fn settings_that_belong_together_come_from_one_place() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".config/nats/context");
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in ["me.creds", "me.nk", "token"] {
+        std::fs::write(home.path().join(file), "x").unwrap();
+    }
+    let context = r#"{"url":"nats://a:1","creds":"~/me.creds","jetstream_domain":"hub","tls_first":true,
+        "nsc":"","windows_cert_store":null,"jetstream_event_prefix":"x"}"#;
+    std::fs::write(folder.join("c.json"), context).unwrap();
+    let path = |file: &str| home.path().join(file).to_str().unwrap().to_owned();
+    let (nkey, token) = (path("me.nk"), path("token"));
+    let home = home.path().to_str().unwrap();
+    let variables = [
+        ("HOME", home),
+        ("NATS_TOKEN", "x"),
+        ("NATS_URL", "nats://b:2"),
+    ];
+    let shown = |flags: &[&str]| {
+        let (config, is_told) = nats(flags, &variables).unwrap();
+        let credentials = format!("{:?}", config.credentials).replace(home, "~");
+        let (servers, first) = (config.shown_servers(), config.tls.first);
+        assert!(is_told);
+        format!("{servers} {credentials} {} {first}", config.api.as_str())
+    };
+    for (flags, expected) in [
+        (&[][..], "nats://b:2 Token(NATS_TOKEN) $JS.API false"),
+        (
+            &["--nats-context", "c"],
+            "nats://a:1 Creds(\"~/me.creds\") $JS.hub.API true",
+        ),
+        (
+            &[
+                "--nats-context",
+                "c",
+                "--nats-nkey",
+                &nkey,
+                "--nats-api-prefix",
+                "js.b",
+            ],
+            "nats://a:1 Nkey(\"~/me.nk\") js.b true",
+        ),
+        (
+            &["--nats-context", "c", "--nats-url", "nats://me:pw@c:3"],
+            "nats://c:3 Url $JS.hub.API true",
+        ),
+        (
+            &["--nats-url", "nats://c:3", "--nats-token-file", &token],
+            "nats://c:3 Token(~/token) $JS.API false",
+        ),
+    ] {
+        assert_eq!(shown(flags), expected, "{flags:?}");
+    }
+    let (config, is_told) = nats(&[], &[]).unwrap();
+    assert_eq!(
+        (config.shown_servers().as_str(), is_told),
+        ("nats://127.0.0.1:4222", false)
+    );
+}
+
+#[test]
+fn what_of_a_context_cannot_be_kept_to_is_refused_by_name() {
+    let config = tempfile::tempdir().unwrap();
+    let folder = config.path().join("nats/context");
+    std::fs::create_dir_all(&folder).unwrap();
+    let context = r#"{"url":"nats://me:hunter2@a,http://b","socks_proxy":"hunter2","nsc":"nsc://hunter2",
+        "inbox_prefix":"_INBOX.hunter2","windows_cert_store":"user","user_jwt":"hunter2","creds":"/no/such",
+        "jetstream_domain":"a.b","token":7,"tls_first":"yes","a_new_one":["hunter2"]}"#;
+    std::fs::write(folder.join("c.json"), context).unwrap();
+    std::fs::write(folder.join("half.json"), r#"{"password": "hunter2"#).unwrap();
+    let home = config.path().to_str().unwrap();
+    let faults = |name: &str| {
+        let faults = nats(&["--nats-context", name], &[("XDG_CONFIG_HOME", home)]).unwrap_err();
+        faults.to_string().replace(home, "CONFIG")
+    };
+    let all = ["c", "half", "none", "../c"].map(faults).join("\n");
+    assert!(!all.contains("hunter2"), "{all}");
+    crate::golden::assert("config_context.txt", &all);
+}

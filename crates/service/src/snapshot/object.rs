@@ -35,7 +35,7 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// Connects, and finds the store. It belongs to operations: it is never created here.
     pub(crate) async fn open(nats: &NatsConfig, bucket: &str) -> anyhow::Result<Self> {
-        let connection = nats::connect(nats, "profile-projector snapshot").await?;
+        let connection = nats::connect(nats, "snapshot").await?;
         let asked = timeout(
             REQUEST_WITHIN,
             connection.jetstream.get_object_store(bucket),

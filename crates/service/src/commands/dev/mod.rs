@@ -74,7 +74,7 @@ async fn run_on(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let nats = NatsConfig::plain(server.url().parse()?, STREAM);
-    let connection = nats::connect(&nats, "profile-projector dev").await?;
+    let connection = nats::connect(&nats, "dev").await?;
     stream::create(&connection.jetstream, STREAM).await?;
     samples::publish(&connection, STREAM, stop).await?;
     let change = change::prepare(folder, &connection.jetstream, STREAM).await?;

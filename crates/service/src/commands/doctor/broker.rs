@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use jetstream::ApiPrefix;
 use projector::{Finding, Permissions, Severity};
 use serde_json::{Value, json};
 
@@ -43,9 +44,9 @@ pub(super) async fn look(
         )]);
     }
     let stream = stream(config, &connection, report).await;
-    account(&connection, stream.as_ref(), report).await;
+    account(&config.api, &connection, stream.as_ref(), report).await;
     if stream.is_some() {
-        consumers(&config.stream, ours, &connection, report).await;
+        consumers(config, ours, &connection, report).await;
     }
     stream
 }
@@ -56,7 +57,9 @@ async fn stream(
     report: &mut Report,
 ) -> Option<Value> {
     let asked_at = SystemTime::now();
-    let subject = format!("$JS.API.STREAM.INFO.{}", config.stream);
+    let subject = config
+        .api
+        .subject(&format!("STREAM.INFO.{}", config.stream));
     match connection.ask(&subject, String::new()).await {
         Ok(info) => {
             report.see("stream", extent(&info));
@@ -88,7 +91,7 @@ async fn why(unheard: Unheard, config: &NatsConfig, connection: &Connection) -> 
         },
         Unheard::Refused(_) => {
             let client = connection.client.clone();
-            let connection = nats::Connection::of(client, servers);
+            let connection = nats::Connection::of(client, config);
             connection.why_unheard(&config.stream).await
         }
     }
@@ -106,9 +109,14 @@ fn extent(info: &Value) -> String {
     format!("{name}, {messages} messages from {first} to {last}")
 }
 
-async fn account(connection: &Connection, stream: Option<&Value>, report: &mut Report) {
-    const SUBJECT: &str = "$JS.API.INFO";
-    match connection.ask(SUBJECT, String::new()).await {
+async fn account(
+    api: &ApiPrefix,
+    connection: &Connection,
+    stream: Option<&Value>,
+    report: &mut Report,
+) {
+    let subject = api.subject("INFO");
+    match connection.ask(&subject, String::new()).await {
         Ok(info) => {
             report.see("account", account::holds(&info));
             report.find(account::judge(&info, stream));
@@ -117,13 +125,19 @@ async fn account(connection: &Connection, stream: Option<&Value>, report: &mut R
             "account",
             &unheard.to_string(),
             "whether the account is near its limits is not known",
-            grant(SUBJECT),
+            grant(&subject),
         ),
     }
 }
 
-async fn consumers(stream: &str, ours: &[String], connection: &Connection, report: &mut Report) {
-    let subject = format!("$JS.API.CONSUMER.LIST.{stream}");
+async fn consumers(
+    config: &NatsConfig,
+    ours: &[String],
+    connection: &Connection,
+    report: &mut Report,
+) {
+    let stream = config.stream.as_str();
+    let subject = config.api.subject(&format!("CONSUMER.LIST.{stream}"));
     let mut found: Vec<Value> = Vec::new();
     for _page in 0..CONSUMER_PAGES_MAX {
         let asking = connection.ask(&subject, json!({"offset": found.len()}).to_string());
@@ -162,7 +176,7 @@ fn unencrypted(config: &NatsConfig, is_required: bool) -> Option<Finding> {
     let is_near = |host: &str| host == "localhost" || host == "::1" || host.starts_with("127.");
     let mut servers = config.servers.iter();
     let is_far = servers.any(|server| !is_near(server.host()) && !server.tls_required());
-    let is_asked_for = config.tls_ca.is_some() || config.tls_client.is_some();
+    let is_asked_for = config.tls.is_required();
     (is_far && !is_asked_for && !is_required).then(|| {
         Finding::new(
             Severity::Danger,

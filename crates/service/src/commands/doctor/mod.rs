@@ -17,7 +17,6 @@ mod tests;
 use std::io;
 
 use anyhow::Context;
-use projector::Permissions;
 
 use self::report::Report;
 use crate::cli::DoctorArgs;
@@ -32,17 +31,16 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         .context("the consumer's name is made from --data-dir: give it, or --consumer-name")
         .map_err(Failure::Blind)?;
     let consumers = log.consumers();
-    let needed = consumers
-        .each_ref()
-        .map(|name| Permissions::of(&stream, name));
     let mut out = io::stdout().lock();
     if let Some(role) = args.permissions {
-        let needed = permissions::of(role, &stream, &needed);
+        let reader = args.consumer_name.as_deref();
+        let needed = permissions::of(role, &nats, &consumers, reader);
         return Ok(
-            permissions::write(role, &stream, &needed, args.json, &mut out)
+            permissions::write(role, &nats, &needed, args.json, &mut out)
                 .context("the permissions cannot be printed")?,
         );
     }
+    let needed = permissions::of_each(&nats, &consumers);
     let mut report = Report::default();
     super::block_on(async {
         let info = broker::look(&nats, &consumers, &needed, &mut report).await;

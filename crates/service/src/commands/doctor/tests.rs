@@ -9,16 +9,16 @@ use crate::nats_server::{NatsServer, Setup, locate};
 const STREAM: &str = "IDENTITY_EVENTS";
 const CONSUMER: &str = "profile-projector";
 
-fn needed() -> Vec<Permissions> {
-    let consumers = [CONSUMER.to_owned(), format!("{CONSUMER}-rebuild")];
-    consumers.map(|name| Permissions::of(STREAM, &name)).into()
+fn consumers() -> [String; 2] {
+    [CONSUMER.to_owned(), format!("{CONSUMER}-rebuild")]
 }
 
 #[test]
 fn the_permissions_in_the_deploy_folder_are_the_printed_ones() {
     let mut printed = Vec::new();
-    let service = permissions::of(Role::Serve, STREAM, &needed());
-    permissions::write(Role::Serve, STREAM, &service, false, &mut printed).unwrap();
+    let nats = NatsConfig::plain("nats://127.0.0.1".parse().unwrap(), STREAM);
+    let service = permissions::of(Role::Serve, &nats, &consumers(), None);
+    permissions::write(Role::Serve, &nats, &service, false, &mut printed).unwrap();
     let file = include_str!("../../../../../deploy/nats/permissions.conf");
     assert_eq!(String::from_utf8(printed).unwrap(), file);
 }
@@ -69,7 +69,8 @@ async fn found_with(config: stream::Config, ask_monitoring: bool) -> String {
     let monitor = format!("http://127.0.0.1:{port}");
     let monitor = ask_monitoring.then_some(monitor.as_str());
     let mut report = Report::default();
-    broker::look(&nats, &[CONSUMER.to_owned()], &needed(), &mut report).await;
+    let needed = permissions::of_each(&nats, &consumers());
+    broker::look(&nats, &[CONSUMER.to_owned()], &needed, &mut report).await;
     sync(monitor, &mut report).await;
     let mut text = Vec::new();
     report.write(false, &mut text).unwrap();
@@ -128,7 +129,8 @@ async fn every_setting_that_removes_events_is_a_danger() {
 async fn nobody_there_is_told_with_what_to_check() {
     let nats = NatsConfig::plain("nats://127.0.0.1:1".parse().unwrap(), STREAM);
     let mut report = Report::default();
-    broker::look(&nats, &[CONSUMER.to_owned()], &needed(), &mut report).await;
+    let needed = permissions::of_each(&nats, &consumers());
+    broker::look(&nats, &[CONSUMER.to_owned()], &needed, &mut report).await;
     let mut text = Vec::new();
     report.write(false, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &EraseArgs) -> Result<(), Failure> {
     block_on(async {
         let stop = signals::stop_token()?;
         let work = async {
-            let connection = nats::connect(&config, "profile-projector erase").await?;
+            let connection = nats::connect(&config, "erase").await?;
             let mut denied = connection.denied.clone();
             let reading = Reading {
                 jetstream: &connection.jetstream,

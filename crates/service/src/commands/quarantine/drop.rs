@@ -41,7 +41,7 @@ pub(super) fn run(args: &DropArgs) -> Result<(), Failure> {
         }
         let stop = signals::stop_token()?;
         let work = async {
-            let connection = nats::connect(&config, "profile-projector quarantine drop").await?;
+            let connection = nats::connect(&config, "quarantine-drop").await?;
             check_there(&connection, &config.stream, args.sequence).await?;
             let ack = send_one(&connection, &config.stream, &outgoing).await?;
             waiting::applied(

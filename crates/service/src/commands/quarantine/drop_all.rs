@@ -78,7 +78,7 @@ async fn publish(
     services: &[AdminClient],
 ) -> anyhow::Result<u64> {
     let stop = signals::stop_token()?;
-    let connection = nats::connect(config, "profile-projector quarantine drop-all").await?;
+    let connection = nats::connect(config, "quarantine-drop").await?;
     let mut last = 0;
     for (done, decision) in decisions.iter().enumerate() {
         let sending = send_one(&connection, &config.stream, decision);
