@@ -33,8 +33,8 @@ mod summary;
 #[doc(hidden)]
 pub mod testing;
 
-pub use apply::{Remedy, Surroundings, apply, remedies, waits_behind};
-pub use decode::{DATA_BYTES_MAX, STRUCTURED_BYTES_MAX, decode};
+pub use apply::{Remedy, Surroundings, VERSION_JUMP_MAX, apply, remedies, waits_behind};
+pub use decode::{DATA_BYTES_MAX, HEADERS_BYTES_MAX, STRUCTURED_BYTES_MAX, decode};
 pub use erasure::{Circle, Folds, erased_document};
 pub use event::{Decoded, Event, ProfileChange, UserChange};
 pub use fault::Fault;

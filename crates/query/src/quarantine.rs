@@ -344,10 +344,14 @@ fn heals(inspection: &Inspection, parked: &Parked) -> Result<Vec<String>, Storag
         Some(identity) => inspection.owner(identity)?,
         None => None,
     };
+    let document = match &owner {
+        Some(owner) => inspection.user(owner)?.document,
+        None => UserDocument::Absent,
+    };
     let around = Surroundings {
         user: &user,
         profiles: &profiles,
-        owner: owner.as_ref(),
+        owner: owner.as_ref().map(|owner| (owner, &document)),
         before: &before,
     };
     let remedies = remedies(parked, &around);

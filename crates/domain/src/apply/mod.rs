@@ -13,14 +13,14 @@ mod user;
 
 pub use remedy::{Remedy, Surroundings, remedies, waits_behind};
 
-use crate::decode::decode;
+use crate::decode::{HEADERS_BYTES_MAX, STRUCTURED_BYTES_MAX, decode};
 use crate::{
     Decoded, Event, Family, Fault, Lane, Outcome, ParkReason, Parked, ParkedDocument,
     ParkedSummary, Record, RecordRef, Sequence, State, UserDocument, UserId, Version, WorkosUserId,
 };
 
 /// How far above the held version a version is believed.
-const VERSION_JUMP_MAX: u64 = 1_000_000;
+pub const VERSION_JUMP_MAX: u64 = 1_000_000;
 
 /// Applies one record: total, and pure but for `state` (D1).
 ///
@@ -155,9 +155,13 @@ fn park_invalid<S: State>(
         return Ok(Outcome::Resurrect);
     }
     let mut record = Record::from(record);
-    if let Fault::TooLarge { .. } = fault {
-        // The stream still has it, and it can never be applied: no second copy of any size.
+    // The stream still has it, and it can never be applied: no second copy of any size, whatever else is
+    // wrong with it.
+    if matches!(fault, Fault::TooLarge { .. }) || STRUCTURED_BYTES_MAX < record.payload.len() {
         record.payload = Box::default();
+    }
+    if HEADERS_BYTES_MAX < record.headers.len() {
+        record.headers = Box::default();
     }
     let (reason, detail) = (ParkReason::Invalid, fault.to_string().into());
     park(

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::{VERSION_JUMP_MAX, user};
-use crate::{Family, Lane, ParkReason, Parked, ProfileId, ProfileRow, Sequence, UserId, UserRow};
+use crate::{
+    Family, Lane, ParkReason, Parked, ProfileId, ProfileRow, Sequence, UserDocument, UserId,
+    UserRow,
+};
 
 /// What stands around a parked record.
 #[derive(Debug, Clone, Copy)]
@@ -12,8 +15,8 @@ pub struct Surroundings<'a> {
     pub user: &'a UserRow,
     /// The profiles of the lane's user.
     pub profiles: &'a ProfileRow,
-    /// The live user that has the awaited identity.
-    pub owner: Option<&'a UserId>,
+    /// The live user that has the awaited identity, and that user's document.
+    pub owner: Option<(&'a UserId, &'a UserDocument)>,
     /// The first two records of the lane that it [waits behind](waits_behind).
     pub before: &'a [Sequence],
 }
@@ -49,9 +52,21 @@ pub enum Remedy {
         sequence: Sequence,
     },
     /// The user who has the identity gives it up.
-    Release(UserId),
+    Release {
+        /// Who.
+        user: UserId,
+        /// The version that follows.
+        version: u64,
+    },
     /// The user's other profile goes.
-    Vacate(ProfileId),
+    Vacate {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        profile: ProfileId,
+        /// The version that follows.
+        version: u64,
+    },
     /// A release that can read it, and a rebuild by it.
     Understood,
     /// An operator's decision.
@@ -89,14 +104,24 @@ pub fn remedies(parked: &Parked, around: &Surroundings<'_>) -> Vec<Remedy> {
             remedies.extend(whole);
         }
         ParkReason::MappingConflict => {
-            remedies.extend(around.owner.cloned().map(Remedy::Release));
+            remedies.extend(around.owner.map(|(owner, document)| {
+                let held = user::held(document).map_or(0, |(held, _)| held);
+                Remedy::Release {
+                    user: owner.clone(),
+                    version: held.saturating_add(1),
+                }
+            }));
             remedies.extend(whole);
         }
         ParkReason::ProfileConflict => {
             let other = around.profiles.live.as_ref();
             // One that came before it would take the place.
             let other = other.filter(|_| around.before.is_empty());
-            remedies.extend(other.map(|other| Remedy::Vacate(other.id.clone())));
+            remedies.extend(other.map(|other| Remedy::Vacate {
+                user: lane.user.clone(),
+                profile: other.id.clone(),
+                version: other.version.get().saturating_add(1),
+            }));
         }
     }
     remedies.push(Remedy::Drop {
@@ -227,12 +252,23 @@ impl fmt::Display for Remedy {
                 f,
                 "a decision on record {sequence}, which it waits behind: profile-projector quarantine drop {user} {sequence} --reason TEXT"
             ),
-            Self::Release(user) => write!(
-                f,
-                "user {user}, who has the workosUserId, is deleted, erased or gets another one, and nobody else has waited for it longer"
-            ),
-            Self::Vacate(profile) => {
-                write!(f, "profile {profile} of this user is deleted or erased")
+            Self::Release { user, version } => {
+                write!(
+                    f,
+                    "user {user}, who has the workosUserId, is deleted, erased or gets another one, and nobody else has waited for it longer. {WHERE_DELETED}"
+                )?;
+                deletion(f, Family::User, user.as_str(), user, *version)
+            }
+            Self::Vacate {
+                user,
+                profile,
+                version,
+            } => {
+                write!(
+                    f,
+                    "profile {profile} of this user is deleted or erased. {WHERE_DELETED}"
+                )?;
+                deletion(f, Family::Profile, profile.as_str(), user, *version)
             }
             Self::Understood => f.write_str("a release that can read it, and a rebuild by it"),
             Self::Drop { user, sequence } => {
@@ -246,4 +282,24 @@ impl fmt::Display for Remedy {
             ),
         }
     }
+}
+
+const WHERE_DELETED: &str = "Where the source has it no more, and its producer will not say so, this publishes the deletion:";
+
+/// A line to paste into a shell.
+fn deletion(
+    f: &mut fmt::Formatter<'_>,
+    family: Family,
+    document: &str,
+    user: &UserId,
+    version: u64,
+) -> fmt::Result {
+    let kind = family.as_str();
+    // The shell fills in the time, between two quoted texts.
+    write!(
+        f,
+        "\n      echo '{{\"specversion\":\"1.0\",\"id\":\"{kind}:{document}:{version}\",\"source\":\"/operator\",\
+         \"type\":\"app.connvo.{kind}.deleted.v1\",\"data\":{{\"entity\":{{\"kind\":\"{kind}\",\"id\":\"{document}\",\
+         \"userId\":\"{user}\",\"version\":{version}}},\"deletedAt\":'$(date +%s000)'}}}}' | profile-projector publish -"
+    )
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::wire::Envelope;
-use super::{DATA_BYTES_MAX, STRUCTURED_BYTES_MAX, json};
+use super::{DATA_BYTES_MAX, HEADERS_BYTES_MAX, STRUCTURED_BYTES_MAX, json};
 use crate::{Family, Fault, Headers, Lane, RecordRef};
 
 /// The attributes that the contract reads.
@@ -140,6 +140,8 @@ impl<'a> Values<'a> {
 pub(super) fn read_attributes<'a>(
     record: &RecordRef<'a>,
 ) -> Result<(Attributes<'a>, Body<'a>), Fault> {
+    let block = record.headers.as_bytes();
+    check_size("header block", block.len(), HEADERS_BYTES_MAX)?;
     let headers = Values::read(record.headers)?;
     match headers.content_type {
         Some(content_type) if is_media_type(content_type, "application/cloudevents+json") => {

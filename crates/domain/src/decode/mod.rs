@@ -23,6 +23,9 @@ pub const DATA_BYTES_MAX: usize = 256 * 1024;
 /// The longest body of a structured event: the longest data, and room for its attributes.
 pub const STRUCTURED_BYTES_MAX: usize = DATA_BYTES_MAX + 64 * 1024;
 
+/// The longest header block. What a lane keeps is bounded by it, and by the body's limit.
+pub const HEADERS_BYTES_MAX: usize = 64 * 1024;
+
 /// The family-independent beginning of every type.
 const TYPE_PREFIX: &str = "app.connvo.";
 

@@ -5,6 +5,10 @@ use crate::testing::{
     Draft, Message, dropped, profile_deleted, profile_erased, profile_patched, user_deleted,
     user_erased, user_state,
 };
+use crate::{
+    HEADERS_BYTES_MAX, MemoryState, Outcome, ParkReason, Record, STRUCTURED_BYTES_MAX, Sequence,
+    apply, block_of,
+};
 
 /// The contract's bound, of records in a lane and of a user's profile documents.
 const MAX: u64 = 256;
@@ -214,4 +218,61 @@ fn waiting_profiles_learn_that_there_is_no_room() {
         .then_parked(["2 u1.profile too_many_profiles"])
         .when(profile_deleted("u1", "live", 2), "deleted")
         .then_parked(["2 u1.profile too_many_profiles"]);
+}
+
+/// What is parked of a record of this size, with headers that are right or not.
+fn kept(subject: &str, version_line: &str, headers: usize, payload: usize) -> [usize; 2] {
+    let mut state = MemoryState::default();
+    let record = Record {
+        sequence: Sequence::FIRST,
+        subject: subject.into(),
+        headers: format!("{version_line}\r\nx: {}\r\n\r\n", "x".repeat(headers))
+            .into_bytes()
+            .into(),
+        payload: vec![b' '; payload].into(),
+    };
+    let Ok(outcome) = record.with_ref(|record| apply(&mut state, record));
+    assert_eq!(outcome, Outcome::Parked(ParkReason::Invalid));
+    let parked = state.all_parked().next().unwrap();
+    [parked.record.headers.len(), parked.record.payload.len()]
+}
+
+#[test]
+fn a_parked_record_has_a_bound_whatever_is_wrong_with_it() {
+    let large = 8 * 1024 * 1024;
+    for subject in ["identity.v1.u1.user", "identity.v1.u1", "elsewhere"] {
+        for version_line in ["NATS/1.0", "NATS/9"] {
+            let [headers, payload] = kept(subject, version_line, 100, 100);
+            assert!(100 < headers && payload == 100, "{subject}: as it came");
+            let [headers, payload] = kept(subject, version_line, 100, large);
+            assert!(100 < headers && payload == 0, "{subject}");
+            let [headers, payload] = kept(subject, version_line, large, 100);
+            assert!(headers == 0 && payload <= 100, "{subject}");
+            let most = kept(
+                subject,
+                version_line,
+                HEADERS_BYTES_MAX - 50,
+                STRUCTURED_BYTES_MAX,
+            );
+            assert!(
+                most.iter().sum::<usize>() <= 384 * 1024,
+                "the contract's figure"
+            );
+        }
+    }
+}
+
+#[test]
+fn headers_up_to_the_limit_are_read() {
+    let with = |bytes: usize| {
+        let mut message = Message::from(user_state("u1", 1, "w1"));
+        let others: usize = block_of(message.headers.iter().map(|(n, v)| (&**n, &**v))).len();
+        let filling = bytes - others - "x: \r\n".len();
+        message.headers.push(("x".into(), "x".repeat(filling)));
+        message
+    };
+    Given::nothing()
+        .when(with(HEADERS_BYTES_MAX + 1), "parked{invalid}")
+        .when(with(HEADERS_BYTES_MAX), "applied")
+        .then_parked([]);
 }

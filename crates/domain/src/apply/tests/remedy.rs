@@ -31,6 +31,10 @@ fn remedies_of(state: &mut MemoryState, parked: &Parked) -> Vec<Remedy> {
         .awaits
         .as_ref()
         .map_or(Ok(None), |identity| state.owner(identity));
+    let owner = owner.map(|owner| {
+        let Ok(row) = state.user(&owner);
+        (owner, row.document.clone())
+    });
     let in_lane = state.all_parked().filter(|other| other.lane == parked.lane);
     let before = in_lane.filter(|other| waits_behind(parked, other));
     let mut before: Vec<_> = before.map(Parked::sequence).collect();
@@ -39,7 +43,7 @@ fn remedies_of(state: &mut MemoryState, parked: &Parked) -> Vec<Remedy> {
     let around = Surroundings {
         user: &user,
         profiles: &profiles,
-        owner: owner.as_ref(),
+        owner: owner.as_ref().map(|(owner, document)| (owner, document)),
         before: &before,
     };
     remedies(parked, &around)
@@ -55,6 +59,19 @@ const UNDERSTOOD: &str = "a release that can read it, and a rebuild by it";
 
 fn drop_of(sequence: u64) -> String {
     format!("a decision: profile-projector quarantine drop u1 {sequence} --reason TEXT")
+}
+
+/// The line that publishes a deletion.
+fn deleting(document: &str, id: &str, user: &str, version: u64) -> String {
+    let kind = document.split(':').next().unwrap();
+    let entity =
+        format!(r#"{{"kind":"{kind}","id":"{id}","userId":"{user}","version":{version}}}"#);
+    format!(
+        "Where the source has it no more, and its producer will not say so, this publishes the deletion:\n      \
+         echo '{{\"specversion\":\"1.0\",\"id\":\"{document}:{version}\",\"source\":\"/operator\",\
+         \"type\":\"app.connvo.{kind}.deleted.v1\",\"data\":{{\"entity\":{entity},\
+         \"deletedAt\":'$(date +%s000)'}}}}' | profile-projector publish -"
+    )
 }
 
 #[test]
@@ -96,12 +113,14 @@ fn each_reason_has_its_ways_out() {
 
     let mut given = Given::events([user_state("u2", 1, "w"), user_state("u1", 1, "w")]);
     let release =
-        "user u2, who has the workosUserId, is deleted, erased or gets another one, and nobody else has waited for it longer".to_owned();
+        "user u2, who has the workosUserId, is deleted, erased or gets another one, and nobody else has waited for it longer. ".to_owned()
+            + &deleting("user:u2", "u2", "u2", 2);
     let whole = "the whole state or the deletion of user u1, version 1 or later".to_owned();
     assert_eq!(told(&mut given), [release, whole, drop_of(2)]);
 
     let mut given = Given::events([profile(1), profile_state("u1", "p2", 1, &named("B"))]);
-    let vacate = "profile p1 of this user is deleted or erased".to_owned();
+    let vacate = "profile p1 of this user is deleted or erased. ".to_owned()
+        + &deleting("profile:p1", "p1", "u1", 2);
     assert_eq!(told(&mut given), [vacate, drop_of(2)]);
     given.publish(profile_state("u1", "p3", 1, &named("C")));
     assert_eq!(told(&mut given), [drop_of(3)], "p2 would take the place");
@@ -154,8 +173,15 @@ fn cure(parked: &Parked, remedy: &Remedy) -> Option<Message> {
         Remedy::Base { document, version } => {
             profile_state(user, document, *version, &named("cured")).into()
         }
-        Remedy::Vacate(document) => profile_erased(user, document.as_str(), 1).into(),
-        Remedy::Release(_) | Remedy::Understood | Remedy::None => return None,
+        Remedy::Vacate {
+            user,
+            profile,
+            version,
+        } if version % 2 == 0 => profile_deleted(user.as_str(), profile.as_str(), *version).into(),
+        Remedy::Vacate { user, profile, .. } => {
+            profile_erased(user.as_str(), profile.as_str(), 1).into()
+        }
+        Remedy::Release { .. } | Remedy::Understood | Remedy::None => return None,
     };
     Some(message)
 }
