@@ -48,16 +48,21 @@ async fn live(service: &Service, last: u64) -> anyhow::Result<()> {
 async fn it_tells_whose_the_read_model_is_and_how_far_it_is() -> anyhow::Result<()> {
     let world = World::new().await?;
     let (url, folder) = (world.broker.server.url(), world.data("model"));
-    std::fs::create_dir(&folder)?;
-    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700))?;
     let look = async |flags: &[&str]| doctor(&url, &folder, flags).await;
 
-    let ended = look(&[]).await?;
-    assert!(
-        says(&ended, "seen     read model: there is none in "),
-        "{ended:?}"
-    );
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // Before there is a folder, and before anything is in it.
+    for is_there in [false, true] {
+        if is_there {
+            std::fs::create_dir(&folder)?;
+            std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700))?;
+        }
+        let ended = look(&[]).await?;
+        assert!(
+            says(&ended, "seen     read model: there is none in "),
+            "{ended:?}"
+        );
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
 
     let last = world.broker.publish(history(0..3)).await?;
     let service = world.serve("model").await?;

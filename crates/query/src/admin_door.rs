@@ -48,14 +48,14 @@ pub enum TokenFault {
         source: io::Error,
     },
     /// It holds no token.
-    #[error(
-        "{} holds no token of at least {TOKEN_CHARS_MIN} characters: remove it to have one made",
-        path.display()
-    )]
+    #[error("{} holds no token of at least {TOKEN_CHARS_MIN} characters", path.display())]
     TooShort {
         /// Which.
         path: PathBuf,
     },
+    /// The service's own holds none.
+    #[error("{}: remove it to have one made", .0)]
+    OwnTooShort(Box<Self>),
 }
 
 impl AdminDoor {
@@ -67,7 +67,10 @@ impl AdminDoor {
             path: token_file.clone(),
             source,
         })?;
-        read_token(&token_file)?;
+        read_token(&token_file).map_err(|fault| match fault {
+            short @ TokenFault::TooShort { .. } => TokenFault::OwnTooShort(Box::new(short)),
+            other @ (TokenFault::File { .. } | TokenFault::OwnTooShort(_)) => other,
+        })?;
         Ok(Arc::new(Self { token_file, hosts }))
     }
 

@@ -106,7 +106,11 @@ impl AdminClient {
     async fn ask(&self, request: RequestBuilder) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         let again = request.try_clone();
         let (status, body) = match &self.token_file {
-            Some(file) => self.send(request.bearer_auth(token_of(file)?)).await?,
+            Some(file) => {
+                let mend = "give --admin-token-file the admin-token of the service's data folder, or a copy of it";
+                self.send(request.bearer_auth(token_of(file, mend)?))
+                    .await?
+            }
             None => self.send(request).await?,
         };
         if status != StatusCode::UNAUTHORIZED {
@@ -130,7 +134,9 @@ impl AdminClient {
         if file.file_name().is_none_or(|name| name != TOKEN_FILE) {
             bail!("{} is no service of this release", self.url());
         }
-        let (status, body) = self.send(again.bearer_auth(token_of(&file)?)).await?;
+        let mend =
+            "run this as the service's user on its machine, or name a copy with --admin-token-file";
+        let (status, body) = self.send(again.bearer_auth(token_of(&file, mend)?)).await?;
         if status == StatusCode::UNAUTHORIZED {
             bail!(
                 "{} does not take the token of {}: is that file of this machine? name the right one with --admin-token-file",
@@ -176,13 +182,9 @@ struct Wanted {
     token_file: Option<PathBuf>,
 }
 
-fn token_of(file: &Path) -> anyhow::Result<String> {
-    query::read_token(file).map_err(|fault| {
-        let why = crate::exit::in_one_line(&fault);
-        anyhow!(
-            "{why}: run this as the service's user on its machine, or name a copy with --admin-token-file"
-        )
-    })
+/// The token in a file; `mend` says what to do where there is none.
+fn token_of(file: &Path, mend: &str) -> anyhow::Result<String> {
+    query::read_token(file).map_err(|fault| anyhow!("{}: {mend}", crate::exit::in_one_line(&fault)))
 }
 
 #[cfg(test)]
@@ -199,5 +201,19 @@ mod tests {
             let said = AdminClient::new(wrong, None).err().unwrap().to_string();
             assert!(said.starts_with("127.0.0.1"), "{said}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_named_file_without_a_token_is_not_to_be_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copy");
+        std::fs::write(&file, "short").unwrap();
+        let service = AdminClient::new("http://127.0.0.1:1", Some(&file)).unwrap();
+        let said = service.get::<()>("/status").await.unwrap_err().to_string();
+        assert!(said.contains("copy holds no token"), "{said}");
+        assert!(
+            said.contains("--admin-token-file") && !said.contains("remove"),
+            "{said}"
+        );
     }
 }

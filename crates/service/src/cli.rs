@@ -647,10 +647,10 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "DIR")]
     #[arg(default_value = "./data/dev")]
     pub(crate) data_dir: PathBuf,
-    /// Address of the Convex routes; a free port by default
+    /// Address of the Convex routes; 127.0.0.1:3210 by default, another port where that is taken
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
-    /// Address of /livez, /readyz, /metrics and /status; a free port by default
+    /// Address of /livez, /readyz, /metrics and /status; 127.0.0.1:3211 by default, or another port
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin_listen: Option<String>,
     /// The nats-server to run; else `NATS_SERVER_BIN`, else the one on PATH, else one is installed
@@ -662,7 +662,7 @@ pub(crate) struct DevArgs {
 pub(crate) fn parse() -> Result<(Command, Origins), ConfigFaults> {
     let prepared = Prepared::of(Cli::command(), |name| std::env::var_os(name));
     let matches = prepared.command.clone().get_matches();
-    let origins = prepared.origins(&matches);
+    let origins = prepared.origins(&matches, &Cli::command());
     if !origins.faults().is_empty() {
         return Err(ConfigFaults(origins.faults().to_vec()));
     }

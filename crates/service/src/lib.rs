@@ -42,12 +42,14 @@ pub use run::run;
 /// The whole program: reads the command line and the environment, runs the command, tells the exit code.
 pub fn main() -> ExitCode {
     let ended = match cli::parse() {
-        Ok((command, origins)) => commands::run(command).map_err(|mut failure| {
-            if let exit::Failure::Config(faults) = &mut failure {
-                origins.name_variables(&mut faults.0);
-            }
-            failure
-        }),
+        Ok((command, origins)) => {
+            commands::run(command, origins.unread()).map_err(|mut failure| {
+                if let exit::Failure::Config(faults) = &mut failure {
+                    origins.name_variables(&mut faults.0);
+                }
+                failure
+            })
+        }
         Err(faults) => Err(faults.into()),
     };
     exit::code_of(&ended)

@@ -1,7 +1,8 @@
 //! How projectors of this service reach the log.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -27,7 +28,7 @@ pub(crate) struct LogAccess {
 }
 
 impl LogAccess {
-    /// For the read model of a folder that is there, under the name that was given or one of its own.
+    /// For the read model of a folder, there or not yet, under the name that was given or one of its own.
     pub(crate) fn of(
         nats: NatsConfig,
         consumer: Option<String>,
@@ -104,9 +105,38 @@ impl LogAccess {
 /// which one process holds at a time.
 fn own_consumer_name(folder: &Path) -> anyhow::Result<String> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let folder = folder.canonicalize().context("the data folder is gone")?;
+    let folder = canonical(folder)?;
     // A release that hashes otherwise leaves a consumer behind that the server removes in minutes.
     let mut hasher = DefaultHasher::new();
     (host.trim(), folder).hash(&mut hasher);
     Ok(format!("profile-projector-{:016x}", hasher.finish()))
+}
+
+/// What the folder is called once it is made: links are followed as far as there are any.
+fn canonical(folder: &Path) -> anyhow::Result<PathBuf> {
+    match folder.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found.with_context(|| format!("{} cannot be found", folder.display())),
+    }
+    let folder = std::path::absolute(folder)?;
+    match (folder.parent(), folder.file_name()) {
+        (Some(parent), Some(name)) => Ok(canonical(parent)?.join(name)),
+        (Some(_) | None, _) => Ok(folder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_its_name_before_it_is_made() {
+        let home = tempfile::tempdir().unwrap();
+        let link = home.path().join("link");
+        std::os::unix::fs::symlink(home.path(), &link).unwrap();
+        let folder = link.join("a/data");
+        let before = own_consumer_name(&folder).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        assert_eq!(own_consumer_name(&folder).unwrap(), before);
+    }
 }

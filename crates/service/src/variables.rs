@@ -27,6 +27,7 @@ struct Unreadable {
 pub(crate) struct Origins {
     variables: BTreeSet<String>,
     faults: Vec<ConfigFault>,
+    unread: Option<String>,
 }
 
 /// Commands whose flags are prepared for the environment.
@@ -46,8 +47,8 @@ impl Prepared {
         }
     }
 
-    /// Looks at what was given to the command that is run.
-    pub(crate) fn origins(self, matches: &ArgMatches) -> Origins {
+    /// Looks at what was given to the command that is run, one of `all`.
+    pub(crate) fn origins(self, matches: &ArgMatches, all: &Command) -> Origins {
         let (mut name, mut given) = ("", matches);
         while let Some((next, of_next)) = given.subcommand() {
             (name, given) = (next, of_next);
@@ -64,6 +65,7 @@ impl Prepared {
                 .map(|id| format!("--{}", id.replace('_', "-")))
                 .collect(),
             faults: wrong.map(|variable| switch_fault(variable.flag)).collect(),
+            unread: unread(all, std::env::vars_os().map(|(name, _)| name)),
         }
     }
 }
@@ -94,6 +96,11 @@ impl Origins {
     /// What cannot be read at all.
     pub(crate) fn faults(&self) -> &[ConfigFault] {
         &self.faults
+    }
+
+    /// Which variables are set and read by no command, and what to give instead.
+    pub(crate) fn unread(&self) -> Option<&str> {
+        self.unread.as_deref()
     }
 
     /// Names the variable in the faults of values that came from one.
@@ -137,5 +144,80 @@ fn reading(arg: &Arg, variable: impl Fn(&str) -> Option<OsString>) -> Reading {
         true if is_one_of(ON) => Reading::On,
         true if is_one_of(OFF) => Reading::Unset,
         true => Reading::Unreadable,
+    }
+}
+
+/// What the names of our variables begin with.
+const PREFIX: &str = "PROFILE_PROJECTOR_";
+
+/// A sentence about the variables that look like ours and are read by no command, for example because an
+/// earlier release did.
+fn unread(command: &Command, set: impl Iterator<Item = OsString>) -> Option<String> {
+    let (mut read, mut flags) = (BTreeSet::new(), BTreeSet::new());
+    gather(command, &mut read, &mut flags);
+    let set: BTreeSet<String> = set.filter_map(|name| name.into_string().ok()).collect();
+    let set = set.iter().filter(|name| !read.contains(*name));
+    let told = set.filter_map(|name| {
+        let rest = name.strip_prefix(PREFIX)?;
+        // Kubernetes sets these for a service of our name.
+        let is_of_cluster = rest
+            .split('_')
+            .any(|word| word == "PORT" || word == "SERVICE");
+        let flag = format!("--{}", rest.to_ascii_lowercase().replace('_', "-"));
+        match rest {
+            _ if is_of_cluster => None,
+            "BOOTSTRAP" => Some(format!(
+                "{name} (begin with a snapshot instead: --from-snapshot)"
+            )),
+            _ if flags.contains(&flag) => Some(format!("{name} (give the flag {flag})")),
+            _ => Some(format!("{name} (there is no such flag)")),
+        }
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("set, and read by no command: {}", told.join(", ")))
+}
+
+/// The variables and the flags of a command and of those below it.
+fn gather(command: &Command, read: &mut BTreeSet<String>, flags: &mut BTreeSet<String>) {
+    for arg in command.get_arguments() {
+        flags.extend(arg.get_long().map(|long| format!("--{long}")));
+        let variable = arg.get_env().and_then(|name| name.to_str());
+        read.extend(variable.map(str::to_owned));
+    }
+    for command in command.get_subcommands() {
+        gather(command, read, flags);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn what_no_command_reads_is_named_with_what_replaces_it() {
+        let said = |names: &[&str]| {
+            let names = names.iter().map(|name| format!("{PREFIX}{name}").into());
+            unread(&crate::cli::Cli::command(), names)
+        };
+        assert_eq!(
+            said(&["LISTEN", "DATA_DIR", "NATS_SERVER", "ADMIN_TOKEN_FILE"]),
+            None
+        );
+        assert_eq!(
+            said(&[
+                "SERVICE_HOST",
+                "PORT",
+                "PORT_3210_TCP_ADDR",
+                "ADMIN_SERVICE_PORT"
+            ]),
+            None
+        );
+        assert_eq!(
+            said(&["BOOTSTRAP", "ROLLBACK", "LISTN"]).unwrap(),
+            "set, and read by no command: PROFILE_PROJECTOR_BOOTSTRAP (begin with a snapshot instead: --from-snapshot), \
+             PROFILE_PROJECTOR_LISTN (there is no such flag), PROFILE_PROJECTOR_ROLLBACK (give the flag --rollback)"
+        );
     }
 }

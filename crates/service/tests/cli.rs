@@ -170,7 +170,14 @@ fn what_is_meant_once_has_no_variable() {
     for command in [["check", "-"], ["replay", "-"], ["schema", "user.updated"]] {
         let with = run(&command, &variables, PEOPLE);
         assert_eq!(with.0, Some(0), "{command:?}: {}", with.2);
-        assert_eq!(with, run(&command, &[], PEOPLE), "{command:?}");
+        let without = run(&command, &[], PEOPLE);
+        assert_eq!((with.0, &with.1), (without.0, &without.1), "{command:?}");
+        let said = with
+            .2
+            .strip_prefix("warning: set, and read by no command: ");
+        let said = said.unwrap_or_default();
+        assert_eq!(said.matches("give the flag --").count(), variables.len());
+        assert_eq!(said.lines().count(), 1, "one warning: {said}");
     }
     assert!(!file.exists());
 }

@@ -88,7 +88,7 @@ impl<'a, W: Write> Check<'a, W> {
     fn judge(&mut self, line: &Line<'_>) -> io::Result<()> {
         self.counts.events = self.counts.events.saturating_add(1);
         match self.checker.check(line) {
-            Ok(event) => match self.versions.see(&event.id) {
+            Ok(event) => match self.versions.see(&event.id, event.is_erasure()) {
                 Some(note) => tell_note(self.out, self.json, line.number, &note),
                 None => Ok(()),
             },
@@ -132,9 +132,10 @@ impl<'a, W: Write> Check<'a, W> {
             missing,
             repeated,
             backward,
+            too_far,
             not_compared,
         } = versions;
-        if missing | repeated | backward | not_compared == 0 {
+        if missing | repeated | backward | too_far | not_compared == 0 {
             return Ok(());
         }
         write!(
@@ -142,6 +143,9 @@ impl<'a, W: Write> Check<'a, W> {
             "versions of {}: {missing} missing, {repeated} repeated, {backward} going back",
             counted(*documents, "document", "documents")
         )?;
+        if *too_far != 0 {
+            write!(self.out, ", {too_far} too far ahead")?;
+        }
         if *not_compared != 0 {
             write!(
                 self.out,
@@ -204,7 +208,7 @@ mod tests {
                 r#"{{"specversion":"1.0","id":"user:u1:{version}","source":"/s","type":"app.connvo.user.deleted.v1","data":{{"entity":{{"kind":"user","id":"u1","userId":"u1","version":{version}}},"deletedAt":1}}}}"#
             )
         };
-        let input = [1, 4, 4, 3].map(line).join("\r\n");
+        let input = [1, 4, 4, 3, 2_000_000].map(line).join("\r\n");
         crate::golden::assert("check_versions.txt", &said(input.as_bytes(), false));
         crate::golden::assert("check_versions.json.txt", &said(input.as_bytes(), true));
     }
@@ -321,5 +325,15 @@ mod tests {
     #[test]
     fn nothing_is_right() {
         assert_eq!(said(b"", false), "0 events checked, 0 invalid, 0 faults\n");
+    }
+
+    #[test]
+    fn the_event_that_the_page_shows_is_right() {
+        let page = include_str!("../../../../schemas/README.md");
+        let shown = page
+            .lines()
+            .find(|line| line.starts_with("    {\"specversion\""));
+        let told = said(shown.unwrap().trim().as_bytes(), false);
+        assert!(told.starts_with("1 event checked, 0 invalid"), "{told}");
     }
 }

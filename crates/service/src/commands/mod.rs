@@ -22,6 +22,7 @@ mod verify;
 mod waiting;
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -30,8 +31,14 @@ use anyhow::Context;
 use crate::cli::Command;
 use crate::exit::Failure;
 
-/// Runs a command to its end.
-pub(crate) fn run(command: Command) -> Result<(), Failure> {
+/// Runs a command to its end. `warning` is about its environment.
+pub(crate) fn run(command: Command, warning: Option<&str>) -> Result<(), Failure> {
+    if let Some(warning) = warning
+        && !matches!(command, Command::Serve(_))
+    {
+        // Nobody is left to warn when standard error is gone.
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
     match command {
         Command::Check(args) => check::run(&args),
         Command::Dev(args) => dev::run(args),
@@ -45,7 +52,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Schema(args) => schema::run(&args),
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => serve::run(&args, warning),
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -12,9 +12,9 @@ use crate::cli::DevArgs;
 pub(crate) struct DevConfig {
     /// Folder of everything that it keeps.
     pub(crate) data_dir: PathBuf,
-    /// Address of the Convex routes; a free port without.
+    /// Address of the Convex routes; one of its own without.
     pub(crate) listen: Option<SocketAddr>,
-    /// Address of the admin routes; a free port without.
+    /// Address of the admin routes; one of its own without.
     pub(crate) admin_listen: Option<SocketAddr>,
     /// The nats-server to run.
     pub(crate) nats_server: Option<PathBuf>,

@@ -54,6 +54,12 @@ impl OutgoingEvent {
         })
     }
 
+    /// Whether it says that a document is gone for good.
+    pub(crate) fn is_erasure(&self) -> bool {
+        let mut headers = self.headers.iter();
+        headers.any(|(name, value)| *name == "ce-type" && value.ends_with(".erased.v1"))
+    }
+
     /// Lends the event in the form that the projector reads.
     pub fn with_record<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> T {
         let headers = block_of(self.headers.iter().map(|(n, v)| (*n, &**v)));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use domain::VERSION_JUMP_MAX;
 use serde::Serialize;
 
 use super::stored::version_of;
@@ -29,6 +30,8 @@ pub(crate) struct Counts {
     pub(crate) repeated: u64,
     /// Events of a version below the one before them.
     pub(crate) backward: u64,
+    /// Events too far above the version before them to be applied.
+    pub(crate) too_far: u64,
     /// Events of further documents, which were not compared.
     pub(crate) not_compared: u64,
 }
@@ -62,6 +65,15 @@ pub(crate) enum Note<'a> {
         /// The version before it.
         after: u64,
     },
+    /// It is so far above the version before that the projector takes it for a mistake.
+    TooFar {
+        /// `<kind>:<document id>`.
+        document: &'a str,
+        /// Its version.
+        version: u64,
+        /// The version before it.
+        after: u64,
+    },
     /// From here on new documents are not compared.
     TooMany {
         /// How many are.
@@ -87,13 +99,24 @@ impl Versions {
         self.counts
     }
 
-    /// Compares an event's version, by its id `<kind>:<document id>:<version>`. A decision has none.
-    pub(crate) fn see<'a>(&mut self, id: &'a str) -> Option<Note<'a>> {
+    /// Compares an event's version, by its id `<kind>:<document id>:<version>`. A decision has none, and of an
+    /// erasure it is never too far.
+    pub(crate) fn see<'a>(&mut self, id: &'a str, is_erasure: bool) -> Option<Note<'a>> {
         let (document, version) = version_of(id)?;
         let Some(last) = self.last.get_mut(document) else {
             return self.begin(document, version);
         };
-        let after = std::mem::replace(last, version);
+        let after = *last;
+        if !is_erasure && VERSION_JUMP_MAX < version.saturating_sub(after) {
+            self.counts.too_far += 1;
+            // It is not applied, so what follows is compared with what is held.
+            return Some(Note::TooFar {
+                document,
+                version,
+                after,
+            });
+        }
+        *last = version;
         if version == after {
             self.counts.repeated += 1;
             return Some(Note::Repeated { document, version });
@@ -147,6 +170,15 @@ impl fmt::Display for Note<'_> {
                 version,
                 after,
             } => write!(f, "{document}: version {version} after version {after}"),
+            Self::TooFar {
+                document,
+                version,
+                after,
+            } => write!(
+                f,
+                "{document}: version {version} is more than {VERSION_JUMP_MAX} above version {after}: it is taken for a \
+                 mistake and parked (version_jump)"
+            ),
             Self::TooMany { documents } => write!(
                 f,
                 "the file has more than {documents} documents; the versions of those that begin \
@@ -176,7 +208,7 @@ mod tests {
             "profile:u1:2",
         ]
         .into_iter()
-        .map(|id| versions.see(id).map(|note| note.to_string()))
+        .map(|id| versions.see(id, false).map(|note| note.to_string()))
         .collect();
         let expected = [
             None,
@@ -200,12 +232,43 @@ mod tests {
             missing: 3,
             repeated: 1,
             backward: 1,
+            too_far: 0,
             not_compared: 2,
         };
         assert_eq!(versions.counts(), counts);
         for decision in ["decision-7", "quarantine:u1:7", "quarantine:u1:9"] {
-            assert_eq!(versions.see(decision), None, "{decision}");
+            assert_eq!(versions.see(decision, false), None, "{decision}");
         }
         assert_eq!(versions.counts(), counts);
+    }
+
+    #[test]
+    fn a_version_that_would_not_be_applied_is_told_and_not_held() {
+        let mut versions = Versions::new();
+        let mut see = |id: &str| versions.see(id, false).map(|note| note.to_string());
+        // Alone it says nothing: the file may be a part of a history.
+        assert_eq!(see("user:u1:5000000"), None);
+        assert_eq!(see("profile:p1:5"), None);
+        let said = see("profile:p1:1000006").unwrap();
+        assert_eq!(
+            said,
+            "profile:p1: version 1000006 is more than 1000000 above version 5: it is taken for a mistake and parked \
+             (version_jump)"
+        );
+        assert_eq!(see("profile:p1:6"), None);
+        let far = see("profile:p1:1000006").unwrap();
+        assert_eq!(
+            far,
+            "profile:p1: versions 7 to 1000005 are missing before this one"
+        );
+        assert!(see("user:u1:6000001").is_some());
+        let erased = versions
+            .see("user:u1:9000000", true)
+            .map(|note| note.to_string());
+        assert!(
+            erased.unwrap().contains("are missing"),
+            "an erasure is final whatever its version"
+        );
+        assert_eq!(versions.counts().too_far, 2);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use async_nats::jetstream;
 use domain::{Family, Lane, UserId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::folder::DevFolder;
 use super::samples;
@@ -18,15 +18,20 @@ pub(super) async fn prepare(
     jetstream: &jetstream::Context,
     stream: &str,
 ) -> anyhow::Result<PathBuf> {
-    let version = last_version(jetstream, stream).await?.saturating_add(1);
+    let (version, state) = last(jetstream, stream).await?;
     let path = folder.join("change.ndjson");
-    folder.write_private(&path, &event(version).to_string())?;
+    let event = event(version.saturating_add(1), state);
+    folder.write_private(&path, &event.to_string())?;
     Ok(path)
 }
 
-fn event(version: u64) -> Value {
+/// The event that follows a state: another bio, everything else as it was.
+fn event(version: u64, mut state: Map<String, Value>) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default().as_secs().saturating_mul(1000);
+    let bio = format!("I build looms. This is version {version} of my profile.");
+    state.insert("bio".to_owned(), bio.into());
+    state.insert("updatedAt".to_owned(), now.into());
     let profile = samples::PROFILE;
     json!({
         "specversion": "1.0",
@@ -40,21 +45,18 @@ fn event(version: u64) -> Value {
                 "userId": samples::USER,
                 "version": version,
             },
-            "state": {
-                "displayName": "Ada",
-                "languages": ["English", "French", "Italian"],
-                "bio": format!("I build looms. This is version {version} of my profile."),
-                "createdAt": 1_795_420_920_000_u64,
-                "updatedAt": now,
-            },
-            "changed": ["bio", "languages"],
+            "state": state,
+            "changed": ["bio"],
         },
     })
 }
 
-/// The version of the last change of the profile that is in the stream. What cannot be read counts
-/// as the version that the stream's length allows.
-async fn last_version(jetstream: &jetstream::Context, stream: &str) -> anyhow::Result<u64> {
+/// Version and state of the last change of the profile that is in the stream. What cannot be read counts
+/// as the version that the stream's length allows, and as a profile without optional members.
+async fn last(
+    jetstream: &jetstream::Context,
+    stream: &str,
+) -> anyhow::Result<(u64, Map<String, Value>)> {
     let subject = Lane {
         user: UserId::parse(samples::USER)?,
         family: Family::Profile,
@@ -70,10 +72,28 @@ async fn last_version(jetstream: &jetstream::Context, stream: &str) -> anyhow::R
         .context("NATS does not answer")??;
     let body: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
     // Binary and structured events.
-    let version = ["/entity/version", "/data/entity/version"]
-        .iter()
-        .find_map(|place| body.pointer(place)?.as_u64());
-    Ok(version.unwrap_or(length))
+    let member = |name: &str| {
+        let place = |start: &str| body.pointer(&format!("{start}/{name}"));
+        place("").or_else(|| place("/data"))
+    };
+    let version = member("entity/version").and_then(Value::as_u64);
+    let state = member("state").and_then(Value::as_object).cloned();
+    Ok((version.unwrap_or(length), state.unwrap_or_else(least)))
+}
+
+/// A profile with the members that all have.
+fn least() -> Map<String, Value> {
+    let created = 1_795_420_920_000_u64;
+    let members: [(&str, Value); 4] = [
+        ("displayName", "Ada".into()),
+        ("languages", json!(["English"])),
+        ("createdAt", created.into()),
+        ("updatedAt", created.into()),
+    ];
+    let members = members.into_iter();
+    members
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 #[cfg(test)]
@@ -82,7 +102,14 @@ mod tests {
     use crate::producer::Checker;
 
     #[test]
-    fn the_change_is_right() {
-        Checker::new().unwrap().check_event(&event(7)).unwrap();
+    fn the_change_is_right_and_changes_what_it_says() {
+        let mut state = least();
+        state.insert("company".to_owned(), "Looms".into());
+        let event = event(7, state.clone());
+        Checker::new().unwrap().check_event(&event).unwrap();
+        let after = event["data"]["state"].as_object().unwrap();
+        for (name, value) in state.iter().filter(|(name, _)| *name != "updatedAt") {
+            assert_eq!(after.get(name), Some(value), "{name}");
+        }
     }
 }

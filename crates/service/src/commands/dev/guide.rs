@@ -47,7 +47,7 @@ Without a token, null:
 
   {ask}
 
-Change the profile, then ask again:
+Change the bio of the profile, then ask again:
 
   {program} publish {change} --nats-url {nats}
 

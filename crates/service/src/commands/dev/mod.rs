@@ -6,10 +6,11 @@
 mod change;
 mod folder;
 mod guide;
+mod ports;
 mod samples;
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,10 +30,11 @@ use crate::run::Service;
 use crate::{nats, signals, stream, telemetry};
 use folder::DevFolder;
 use guide::Guide;
+use ports::{Ports, local};
 
 const STREAM: &str = "IDENTITY_EVENTS";
-/// Any free port of this machine.
-const FREE_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// More than one machine's pages open, and fewer than any limit on open files.
+const CONNECTIONS: usize = 400;
 /// How long the service may take until it answers.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -43,24 +45,29 @@ pub(crate) fn run(args: DevArgs) -> Result<(), Failure> {
     super::block_on(async {
         let stop = signals::stop_token()?;
         let folder = DevFolder::open(&config.data_dir)?;
+        let ports = Ports::of(&folder);
         let mut server = tokio::select! {
-            server = start_server(&config, &folder) => server?,
+            server = start_server(&config, &folder, ports) => server?,
             () = stop.cancelled() => return Ok(()),
         };
-        let ended = run_on(&server, &config, &folder, &stop).await;
+        let ended = run_on(&server, &config, &folder, ports, &stop).await;
         server.stop().await;
         Ok(ended?)
     })
 }
 
 /// Finds a nats-server, installs one if need be, and starts it.
-async fn start_server(config: &DevConfig, folder: &DevFolder) -> anyhow::Result<NatsServer> {
+async fn start_server(
+    config: &DevConfig,
+    folder: &DevFolder,
+    ports: Ports,
+) -> anyhow::Result<NatsServer> {
     let named = config.nats_server.clone();
     let binary = tokio::task::spawn_blocking(move || locate(named.as_deref())).await??;
     let setup = Setup {
         binary,
         dir: folder.join("nats"),
-        port: None,
+        port: Some(ports.nats).filter(|port| *port != 0),
         arguments: Vec::new(),
     };
     Ok(NatsServer::start(setup).await?)
@@ -71,6 +78,7 @@ async fn run_on(
     server: &NatsServer,
     config: &DevConfig,
     folder: &DevFolder,
+    ports: Ports,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let nats = NatsConfig::plain(server.url().parse()?, STREAM);
@@ -82,10 +90,17 @@ async fn run_on(
     let token = folder.join("token");
     folder.write_private(&token, &token::mint(folder.path(), samples::IDENTITY)?)?;
 
-    let service = Service::bind(service_config(config, folder, nats)?).await?;
+    let service = Service::bind(service_config(config, folder, nats, ports)?).await?;
+    let (listen, admin) = (service.public_address()?, service.admin_address()?);
+    let now = Ports {
+        listen: listen.port(),
+        admin: admin.port(),
+        nats: server.port(),
+    };
+    now.remember(folder)?;
     let guide = Guide {
-        listen: service.public_address()?,
-        admin: service.admin_address()?,
+        listen,
+        admin,
         nats: server.url(),
         nats_log: server.log_file(),
         program: program(),
@@ -127,19 +142,25 @@ fn service_config(
     config: &DevConfig,
     folder: &DevFolder,
     nats: NatsConfig,
+    ports: Ports,
 ) -> anyhow::Result<Config> {
     let issuer = DevIssuer::open(folder.path())?;
+    let mut limits = Limits {
+        connections: CONNECTIONS,
+        ..Limits::default()
+    };
+    limits.sync.sockets = CONNECTIONS;
     Ok(Config {
         nats,
         consumer_name: None,
         data_dir: folder.join("model"),
         memory_budget: BatchLimits::default().memory_bytes_max,
-        listen: config.listen.unwrap_or(FREE_PORT),
-        admin_listen: config.admin_listen.unwrap_or(FREE_PORT),
+        listen: config.listen.unwrap_or(local(ports.listen)),
+        admin_listen: config.admin_listen.unwrap_or(local(ports.admin)),
         tls: None,
         admin_tls: None,
         admin_hosts: Vec::new(),
-        limits: Limits::default(),
+        limits,
         auth: AuthConfig::from_file(&issuer.auth_config())?,
         verbose_errors: true,
         rebuild: false,
