@@ -3,7 +3,7 @@
 use domain::testing::{Form, Message, named, profile_state, user_state};
 use serde_json::{Value, json};
 use tests::broker::Broker;
-use tests::older_server;
+use tests::older_server::MOVING_CREATED;
 use tests::service::run_to_end;
 use tests::world::World;
 
@@ -41,7 +41,7 @@ fn created(status: &Value) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_moved_creation_time_stops_nothing() -> anyhow::Result<()> {
-    let binary = older_server::installed().await?;
+    let binary = MOVING_CREATED.installed().await?;
     let mut world = World::of(Broker::of_build(binary).await?)?;
     let service = world.serve("model").await?;
     let last = world.broker.publish(people(0..20)).await?;

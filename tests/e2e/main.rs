@@ -41,3 +41,4 @@ mod server_limits;
 mod snapshot;
 mod tidy;
 mod unreadable;
+mod versions;
