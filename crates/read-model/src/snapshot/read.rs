@@ -90,8 +90,9 @@ impl<R: Read> Incoming<R> {
         let mut next = self.code()?;
         for (code, definition, _) in TABLES {
             let mut table = RowsMut::open(&transaction, definition)?;
+            let mut last = None;
             while next == code {
-                self.row(&mut table, definition.name(), &mut digest)?;
+                self.row(&mut table, definition.name(), &mut digest, &mut last)?;
                 rows = rows.saturating_add(1);
                 if rows.is_multiple_of(TELL_EVERY) && copied(rows).is_break() {
                     return Err(RestoreError::Stopped);
@@ -126,17 +127,22 @@ impl<R: Read> Incoming<R> {
         table: &mut RowsMut<'_>,
         name: &str,
         digest: &mut Digest,
+        last: &mut Option<Vec<u8>>,
     ) -> Result<(), RestoreError> {
         let (key_length, value_length) = (self.from.number()?, self.from.number()?);
         let (mut key, mut value) = (Vec::new(), Vec::new());
         self.from.bytes(key_length, &mut key)?;
         self.from.bytes(value_length, &mut value)?;
+        if last.as_ref().is_some_and(|last| key < *last) {
+            return Err(RestoreError::Damaged("its rows are not in their order"));
+        }
         if Digest::TABLES.contains(&name) {
             digest.add(name, &key, &value);
         }
         if table.put(&key, Some(&value))? {
             return Err(RestoreError::Damaged("a row is in it twice"));
         }
+        *last = Some(key);
         Ok(())
     }
 
