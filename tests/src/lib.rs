@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod credentials;
 pub mod fake_clock;
+pub mod fuzz;
 pub mod garbler;
 pub mod older_server;
 pub mod oracle;

@@ -35,6 +35,14 @@ pub use keys::KeysStatus;
 pub use loader::{ClientError, KeyLoader};
 pub use verifier::{Identity, Verifier, WallClock};
 
+/// How many keys of a key set (RFC 7517) a verifier would use. An error is for people.
+pub fn usable_keys(document: &[u8]) -> Result<usize, String> {
+    let admitted = admission::admit(document);
+    admitted
+        .map(|admitted| admitted.keys.len())
+        .map_err(|error| error.to_string())
+}
+
 /// Makes aws-lc the backend of token signatures for this process. Harmless when called again.
 ///
 /// The signature library panics at its first check when a second backend was compiled in and none

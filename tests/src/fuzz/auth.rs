@@ -1,8 +1,4 @@
-//! Any bytes as a bearer token: no panic, and nobody gets in.
-//!
-//! `cargo +nightly fuzz run bearer` in the folder `crates/query`. The input is also tried as
-//! a payload, as a header and as a signature, so that the later stages are reached at once.
-#![no_main]
+//! Any bytes as a bearer token or a key set: nobody gets in, and no more keys than there are entries.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -10,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use libfuzzer_sys::fuzz_target;
-use query::auth::{AuthConfig, Verifier};
+use query::auth::{AuthConfig, Verifier, usable_keys};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 /// `{"alg":"RS256","kid":"k1"}`
@@ -21,8 +17,9 @@ const PAYLOAD: &str =
     "eyJpc3MiOiJpIiwiaWF0IjoxNzAwMDAwMDAwLCJleHAiOjE3MDAwMDAzMDAsInN1YiI6InVzZXJfMSJ9";
 
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+    query::auth::install_crypto();
     let config = r#"{"issuers":[{"issuer":"i","jwks":"jwks.json"}]}"#;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"));
     let config = AuthConfig::parse(config, folder).expect("a valid configuration");
     let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let (verifier, loader) = Verifier::new(config, Arc::new(now)).expect("a client");
@@ -42,7 +39,8 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
     verifier
 });
 
-fuzz_target!(|bytes: &[u8]| {
+/// As a token, and as a token's payload, header and signature, so that the later stages are reached at once.
+pub fn bearer(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let encoded = URL_SAFE_NO_PAD.encode(bytes);
     let signature = "A".repeat(342);
@@ -55,4 +53,19 @@ fuzz_target!(|bytes: &[u8]| {
         let error = VERIFIER.verify(&token).expect_err("nobody signed this");
         assert_eq!(error.status(), 401);
     }
-});
+}
+
+/// A key set gives keys only of entries that are public RSA keys with an id.
+pub fn jwks(bytes: &[u8]) {
+    let Ok(usable) = usable_keys(bytes) else {
+        return;
+    };
+    let set: Value = serde_json::from_slice(bytes).expect("a key set is JSON");
+    let entries = set["keys"].as_array().expect("a key set has a list");
+    let is_public = |key: &&Value| {
+        key["kty"] == "RSA"
+            && key["kid"].is_string()
+            && ["d", "p", "q"].iter().all(|of| key[*of].is_null())
+    };
+    assert!(0 < usable && usable <= entries.iter().filter(is_public).count());
+}
