@@ -8,11 +8,14 @@
 )]
 
 mod disk;
+mod erasures;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::{fmt, io};
 
-use domain::testing::{Form, history, named, profile_state, records, user_state};
+use domain::testing::{
+    Form, history, identity_history, meeting_history, named, profile_state, records, user_state,
+};
 use domain::{
     Checkpoint, Fingerprint, MemoryState, Parked, Record, Sequence, StreamId, UserId, WorkosUserId,
     apply,
@@ -247,7 +250,11 @@ proptest! {
 
     #[test]
     fn any_batches_spills_and_crashes_end_in_the_same_rows(
-        history in history(80),
+        history in prop_oneof![
+            2 => history(80),
+            1 => identity_history(80),
+            1 => meeting_history(80),
+        ],
         cuts in prop::collection::vec((1_usize..9, cut()), 40),
     ) {
         let model = fold_by(ForgetfulDisk::default(), &history, &cuts).unwrap();

@@ -149,3 +149,6 @@ impl LastGood {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
