@@ -1,6 +1,8 @@
-//! Places, and who leaves when all are taken: the one of least use first, and of those the idlest.
+//! Places, and who leaves when all are taken: the one of least use first, and of those the idlest. And places of one
+//! address, of which nobody leaves: the next one is refused.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +11,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::shed;
+use crate::proxies::counted_as;
 
 /// Who has a place.
 pub(crate) struct Crowd {
     /// The metric's word for who had to leave.
     what: &'static str,
     places: usize,
-    /// Places for one address; 0 is as many as there are.
-    per_address: usize,
+    addresses: Arc<Addresses>,
     began: Instant,
     members: Mutex<Members>,
 }
@@ -25,7 +27,6 @@ pub(crate) struct Crowd {
 struct Members {
     next: u64,
     by_number: HashMap<u64, Arc<Member>>,
-    by_address: HashMap<IpAddr, usize>,
 }
 
 /// Of what use a member is; the least leaves first.
@@ -42,7 +43,6 @@ pub(crate) enum Use {
 }
 
 struct Member {
-    address: Option<IpAddr>,
     /// The use, then the milliseconds since the crowd began: the smallest leaves first.
     standing: AtomicU64,
     leave: CancellationToken,
@@ -53,6 +53,7 @@ pub(crate) struct Place {
     number: u64,
     member: Arc<Member>,
     crowd: Arc<Crowd>,
+    _of_address: Option<OfAddress>,
 }
 
 /// Bits of a standing that hold the time: some thirty thousand years.
@@ -63,7 +64,7 @@ impl Crowd {
         Arc::new(Self {
             what,
             places,
-            per_address,
+            addresses: Addresses::new(per_address),
             began: Instant::now(),
             members: Mutex::default(),
         })
@@ -86,19 +87,13 @@ impl Crowd {
 
     /// Takes a place, if need be from another. `None`: this address has all that it may have.
     pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+        let of_address = self.addresses.enter(address).ok()?;
         let mut members = self.lock();
-        if let Some(address) = address.filter(|_| self.per_address != 0) {
-            let taken = members.by_address.get(&address).copied().unwrap_or(0);
-            if taken >= self.per_address {
-                shed("address");
-                return None;
-            }
-        }
         if members.by_number.len() >= self.places {
             let standings = members.by_number.iter();
             let standings = standings.map(|(&n, m)| (m.standing.load(Ordering::Relaxed), n));
             let (_, leaver) = standings.min()?;
-            if let Some(leaver) = members.remove(leaver) {
+            if let Some(leaver) = members.by_number.remove(&leaver) {
                 shed(self.what);
                 leaver.leave.cancel();
             }
@@ -106,35 +101,17 @@ impl Crowd {
         let number = members.next;
         members.next += 1;
         let member = Arc::new(Member {
-            address,
             standing: AtomicU64::new(self.standing(Use::None)),
             leave: CancellationToken::new(),
         });
         members.by_number.insert(number, Arc::clone(&member));
-        if let Some(address) = address {
-            *members.by_address.entry(address).or_default() += 1;
-        }
         drop(members);
         Some(Place {
             number,
             member,
             crowd: Arc::clone(self),
+            _of_address: of_address,
         })
-    }
-}
-
-impl Members {
-    fn remove(&mut self, number: u64) -> Option<Arc<Member>> {
-        let member = self.by_number.remove(&number)?;
-        if let Some(address) = member.address
-            && let Some(count) = self.by_address.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.by_address.remove(&address);
-            }
-        }
-        Some(member)
     }
 }
 
@@ -153,7 +130,68 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.crowd.lock().remove(self.number);
+        self.crowd.lock().by_number.remove(&self.number);
+    }
+}
+
+/// How much each address has.
+pub(crate) struct Addresses {
+    /// Places for one; 0 is no limit.
+    limit: usize,
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A place of an address, given up when it is dropped.
+pub(crate) struct OfAddress {
+    address: IpAddr,
+    addresses: Arc<Addresses>,
+}
+
+/// An address has all that it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AddressFull;
+
+impl Addresses {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        let taken = Mutex::default();
+        Arc::new(Self { limit, taken })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place; `Ok(None)` where addresses are not counted.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+    ) -> Result<Option<OfAddress>, AddressFull> {
+        let Some(address) = address.filter(|_| self.limit != 0).map(counted_as) else {
+            return Ok(None);
+        };
+        let mut taken = self.lock();
+        let own = taken.entry(address).or_default();
+        if *own >= self.limit {
+            drop(taken);
+            shed("address");
+            return Err(AddressFull);
+        }
+        *own += 1;
+        drop(taken);
+        let addresses = Arc::clone(self);
+        Ok(Some(OfAddress { address, addresses }))
+    }
+}
+
+impl Drop for OfAddress {
+    fn drop(&mut self) {
+        let mut taken = self.addresses.lock();
+        if let Entry::Occupied(mut own) = taken.entry(self.address) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
     }
 }
 

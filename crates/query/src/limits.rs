@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::TrustedProxies;
 use crate::sync::SMALL_BYTES;
 
 /// What a client may take: time, bytes, places. [`Limits::default`] suits a service behind a proxy
@@ -13,8 +14,11 @@ use crate::sync::SMALL_BYTES;
 pub struct Limits {
     /// Connections at a time; for another one the idlest is closed. 4,096.
     pub connections: usize,
-    /// Connections, and sockets, of one address; 0 is no limit, as behind a proxy, which is one address. 0.
+    /// Connections, and sockets, of one address; 0 is no limit. Behind a trusted proxy requests at a time, and sockets.
+    /// It must be 0 behind any other proxy, which is one address. 0.
     pub per_address: usize,
+    /// Whose word about a client's address is taken. Nobody's.
+    pub trusted_proxies: TrustedProxies,
     /// From accepting a connection to knowing its protocol: the TLS handshake, then the bytes that
     /// tell HTTP/1 from HTTP/2. 5 s.
     pub first_byte_timeout: Duration,
@@ -131,6 +135,7 @@ impl Default for Limits {
         Self {
             connections: 4096,
             per_address: 0,
+            trusted_proxies: TrustedProxies::default(),
             first_byte_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(75),

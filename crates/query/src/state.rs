@@ -1,9 +1,11 @@
 //! What answering needs, shared by every request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use convex_wire::{TextMode, Timestamp};
 use domain::Progress;
@@ -12,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::Limits;
 use crate::auth::Verifier;
+use crate::crowd::Addresses;
 use crate::http::Waiting;
 use crate::shares::{Peer, Pool};
 use crate::sync::Sockets;
@@ -33,7 +36,17 @@ pub struct QueryState {
     /// Bytes of [`Limits::answers_bytes`].
     pub(crate) answers: Pool,
     pub(crate) sockets: Sockets,
+    /// Requests at a time of one address, of those that come through a trusted proxy.
+    pub(crate) proxied: Arc<Addresses>,
     latest: AtomicU64,
+}
+
+/// Who asks, as far as addresses tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    /// Its connections are a trusted proxy's.
+    pub(crate) is_behind_proxy: bool,
 }
 
 impl QueryState {
@@ -57,6 +70,7 @@ impl QueryState {
             requests: Pool::new(limits.requests_bytes),
             answers: Pool::new(limits.answers_bytes),
             sockets: Sockets::new(&limits),
+            proxied: Addresses::new(limits.per_address),
             limits,
             latest: AtomicU64::new(0),
         })
@@ -66,6 +80,16 @@ impl QueryState {
     pub(crate) fn peer(&self, request: &Parts) -> Peer {
         let peer = request.extensions.get::<Peer>().cloned();
         peer.unwrap_or_else(|| Peer::new(None, &self.limits))
+    }
+
+    /// Who asks, as far as its address tells.
+    pub(crate) fn client(&self, peer: &Peer, headers: &HeaderMap) -> Option<Client> {
+        let peer = peer.address()?;
+        let proxies = &self.limits.trusted_proxies;
+        Some(Client {
+            address: proxies.client(peer, headers),
+            is_behind_proxy: proxies.are_at(peer),
+        })
     }
 
     /// The time as Convex tells it. Every call gives a later one, whatever the wall clock does.

@@ -183,10 +183,20 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_MAX_SOCKETS", value_name = "COUNT")]
     #[arg(default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_sockets: u32,
-    /// Connections, and sockets, of one address at a time; 0 is no limit, as it must be behind a proxy
+    /// Connections, and sockets, of one address at a time; 0 is no limit. Behind a proxy name it with
+    /// --trusted-proxies, or leave this at 0: all clients would be one address
     #[arg(long, env = "PROFILE_PROJECTOR_MAX_PER_ADDRESS", value_name = "COUNT")]
     #[arg(default_value_t = 0)]
     pub(crate) max_per_address: u32,
+    /// Proxies in front: addresses or networks (10.0.0.0/8), several with commas. From these alone
+    /// X-Forwarded-For or Forwarded is believed: the client is the last address that is no such proxy
+    #[arg(
+        long,
+        env = "PROFILE_PROJECTOR_TRUSTED_PROXIES",
+        value_name = "NETWORK,..",
+        value_delimiter = ','
+    )]
+    pub(crate) trusted_proxies: Vec<String>,
     /// Certificate chain of the Convex routes (PEM); without it they are plain HTTP
     #[arg(long, env = "PROFILE_PROJECTOR_TLS_CERT", value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,

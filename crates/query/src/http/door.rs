@@ -20,6 +20,7 @@ use convex_wire::{ClientVersion, TransportError};
 use super::Shared;
 use super::failure::Failure;
 use crate::QueryState;
+use crate::crowd::OfAddress;
 use crate::metrics::{RouteMetrics, shed};
 use crate::shares::{Held, Peer};
 
@@ -82,7 +83,7 @@ impl Behind {
         let handler = move |State(state): State<Shared>, request: Request| {
             let door = Arc::clone(&behind);
             async move {
-                let held = state.hold_header(&request);
+                let held = state.admit(&request);
                 let handle = |request| async move {
                     match held {
                         Ok(_held) => handler(state, request).await.into_response(),
@@ -101,7 +102,18 @@ impl Behind {
 }
 
 impl QueryState {
-    /// Puts a request's header on its connection's account.
+    /// Takes what a request needs while it is under way: room on its connection's account for its header, and a
+    /// place of its client's address, where that is not counted by connections.
+    fn admit(&self, request: &Request) -> Result<(Held, Option<OfAddress>), Failure> {
+        let peer = request.extensions().get::<Peer>();
+        let client = peer.and_then(|peer| self.client(peer, request.headers()));
+        let proxied = client.filter(|client| client.is_behind_proxy);
+        let address = proxied.map(|client| client.address);
+        let of_address = self.proxied.enter(address);
+        let of_address = of_address.map_err(|_full| Failure::Busy)?;
+        Ok((self.hold_header(request)?, of_address))
+    }
+
     fn hold_header(&self, request: &Request) -> Result<Held, Failure> {
         let field = |(name, value): (&HeaderName, &HeaderValue)| {
             FIELD_BYTES + name.as_str().len() + value.len()

@@ -48,8 +48,11 @@ fn open(state: Arc<QueryState>, mut request: Request) -> Result<Response, Failur
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
     let accept = accept.map_err(|_never| TransportError::InternalServerError)?;
     let upgrade = hyper::upgrade::on(&mut request);
-    let peer = state.peer(&request.into_parts().0);
-    let place = state.sockets.enter(peer.address()).ok_or(Failure::Busy)?;
+    let request = request.into_parts().0;
+    let peer = state.peer(&request);
+    let client = state.client(&peer, &request.headers);
+    let address = client.map(|client| client.address);
+    let place = state.sockets.enter(address).ok_or(Failure::Busy)?;
     sync::open(state, upgrade, peer, place);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

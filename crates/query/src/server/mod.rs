@@ -45,7 +45,7 @@ impl Server {
     /// of it is left.
     pub async fn serve(self, listener: TcpListener, grace: Duration, stop: CancellationToken) {
         let name = self.name;
-        let limits = &self.limits;
+        let limits = self.limits.clone();
         let crowd = Crowd::new("connections", limits.connections, limits.per_address);
         let server = Arc::new(self);
         let mut connections = JoinSet::new();
@@ -63,8 +63,10 @@ impl Server {
             match accepted {
                 Ok((stream, from)) => {
                     let address = from.ip().to_canonical();
+                    // A trusted proxy is many: its requests are counted instead.
+                    let is_proxy = limits.trusted_proxies.are_at(address);
                     // Without a place it is closed.
-                    if let Some(place) = crowd.enter(Some(address)) {
+                    if let Some(place) = crowd.enter(Some(address).filter(|_| !is_proxy)) {
                         let peer = Peer::new(Some(address), &server.limits);
                         let (server, stop) = (Arc::clone(&server), stop.clone());
                         connections.spawn(connection::serve(stream, peer, place, server, stop));

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use query::Limits;
 use query::server::Server;
+use query::{Limits, TrustedProxies};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{PATIENCE, ask, ask_with, exchange, request, rest};
@@ -293,6 +294,46 @@ async fn an_address_has_its_part_of_the_connections() {
     let asked = crate::exchange::ask();
     first.write_all(&asked).await.unwrap();
     assert!(rest(&mut first).await.starts_with(b"HTTP/1.1 200"));
+    running.stop().await;
+}
+
+/// A request of a client that a proxy names, whose body does not end.
+async fn unended(running: &Running, client: &str) -> TcpStream {
+    let mut asked = ask_with(&[("X-Forwarded-For", client)]);
+    asked.pop();
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(&asked).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_has_its_part() {
+    let proxies = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let running = with(Limits {
+        per_address: 2,
+        trusted_proxies: proxies,
+        ..Limits::default()
+    })
+    .await;
+    let greedy = "198.51.100.1";
+    let held = [
+        unended(&running, greedy).await,
+        unended(&running, &format!("1.2.3.4, {greedy}")).await,
+    ];
+    let asks = async |client: &str| {
+        let asked = ask_with(&[("X-Forwarded-For", client)]);
+        exchange(running.address, &asked).await.status
+    };
+    // Both are under way once a third is refused.
+    timeout(PATIENCE, async { while asks(greedy).await != 503 {} })
+        .await
+        .unwrap();
+    assert_eq!(asks("198.51.100.2").await, 200);
+    assert_eq!(asks(&format!("{greedy}, 198.51.100.3")).await, 200);
+    drop(held);
+    timeout(PATIENCE, async { while asks(greedy).await != 200 {} })
+        .await
+        .unwrap();
     running.stop().await;
 }
 

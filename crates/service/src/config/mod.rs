@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use query::auth::AuthConfig;
-use query::{Limits, SyncLimits};
+use query::{Limits, Network, SyncLimits, TrustedProxies};
 
 pub(crate) use dev::DevConfig;
 pub use faults::{ConfigFault, ConfigFaults};
@@ -116,6 +116,7 @@ impl Config {
         for host in &args.admin_host {
             judge_host("--admin-host", host, &mut judge);
         }
+        let proxies = judge_proxies(&args.trusted_proxies, &mut judge);
         let auth = judge_auth(args, &mut judge);
         if args.data_dir.is_file() {
             judge.fault("--data-dir", "is a file, not a folder");
@@ -133,7 +134,7 @@ impl Config {
                 tls,
                 admin_tls,
                 admin_hosts: args.admin_host.clone(),
-                limits: limits_of(args, keep_alive?),
+                limits: limits_of(args, keep_alive?, proxies),
                 auth: auth?,
                 verbose_errors: args.verbose_errors,
                 rebuild: args.rebuild,
@@ -196,12 +197,24 @@ fn judge_host(flag: &'static str, name: &str, judge: &mut Judge) {
     }
 }
 
-fn limits_of(args: &ServeArgs, keep_alive: Duration) -> Limits {
+fn judge_proxies(texts: &[String], judge: &mut Judge) -> TrustedProxies {
+    let mut networks = Vec::new();
+    for text in texts {
+        match text.trim().parse::<Network>() {
+            Ok(network) => networks.push(network),
+            Err(problem) => judge.fault("--trusted-proxies", format!("{text:?}: {problem}")),
+        }
+    }
+    TrustedProxies::new(networks)
+}
+
+fn limits_of(args: &ServeArgs, keep_alive: Duration, proxies: TrustedProxies) -> Limits {
     let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     let default = Limits::default();
     Limits {
         connections: count(args.max_connections),
         per_address: count(args.max_per_address),
+        trusted_proxies: proxies,
         idle_timeout: keep_alive,
         sync: SyncLimits {
             sockets: count(args.max_sockets),

@@ -51,6 +51,8 @@ fn all_faults_are_told_at_once() {
         "512MB",
         "--keep-alive-seconds",
         "75s",
+        "--trusted-proxies",
+        "10.0.0.0/8,10.0.0.0/33,proxy.internal",
         "--consumer-name",
         "",
         "--log-format",

@@ -1,6 +1,7 @@
 //! Requests that want to become a socket, and do not.
 
 use convex_wire::TextMode;
+use query::TrustedProxies;
 
 use super::client::Client;
 use crate::exchange::{Reply, exchange, request};
@@ -159,5 +160,22 @@ async fn an_address_has_its_part_of_the_sockets() {
     drop((first, second));
     // Their places are free once the service has seen them go.
     while ask(&running, "/api/1.48.0/sync", GOOD[1]).await.status != 101 {}
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_has_its_part_of_the_sockets() {
+    let mut setup = Setup::default();
+    setup.limits.per_address = 1;
+    setup.limits.trusted_proxies = TrustedProxies::new(vec!["127.0.0.1".parse().unwrap()]);
+    let running = Running::start(setup).await;
+    // One that no header names is the proxy's own.
+    let _own = Client::open(running.address).await;
+    let open = async |client| {
+        let forwarded = ("Forwarded", client);
+        ask(&running, "/api/1.48.0/sync", forwarded).await.status
+    };
+    assert_eq!(open("for=127.0.0.1").await, 503);
+    assert_eq!(open("for=198.51.100.1").await, 101);
     running.stop().await;
 }
