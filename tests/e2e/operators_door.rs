@@ -1,9 +1,15 @@
 //! The operators' token: commands find it on the service's machine, and say what is missing elsewhere.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
 
-use tests::service::command;
+use tests::broker::eventually;
+use tests::service::{Ended, SOON, binary, command, run};
 use tests::world::World;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn commands_find_the_token_or_say_what_is_missing() -> anyhow::Result<()> {
@@ -18,7 +24,7 @@ async fn commands_find_the_token_or_say_what_is_missing() -> anyhow::Result<()> 
     let found = command(&list).await?;
     assert_eq!(found.code, Some(0), "{}", found.said);
 
-    let other = world.data("other-token");
+    let (other, short) = (world.data("other-token"), world.data("short-token"));
     std::fs::write(&other, "0".repeat(64))?;
     let other = other.to_str().unwrap();
     let with = |file: &'static str| [&list[..], &["--admin-token-file", file]].concat();
@@ -36,6 +42,16 @@ async fn commands_find_the_token_or_say_what_is_missing() -> anyhow::Result<()> 
         "{}",
         missing.said
     );
+    std::fs::write(&short, "secret")?;
+    let short = [&list[..], &["--admin-token-file", short.to_str().unwrap()]].concat();
+    let none = command(&short).await?;
+    assert_eq!(none.code, Some(1));
+    assert!(
+        none.said.contains("short-token holds no token") && !none.said.contains("remove it"),
+        "{}",
+        none.said
+    );
+    assert!(!none.said.contains("secret"), "{}", none.said);
     // Orders need it too.
     let wrong = command(&["rebuild", "--admin", &url, "--admin-token-file", other]).await?;
     assert_eq!(wrong.code, Some(1), "{}", wrong.said);
@@ -71,5 +87,116 @@ async fn a_token_that_is_none_ends_the_start() -> anyhow::Result<()> {
         ended.said
     );
     assert!(!ended.said.contains("secret"), "{}", ended.said);
+    Ok(())
+}
+
+/// A command that trusts the certificates of a file.
+async fn trusting(file: &Path, arguments: &[&str]) -> anyhow::Result<Ended> {
+    let mut command = Command::new(binary()?);
+    command.env_clear().env("SSL_CERT_FILE", file);
+    command.args(arguments);
+    run(command).await
+}
+
+#[tokio::test]
+async fn commands_speak_tls_and_a_replaced_token_counts_at_once() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let (cert, key) = (world.data("cert.pem"), world.data("key.pem"));
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names)?;
+    std::fs::write(&cert, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    let flags = ["--admin-tls-cert", "--admin-tls-key"];
+    let flags = [
+        flags[0],
+        cert.to_str().unwrap(),
+        flags[1],
+        key.to_str().unwrap(),
+    ];
+    let service = world
+        .serve_from(&world.broker.server.url(), "model", &flags)
+        .await?;
+    let port = service.client.admin.port();
+    for host in ["localhost", "127.0.0.1"] {
+        let url = format!("https://{host}:{port}");
+        let list = ["quarantine", "list", "--admin", &url];
+        let found = trusting(&cert, &list).await?;
+        assert_eq!(found.code, Some(0), "{}", found.said);
+        let unknown = command(&list).await?;
+        assert_eq!(unknown.code, Some(1));
+        assert!(unknown.said.contains("certificate"), "{}", unknown.said);
+    }
+    let plain = format!("http://localhost:{port}");
+    let plain = command(&["quarantine", "list", "--admin", &plain]).await?;
+    assert_eq!(plain.code, Some(1), "{}", plain.said);
+
+    // Orders, with a copy of the token as on another machine, before and after it is replaced.
+    let (own, copy) = (world.data("model").join("admin-token"), world.data("copy"));
+    std::fs::copy(&own, &copy)?;
+    let url = format!("https://localhost:{port}");
+    let copied = copy.to_str().unwrap();
+    let rebuild = ["rebuild", "--admin", &url, "--admin-token-file", copied];
+    let live = async || {
+        let verify = ["verify", "--admin", &url, "--admin-token-file", copied];
+        let verified = trusting(&cert, &verify).await.ok()?;
+        (verified.code == Some(0)).then_some(())
+    };
+    eventually("a service that is live", SOON, live).await?;
+    let rebuilt = trusting(&cert, &rebuild).await?;
+    assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.said);
+    let next = world.data("next-token");
+    std::fs::write(&next, "n".repeat(64))?;
+    std::fs::rename(&next, &own)?;
+    let refused = trusting(&cert, &rebuild).await?;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.said.contains("does not take the token of"),
+        "{}",
+        refused.said
+    );
+    std::fs::copy(&own, &copy)?;
+    let rebuilt = trusting(&cert, &rebuild).await?;
+    assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.said);
+    service.stop().await?;
+    Ok(())
+}
+
+/// What a start says until it listens.
+async fn said_at_start(world: &World, name: &str, flags: &[&str]) -> anyhow::Result<String> {
+    let mut arguments = world.serve_arguments(name)?;
+    let at = arguments.iter().position(|word| word == "--admin-listen");
+    arguments[at.unwrap() + 1] = "0.0.0.0:0".into();
+    let mut child = Command::new(binary()?)
+        .env_clear()
+        .args(arguments)
+        .args(flags)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    while !said.contains("\"listening\"") {
+        let line = timeout(SOON, lines.next_line()).await??;
+        said.push_str(&line.unwrap());
+        said.push('\n');
+    }
+    child.kill().await?;
+    Ok(said)
+}
+
+#[tokio::test]
+async fn a_start_warns_of_an_admin_port_that_others_can_read() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let (cert, key) = (world.data("cert.pem"), world.data("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    std::fs::write(&cert, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    let warning = "the admin routes are not on loopback and without TLS";
+    let open = said_at_start(&world, "open", &[]).await?;
+    assert!(open.contains(warning), "{open}");
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let tls = ["--admin-tls-cert", cert, "--admin-tls-key", key];
+    let closed = said_at_start(&world, "closed", &tls).await?;
+    assert!(!closed.contains(warning), "{closed}");
     Ok(())
 }

@@ -137,7 +137,13 @@ impl Service {
         Ok(())
     }
 
-    /// Its resident memory in bytes.
+    /// Forgets the most memory that it has had.
+    pub fn forget_peak(&self) -> anyhow::Result<()> {
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()?), "5")?;
+        Ok(())
+    }
+
+    /// The most resident memory that it has had, in bytes.
     pub fn memory_bytes(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -227,7 +233,7 @@ pub async fn command_with(variables: &[(&str, &str)], arguments: &[&str]) -> any
     let mut command = Command::new(binary()?);
     command.env_clear().envs(variables.iter().copied());
     command.args(arguments);
-    end_of(command).await
+    run(command).await
 }
 
 /// The same on a terminal of its own, where these lines are typed. What it says is all in `output`.
@@ -254,7 +260,8 @@ pub async fn command_on_terminal(arguments: &[&str], typed: &str) -> anyhow::Res
     })
 }
 
-async fn end_of(mut command: Command) -> anyhow::Result<Ended> {
+/// Runs any command to its end.
+pub async fn run(mut command: Command) -> anyhow::Result<Ended> {
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -309,7 +316,7 @@ pub async fn run_as(
     if let Some(user) = user {
         command.uid(user).gid(user);
     }
-    end_of(command).await
+    run(command).await
 }
 
 /// Runs a command to its end and gives the most memory that it was seen to take, in bytes.
@@ -351,7 +358,7 @@ fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 /// The program stands above the test programs; cargo builds it with them.
-fn binary() -> anyhow::Result<PathBuf> {
+pub fn binary() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test
         .ancestors()
