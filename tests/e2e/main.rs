@@ -42,5 +42,6 @@ mod same_reading;
 mod server_limits;
 mod snapshot;
 mod tidy;
+mod trust;
 mod unreadable;
 mod versions;

@@ -251,3 +251,42 @@ async fn its_last_words_are_those_of_the_service() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// The file of rules has the expressions of the page, no more and no fewer, and Prometheus takes it, where its tool is.
+#[test]
+fn its_alarms_are_the_rules() -> anyhow::Result<()> {
+    let runbook = runbook();
+    let page: BTreeSet<String> = table(&runbook, "Alarms")
+        .iter()
+        .skip(1)
+        .map(|cells| {
+            let parts: Vec<&str> = quoted(cells[1]).collect();
+            let duration = cells[2].replace(" min", "m");
+            format!("{} for {duration}", parts.join(" and ").replace("\\|", "|"))
+        })
+        .collect();
+    let rules = project_file("deploy/prometheus/alarms.yaml")?;
+    let rules: BTreeSet<String> = rules
+        .split("- alert: ")
+        .skip(1)
+        .map(|rule| {
+            let of = |name: &str| {
+                let line = |line: &str| Some(line.trim().strip_prefix(name)?.trim().to_owned());
+                rule.lines().find_map(line)
+            };
+            let duration = of("for:").unwrap_or_else(|| "0".to_owned());
+            format!("{} for {duration}", of("expr:").unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(rules, page);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let checked = std::process::Command::new("promtool")
+        .args(["check", "rules"])
+        .arg(root.join("deploy/prometheus/alarms.yaml"))
+        .output();
+    match checked {
+        Ok(checked) => assert!(checked.status.success(), "{checked:?}"),
+        Err(missing) => println!("promtool was not run: {missing}"),
+    }
+    Ok(())
+}
