@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use convex_wire::args::check_empty;
-use convex_wire::sync::{End, Received, Session};
+use convex_wire::sync::{End, Hashed, Received, Session};
 use convex_wire::{FunctionError, FunctionKind, FunctionPath, TextMode, Timestamp};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -198,9 +198,9 @@ impl Client {
     fn update(&mut self) -> Result<(), End> {
         let (now, wall) = (self.now(), self.wall());
         if let Some(update) = self.session.update(wall)? {
-            let value = RawValue::from_string(self.value.to_string());
-            if let Some(text) = update.finish(now, || 0, || value).unwrap() {
-                self.hear(&serde_json::from_str(&text).unwrap());
+            let value = Ok::<_, ()>(Hashed::new(self.value.to_string()));
+            if let Some(transition) = update.finish(now, || 0, || value).unwrap() {
+                self.hear(&serde_json::from_str(&transition.to_string()).unwrap());
             }
         }
         let versions = (&self.version["querySet"], &self.version["identity"]);
@@ -269,7 +269,7 @@ proptest! {
                 return Ok(());
             };
             if let Ok(Some(update)) = session.update(wall) {
-                update.finish(now, || 0, || Err(())).ok();
+                update.finish::<Hashed, ()>(now, || 0, || Err(())).ok();
             }
         }
     }
@@ -281,7 +281,8 @@ fn an_update_that_fails_has_not_taken_place() {
     client.modify(&[(true, 0, true)], 1).unwrap();
     let (now, wall) = (client.now(), client.wall());
     let update = client.session.update(wall).unwrap().unwrap();
-    assert_eq!(update.finish(now, || 0, || Err("disk")), Err("disk"));
+    let failed = update.finish::<Hashed, _>(now, || 0, || Err("disk"));
+    assert_eq!(failed, Err("disk"));
     drop(client.session.update(wall).unwrap().unwrap());
     client.update().unwrap();
 }
@@ -294,7 +295,7 @@ fn a_token_runs_out_by_the_wall_clock() {
     client.modify(&[(true, 0, true)], 1).unwrap();
     let told = Timestamp((client.seconds + 18_000) * 1_000_000_000);
     let update = client.session.update(client.wall()).unwrap().unwrap();
-    let transition = update.finish(told, || 0, || RawValue::from_string("1".to_owned()));
+    let transition = update.finish(told, || 0, || Ok::<_, ()>(Hashed::new("1".to_owned())));
     assert!(transition.unwrap().is_some());
     for (passed, is_good) in [(300, true), (1, false)] {
         client.seconds += passed;
@@ -317,8 +318,8 @@ fn the_values_of_one_transition_are_bounded() {
         session.invalidate();
         let value = json!(letter.repeat(bytes)).to_string();
         let update = session.update(wall).unwrap().unwrap();
-        let told = update.finish(now, || 0, || RawValue::from_string(value));
-        let told: Value = serde_json::from_str(&told.unwrap().unwrap()).unwrap();
+        let told = update.finish(now, || 0, || Ok::<_, ()>(Hashed::new(value)));
+        let told: Value = serde_json::from_str(&told.unwrap().unwrap().to_string()).unwrap();
         let told = told["modifications"].as_array().unwrap();
         let of = |kind: &str| told.iter().filter(|told| told["type"] == kind).count();
         assert_eq!((of("QueryUpdated"), of("QueryFailed")), (fit, 5 - fit));
@@ -326,7 +327,7 @@ fn the_values_of_one_transition_are_bounded() {
         session.invalidate();
         let value = json!(letter.repeat(bytes)).to_string();
         let update = session.update(wall).unwrap().unwrap();
-        let again = update.finish(now, || 0, || RawValue::from_string(value));
+        let again = update.finish(now, || 0, || Ok::<_, ()>(Hashed::new(value)));
         assert_eq!(again.unwrap(), None);
     }
 }

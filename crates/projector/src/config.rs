@@ -77,7 +77,7 @@ pub struct BatchLimits {
 impl Default for BatchLimits {
     fn default() -> Self {
         Self {
-            memory_bytes_max: 256 * 1024 * 1024,
+            memory_bytes_max: 96 * 1024 * 1024,
             time_max: Duration::from_secs(15),
             live_records_max: 5_000,
         }

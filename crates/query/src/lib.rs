@@ -32,6 +32,6 @@ pub mod sync;
 pub use admin_door::{AdminDoor, TOKEN_FILE, TokenFault, read_token};
 pub use answer::value_of;
 pub use convex_wire::TextMode;
-pub use limits::{Limits, SyncLimits};
+pub use limits::{Bound, Limits, SyncLimits};
 pub use proxies::{InvalidNetwork, Network, TrustedProxies};
 pub use state::QueryState;

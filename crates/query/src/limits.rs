@@ -1,4 +1,4 @@
-//! Every bound of the door, in one place, and their sum: [`Limits::memory_bytes`].
+//! Every bound of the door, in one place, and what they come to: [`Limits::memory`].
 //!
 //! An operator sets the counts (`--max-connections`, `--max-sockets`, `--max-per-address`); the sizes are the same
 //! everywhere. What is refused or ended because of a bound is counted by `query_shed_total`.
@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use crate::TrustedProxies;
-use crate::sync::SMALL_BYTES;
 
 /// What a client may take: time, bytes, places. [`Limits::default`] suits a service behind a proxy
 /// as well as one without; a test takes shorter ones.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time; for another one the idlest is closed. 4,096.
+    /// Connections at a time; for another one the idlest is closed. 1,024.
     pub connections: usize,
     /// Connections, and sockets, of one address; 0 is no limit. Behind a trusted proxy requests at a time, and sockets.
     /// It must be 0 behind any other proxy, which is one address. 0.
@@ -40,16 +39,20 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Requests at a time on one HTTP/2 connection. 64.
     pub streams: u32,
+    /// Those that each HTTP/2 connection has for itself. 4.
+    pub own_streams: usize,
+    /// Those beyond, of all connections. 2,048, then a request is reset.
+    pub shared_streams: usize,
     /// The size of a request's body; Convex allows 16 MiB. 64 KiB, then 400.
     pub body_bytes: usize,
     /// What each connection has for itself of requests, and again of answers: what is small never waits for others.
     /// 8 KiB.
     pub own_bytes: usize,
-    /// What one connection may have of what all share. 4 MiB, then 503.
+    /// What one connection may have of what all share. 2 MiB, then 503.
     pub part_bytes: usize,
-    /// Headers and bodies of requests beyond `own_bytes`, of all connections. 64 MiB, then 503.
+    /// Headers and bodies of requests, and messages of sockets, beyond `own_bytes`, of all connections. 24 MiB, then 503.
     pub requests_bytes: usize,
-    /// Answers beyond `own_bytes` that are not taken yet, of all connections and sockets. 64 MiB, then 503.
+    /// Answers beyond `own_bytes` that are not taken yet, of all connections and sockets. 24 MiB, then 503.
     pub answers_bytes: usize,
     /// The values in one answer to several queries. 4 MiB, then the next query fails.
     pub answer_bytes: usize,
@@ -71,15 +74,12 @@ pub struct Limits {
 /// What the sockets of the sync protocol may take. The times are Convex's.
 #[derive(Debug, Clone)]
 pub struct SyncLimits {
-    /// Sockets at a time, beside [`Limits::connections`]; for another one the one of least use is closed. 16,384.
+    /// Sockets at a time, beside [`Limits::connections`]; for another one the one of least use is closed. 4,096.
     pub sockets: usize,
     /// Queries of one socket. 256, then it is closed with 1013.
     pub queries: usize,
     /// The size of a message of a client; Convex allows 64 MiB. 1 MiB, then the socket is closed with 1009.
     pub message_bytes: usize,
-    /// Sockets that have sent a message above 64 KiB, each of which may take up to thrice `message_bytes` of memory.
-    /// 64, then such a message closes its socket with 1013.
-    pub large: usize,
     /// The values in one Transition. 1 MiB, then the next query fails.
     pub transition_bytes: usize,
     /// From the handshake to Connect, until the socket is closed with 1013. 10 s.
@@ -102,38 +102,92 @@ pub struct SyncLimits {
     pub farewell: Duration,
 }
 
-/// What a connection takes beside its allowances: its task, its TLS, its timers, and of HTTP/2 what it may send ahead.
-const CONNECTION_BYTES: usize = 384 * 1024;
-/// What a socket takes beside its allowance and a message: its task, its session, the frames that it sends.
-const SOCKET_BYTES: usize = 64 * 1024;
+/// What a connection takes beside its header and its allowances: its task, its TLS, its timers, and of HTTP/2 what it may
+/// send ahead.
+const CONNECTION_BYTES: usize = 80 * 1024;
+/// What a socket takes beside its allowances: its task, its session, the frames that it reads and sends.
+const SOCKET_BYTES: usize = 32 * 1024;
 /// What a request takes beside its header and its body.
 const REQUEST_BYTES: usize = 16 * 1024;
+/// What a stream of HTTP/2 takes until its request is at hand, and after it was answered.
+const STREAM_BYTES: usize = 4 * 1024;
+
+/// What something may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// What.
+    pub what: &'static str,
+    /// The flag that sets it, if one does.
+    pub flag: Option<&'static str>,
+    /// The most memory, in bytes.
+    pub bytes: usize,
+}
 
 impl Limits {
-    /// The most memory that clients can make the listener take, in bytes: the sum of all bounds. What the read model and
-    /// the metrics take is beside it.
-    pub fn memory_bytes(&self) -> usize {
+    /// What the connections alone may take: all that there is at a listener without sockets and large answers.
+    pub fn memory_bytes_of_connections(&self) -> usize {
         let own = 2 * self.own_bytes;
-        let connection = CONNECTION_BYTES + 2 * self.header_bytes + own;
-        // A small message is read, and then taken apart.
-        let socket = SOCKET_BYTES + 2 * SMALL_BYTES + own;
-        let parts = [
-            self.connections.saturating_mul(connection),
-            self.sync.sockets.saturating_mul(socket),
-            self.sync.large.saturating_mul(3 * self.sync.message_bytes),
-            self.in_flight.saturating_mul(REQUEST_BYTES),
-            // A buffer that grows holds up to twice what is in it.
-            self.requests_bytes.saturating_mul(2),
-            self.answers_bytes.saturating_mul(2),
-        ];
-        parts.into_iter().fold(0, usize::saturating_add)
+        let streams = self.own_streams.saturating_mul(STREAM_BYTES);
+        // A buffer that grows holds up to twice what is in it.
+        let each = CONNECTION_BYTES + streams + 2 * self.header_bytes + own;
+        self.connections.saturating_mul(each)
+    }
+
+    /// The most memory that clients can make a listener take. What the read model and the metrics take is beside it.
+    pub fn memory(&self) -> [Bound; 6] {
+        let own = 2 * self.own_bytes;
+        let bound = |what, flag, count: usize, each: usize| Bound {
+            what,
+            flag,
+            bytes: count.saturating_mul(each),
+        };
+        [
+            bound(
+                "connections",
+                Some("--max-connections"),
+                1,
+                self.memory_bytes_of_connections(),
+            ),
+            bound(
+                "sockets",
+                Some("--max-sockets"),
+                self.sync.sockets,
+                SOCKET_BYTES + own,
+            ),
+            bound("requests under way", None, self.in_flight, REQUEST_BYTES),
+            bound(
+                "streams of HTTP/2 beyond each connection's own",
+                None,
+                self.shared_streams,
+                STREAM_BYTES,
+            ),
+            // What is read is then taken apart.
+            bound(
+                "requests beyond each connection's own bytes",
+                None,
+                self.requests_bytes,
+                3,
+            ),
+            bound(
+                "answers beyond each connection's own bytes",
+                None,
+                self.answers_bytes,
+                2,
+            ),
+        ]
+    }
+
+    /// The sum of [`Limits::memory`], in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let bounds = self.memory().into_iter().map(|bound| bound.bytes);
+        bounds.fold(0, usize::saturating_add)
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: 1024,
             per_address: 0,
             trusted_proxies: TrustedProxies::default(),
             first_byte_timeout: Duration::from_secs(5),
@@ -145,11 +199,13 @@ impl Default for Limits {
             farewell: Duration::from_secs(5),
             header_bytes: 32 * 1024,
             streams: 64,
+            own_streams: 4,
+            shared_streams: 2048,
             body_bytes: 64 * 1024,
             own_bytes: 8 * 1024,
-            part_bytes: 4 * 1024 * 1024,
-            requests_bytes: 64 * 1024 * 1024,
-            answers_bytes: 64 * 1024 * 1024,
+            part_bytes: 2 * 1024 * 1024,
+            requests_bytes: 24 * 1024 * 1024,
+            answers_bytes: 24 * 1024 * 1024,
             answer_bytes: 4 * 1024 * 1024,
             in_flight: 1024,
             waiting: 512,
@@ -164,10 +220,9 @@ impl Default for Limits {
 impl Default for SyncLimits {
     fn default() -> Self {
         Self {
-            sockets: 16_384,
+            sockets: 4096,
             queries: 256,
             message_bytes: 1024 * 1024,
-            large: 64,
             transition_bytes: 1024 * 1024,
             connect_timeout: Duration::from_secs(10),
             query_timeout: Duration::from_mins(1),

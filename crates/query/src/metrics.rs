@@ -166,13 +166,14 @@ pub(crate) fn socket_ended(reason: &'static str) {
 const SHED_TOLD_EVERY: Duration = Duration::from_mins(1);
 
 /// What can be shed.
-const SHED_WHAT: [&str; 7] = [
+const SHED_WHAT: [&str; 8] = [
     "connections",
     "sockets",
     "address",
     "requests",
     "answers",
     "in_flight",
+    "streams",
     "waiting",
 ];
 

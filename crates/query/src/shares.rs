@@ -38,7 +38,7 @@ pub(crate) struct Held {
 pub(crate) struct Full;
 
 impl Share {
-    fn new(own: usize, part: usize) -> Self {
+    pub(crate) fn new(own: usize, part: usize) -> Self {
         Self {
             own: semaphore(own),
             part: semaphore(part),

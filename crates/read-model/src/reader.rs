@@ -27,10 +27,14 @@ enum Row {
 impl Row {
     /// The bytes of the user's row and of the profiles'; none for a row that holds nothing.
     fn split(&self) -> Result<(&[u8], &[u8]), Problem> {
-        person::split(match self {
+        person::split(self.person())
+    }
+
+    fn person(&self) -> &[u8] {
+        match self {
             Self::InTable(row) => row.row(),
             Self::InRun(person) => person,
-        })
+        }
     }
 }
 
@@ -84,6 +88,11 @@ impl Answer {
             sequence,
             row: None,
         }
+    }
+
+    /// The size of the row that the answer is made from, which is near that of its profile.
+    pub fn row_bytes(&self) -> usize {
+        self.row.as_ref().map_or(0, |row| row.person().len())
     }
 
     /// The caller's profile, if there is one.

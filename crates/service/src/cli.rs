@@ -25,6 +25,10 @@ pub(crate) enum Command {
     /// Run everything on this machine: nats-server, stream, sample events, token issuer, service
     Dev(DevArgs),
     /// Run the projector and the query service
+    #[command(
+        after_help = "Memory: at most about 1 GiB at the defaults, whatever clients do. --memory-budget, --max-connections \
+        and --max-sockets set it; the first line of the log says what they come to, and deploy/MEMORY.md has the sum."
+    )]
     Serve(Box<ServeArgs>),
     /// Build the read model of a running service anew, beside the one it serves, and swap
     Rebuild(RebuildArgs),
@@ -143,7 +147,7 @@ pub(crate) struct ServeArgs {
     pub(crate) data_dir: PathBuf,
     /// Memory for rows on the way to the stream's end; what exceeds it waits in the file
     #[arg(long, env = "PROFILE_PROJECTOR_MEMORY_BUDGET", value_name = "SIZE")]
-    #[arg(default_value = "256MiB")]
+    #[arg(default_value = "96MiB")]
     pub(crate) memory_budget: String,
     /// Address of the Convex routes
     #[arg(long, env = "PROFILE_PROJECTOR_LISTEN", value_name = "ADDRESS")]
@@ -177,11 +181,11 @@ pub(crate) struct ServeArgs {
     pub(crate) admin_tls_key: Option<PathBuf>,
     /// Connections at a time; for another one the idlest is closed
     #[arg(long, env = "PROFILE_PROJECTOR_MAX_CONNECTIONS", value_name = "COUNT")]
-    #[arg(default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
     /// Sockets at a time; for another one the one of least use is closed
     #[arg(long, env = "PROFILE_PROJECTOR_MAX_SOCKETS", value_name = "COUNT")]
-    #[arg(default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_sockets: u32,
     /// Connections, and sockets, of one address at a time; 0 is no limit. Behind a proxy name it with
     /// --trusted-proxies, or leave this at 0: all clients would be one address

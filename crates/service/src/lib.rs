@@ -20,6 +20,7 @@ mod golden;
 pub mod issuer;
 mod keeper;
 mod log_access;
+pub mod memory;
 pub mod nats;
 pub mod nats_server;
 pub mod open_files;

@@ -23,7 +23,7 @@ use crate::config::{Config, FromSnapshot, PemPair};
 use crate::keeper::{Desk, Keeper, LastGood, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
-use crate::{exposure, open_files, schema_routes, telemetry};
+use crate::{exposure, memory, open_files, schema_routes, telemetry};
 
 /// What requests under way are given at the end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(4);
@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(9);
 /// How often a renewed certificate is looked for.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
 /// Operators, probes and collectors of metrics at a time.
-const ADMIN_CONNECTIONS: usize = 256;
+pub(crate) const ADMIN_CONNECTIONS: usize = 64;
 /// How often the metrics' histograms are drained.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -115,6 +115,11 @@ impl Service {
         } else {
             TextMode::Redacted
         };
+        let most = memory::sum(&memory::bounds(&limits, config.memory_budget));
+        tracing::info!(
+            mebibytes = most >> 20,
+            "the most memory that its bounds come to"
+        );
         exposure::warn(&config);
         let folder = config.data_dir;
         let log =
@@ -183,11 +188,7 @@ impl Service {
         let operators = Server {
             name: "admin",
             router: self.door.front(operators),
-            limits: Limits {
-                connections: ADMIN_CONNECTIONS,
-                per_address: 0,
-                ..self.limits
-            },
+            limits: memory::operators(&self.limits),
             tls: self.admin_tls.clone(),
         };
         let keeper = self.keeper.run(parts.stop.clone());

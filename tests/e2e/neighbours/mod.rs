@@ -201,7 +201,7 @@ async fn nobody_hurts_the_neighbours() -> anyhow::Result<()> {
 /// The page on deployment has the sum that the code has.
 #[test]
 fn the_page_has_the_sum() -> anyhow::Result<()> {
-    let page = tests::broker::project_file("deploy/README.md")?;
+    let page = tests::broker::project_file("deploy/MEMORY.md")?;
     let default = query::Limits::default();
     let budget = projector::BatchLimits::default().memory_bytes_max;
     let bounds = memory::bounds(&default, budget);

@@ -20,7 +20,7 @@ mod upgrade;
 
 pub use client_message::Token;
 pub use end::{Close, End};
-pub use server_message::PING;
+pub use server_message::{PING, Transition};
 pub use session::{Check, Received, Session};
-pub use update::Update;
+pub use update::{Hashed, Update};
 pub use upgrade::UpgradeFault;

@@ -1,10 +1,9 @@
 //! An update: from what a session knows to one Transition.
 
-use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::Session;
-use super::server_message::{ServerMessage, StateModification, StateVersion};
+use super::server_message::{StateModification, StateVersion, Transition, TransitionHead};
 use crate::{FunctionError, RequestId, TextMode, Timestamp};
 
 /// A query that a client subscribes to.
@@ -16,10 +15,30 @@ pub(super) enum Query {
     Refused(Option<FunctionError>),
 }
 
-/// The one value that all queries of a session have, and the hash it is compared by.
-struct Value<'v> {
-    json: &'v RawValue,
+/// A value as JSON, and the hash it is compared by. All queries of a session have the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashed {
+    json: String,
     hash: [u8; 32],
+}
+
+impl Hashed {
+    /// Hashes a value.
+    pub fn new(json: String) -> Self {
+        let hash = Sha256::digest(&json).into();
+        Self { json, hash }
+    }
+
+    /// The value.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+impl AsRef<Hashed> for Hashed {
+    fn as_ref(&self) -> &Hashed {
+        self
+    }
 }
 
 /// The room that a Transition has for values.
@@ -50,27 +69,20 @@ impl Query {
     }
 
     /// What the client has to be told of it.
-    fn tell<'v>(
+    fn tell(
         &mut self,
         query_id: u32,
-        value: Option<&Value<'v>>,
+        value: Option<&Hashed>,
         room: &mut Room,
         error_message: impl FnOnce(&FunctionError) -> String,
-    ) -> Option<StateModification<'v>> {
+    ) -> Option<StateModification> {
         let error = match self {
             Self::Runs(told) => {
                 let value = value.filter(|value| *told != Some(value.hash))?;
                 // Whether it fits or not, this value is not told of again.
                 *told = Some(value.hash);
-                match room.take(value.json.get().len()) {
-                    Ok(()) => {
-                        return Some(StateModification::QueryUpdated {
-                            query_id,
-                            value: value.json,
-                            log_lines: [],
-                            journal: (),
-                        });
-                    }
+                match room.take(value.json.len()) {
+                    Ok(()) => return Some(StateModification::QueryUpdated { query_id }),
                     Err(error) => error,
                 }
             }
@@ -106,34 +118,29 @@ impl<'s> Update<'s> {
     ///
     /// `read` gives the value of the session's identity. It is called at most once, and only for queries that have one.
     /// `random` names the runs of queries that fail.
-    pub fn finish<E>(
+    pub fn finish<V: AsRef<Hashed>, E>(
         self,
         now: Timestamp,
         mut random: impl FnMut() -> u64,
-        read: impl FnOnce() -> Result<Box<RawValue>, E>,
-    ) -> Result<Option<String>, E> {
+        read: impl FnOnce() -> Result<V, E>,
+    ) -> Result<Option<Transition<V>>, E> {
         let session = self.session;
-        let json = session.runs().then(read).transpose()?;
-        let value = json.as_deref().map(|json| Value {
-            json,
-            hash: Sha256::digest(json.get()).into(),
-        });
+        let value = session.runs().then(read).transpose()?;
         let texts = session.texts;
         let mut name = |error: &FunctionError| failure(error, random(), texts);
-        let modifications = session.tell(value.as_ref(), &mut name);
+        let modifications = session.tell(value.as_ref().map(AsRef::as_ref), &mut name);
         session.invalidated = false;
         let owed = std::mem::take(&mut session.owed);
         if modifications.is_empty() && !owed && !session.moved() {
             return Ok(None);
         }
-        let message = ServerMessage::Transition {
+        let head = TransitionHead {
             start_version: session.current,
             end_version: session.advance(now),
-            modifications,
             client_clock_skew: session.clock_skew,
             server_ts: now.0,
         };
-        Ok(Some(message.to_json()))
+        Ok(Some(Transition::new(&head, &modifications, value)))
     }
 }
 
@@ -143,11 +150,11 @@ fn failure(error: &FunctionError, random: u64, texts: TextMode) -> String {
 
 impl Session {
     /// Everything that differs from what was told, ordered by query.
-    fn tell<'v>(
+    fn tell(
         &mut self,
-        value: Option<&Value<'v>>,
+        value: Option<&Hashed>,
         name: &mut dyn FnMut(&FunctionError) -> String,
-    ) -> Vec<StateModification<'v>> {
+    ) -> Vec<StateModification> {
         let mut told = Vec::new();
         for query_id in std::mem::take(&mut self.removed) {
             // One that was added again is told of as itself.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use convex_wire::args::check_empty;
-use convex_wire::sync::{End, Received, Session};
+use convex_wire::sync::{End, Hashed, Received, Session};
 use convex_wire::{FunctionError, FunctionKind, FunctionPath, TextMode, Timestamp};
 use serde_json::value::RawValue;
 
@@ -94,7 +94,7 @@ impl Play {
             *runs += 1;
             *runs
         };
-        let value = || RawValue::from_string(self.value.clone());
+        let value = || Ok::<_, ()>(Hashed::new(self.value.clone()));
         if let Some(transition) = update.finish(self.now, random, value).unwrap() {
             writeln!(self.said, "< {transition}").unwrap();
         }

@@ -25,14 +25,49 @@ const SHARED_BYTES_MIN: usize = 4 * 1024;
 impl QueryState {
     /// Puts bytes on a connection's account; they leave it when the last piece of them is gone.
     pub(super) fn account(&self, peer: &Peer, bytes: Vec<u8>) -> Result<Bytes, Failure> {
-        let held = peer.answers().take(&self.answers, bytes.len());
-        let held = held.map_err(|_full| {
+        self.fill(peer, Room::default(), bytes)
+    }
+
+    /// Takes room for an answer from a row of this size, before the work of writing it. A small one needs none.
+    pub(super) fn reserve(&self, peer: &Peer, row_bytes: usize) -> Result<Room, Failure> {
+        let mut room = Room::default();
+        if row_bytes >= SHARED_BYTES_MIN {
+            self.enlarge(peer, &mut room, row_bytes)?;
+        }
+        Ok(room)
+    }
+
+    /// Puts an answer where room was taken for it.
+    pub(super) fn fill(
+        &self,
+        peer: &Peer,
+        mut room: Room,
+        bytes: Vec<u8>,
+    ) -> Result<Bytes, Failure> {
+        self.enlarge(peer, &mut room, bytes.len())?;
+        Ok(Bytes::from_owner(Accounted {
+            bytes,
+            _held: room.held,
+        }))
+    }
+
+    fn enlarge(&self, peer: &Peer, room: &mut Room, to: usize) -> Result<(), Failure> {
+        let more = to.saturating_sub(room.bytes);
+        let taken = peer.answers().add(&mut room.held, &self.answers, more);
+        taken.map_err(|_full| {
             shed("answers");
             Failure::Busy
         })?;
-        let accounted = Accounted { bytes, _held: held };
-        Ok(Bytes::from_owner(accounted))
+        room.bytes = room.bytes.max(to);
+        Ok(())
     }
+}
+
+/// Room on a connection's account.
+#[derive(Default)]
+pub(super) struct Room {
+    held: Held,
+    bytes: usize,
 }
 
 struct Accounted {

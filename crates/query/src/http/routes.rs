@@ -25,7 +25,7 @@ use tokio::sync::SemaphorePermit;
 use super::authorization::Credentials;
 use super::failure::Failure;
 use super::freshness;
-use super::response::{Answer, json, whole};
+use super::response::{Answer, Room, json, whole};
 use crate::QueryState;
 use crate::answer::{Wording, check_call, write_profile};
 use crate::metrics::shed;
@@ -136,6 +136,8 @@ pub(super) async fn query_batch(state: Shared, request: Request) -> Handled {
     asked.wait(&state, subject.as_ref()).await?;
     let answer = state.profile_of(subject.as_ref())?;
     let peer = state.peer(&request);
+    // Given back below: each value takes its own.
+    drop(state.reserve(&peer, answer.row_bytes())?);
     let mut values = Values::new(answer.profile()?);
     let (limit, mut left) = (state.limits.answer_bytes, state.limits.answer_bytes);
     let mut body = Answer::default();
@@ -302,9 +304,12 @@ impl QueryState {
         let format = format
             .map_or(Ok(default), Format::parse)
             .map_err(TransportError::from)?;
+        let peer = self.peer(asked.request);
         let mut body = Vec::with_capacity(1024);
+        let mut room = Room::default();
         let sequence = match outcome {
             Ok(answer) => {
+                room = self.reserve(&peer, answer.row_bytes())?;
                 write_answer(&mut body, format, answer.profile()?.as_ref());
                 Some(answer.sequence)
             }
@@ -313,7 +318,7 @@ impl QueryState {
                 None
             }
         };
-        let mut response = whole(self.account(&self.peer(asked.request), body)?);
+        let mut response = whole(self.fill(&peer, room, body)?);
         if let Some(sequence) = sequence {
             freshness::tell(&mut response, sequence);
         }

@@ -5,6 +5,7 @@ use std::future::{self, Future};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,19 +21,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, PollSemaphore};
 use tokio_util::task::TaskTracker;
 
-use super::Server;
+use super::Listening;
 use super::pace::{Pace, Paced};
 use super::sending::TakenInTime;
 use super::sniff::{Protocol, sniff};
 use crate::Limits;
 use crate::crowd::{Place, Use};
-use crate::metrics::{OpenConnection, connection_ended};
-use crate::shares::Peer;
+use crate::metrics::{OpenConnection, connection_ended, shed};
+use crate::shares::{Peer, Pool, Share};
 
 /// An HTTP/2 client that is silent for this long is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -43,7 +44,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const BUFFER_BYTES_MIN: usize = 8192;
 /// What an HTTP/2 client may send of one body, and of all, before it is read.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 /// What of an HTTP/2 answer is ready to be sent.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
@@ -55,7 +56,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: Peer,
     place: Place,
-    server: Arc<Server>,
+    server: Arc<Listening>,
     stop: CancellationToken,
 ) {
     let _open = OpenConnection::new(server.name);
@@ -71,7 +72,7 @@ async fn begin(
     stream: TcpStream,
     peer: Peer,
     place: &Arc<Place>,
-    server: &Server,
+    server: &Listening,
     stop: &CancellationToken,
 ) -> Result<Reason, Reason> {
     // A small answer must not wait for the acknowledgement of the one before.
@@ -110,7 +111,7 @@ async fn speak(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     seat: &Arc<Place>,
-    server: &Server,
+    server: &Listening,
     stop: &CancellationToken,
 ) -> Reason {
     let limits = &server.limits;
@@ -161,7 +162,7 @@ async fn speak(
             }
         }
         Protocol::Http2 => {
-            let streams = Streams::new(limits);
+            let streams = Streams::new(limits, Arc::clone(&server.streams));
             let _guard = streams.cancelled.clone().drop_guard();
             let connection = http2_of(limits, streams).serve_connection(TokioIo::new(io), routes);
             let farewell =
@@ -293,17 +294,24 @@ impl Drop for UnderWay {
 }
 
 /// Runs an HTTP/2 connection's streams; none outlives the connection or its time. One whose answer is not taken is
-/// reset.
+/// reset. They run in turn, so that a connection with many has no more of the processor than one with few.
 #[derive(Clone)]
 struct Streams {
+    turn: Arc<Semaphore>,
+    share: Arc<Share>,
+    pool: Arc<Pool>,
     tracker: TaskTracker,
     cancelled: CancellationToken,
     limit: Duration,
 }
 
 impl Streams {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &Limits, pool: Arc<Pool>) -> Self {
+        let all = usize::try_from(limits.streams).unwrap_or(usize::MAX);
         Self {
+            turn: Arc::new(Semaphore::new(1)),
+            share: Arc::new(Share::new(limits.own_streams, all)),
+            pool,
             tracker: TaskTracker::new(),
             cancelled: CancellationToken::new(),
             limit: limits.body_timeout + limits.sequence_timeout + limits.write_timeout,
@@ -316,10 +324,27 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
+        // Without a place it is dropped, which resets it.
+        let Ok(held) = self.share.take(&self.pool, 1) else {
+            return shed("streams");
+        };
         let (cancelled, limit) = (self.cancelled.clone(), self.limit);
+        let turn = PollSemaphore::new(Arc::clone(&self.turn));
         self.tracker.spawn(async move {
-            let stream = timeout(limit, stream);
-            cancelled.run_until_cancelled(stream).await
+            let stream = timeout(limit, in_turn(stream, turn));
+            let _ended = cancelled.run_until_cancelled(stream).await;
+            drop(held);
         });
     }
+}
+
+/// Runs a future, one step whenever it is its turn.
+async fn in_turn<F: Future>(future: F, mut turn: PollSemaphore) -> F::Output {
+    let mut future = pin!(future);
+    future::poll_fn(|cx| match ready!(turn.poll_acquire(cx)) {
+        Some(_step) => future.as_mut().poll(cx),
+        // Nobody closes it.
+        None => Poll::Pending,
+    })
+    .await
 }

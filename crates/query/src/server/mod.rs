@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::tls::{Tls, TlsError};
 use crate::Limits;
 use crate::crowd::Crowd;
-use crate::shares::Peer;
+use crate::shares::{Peer, Pool};
 
 /// After a failure to accept, which is as a rule that files have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -40,14 +40,34 @@ pub struct Server {
     pub tls: Option<Arc<Tls>>,
 }
 
+/// A server while it runs.
+struct Listening {
+    name: &'static str,
+    router: Router,
+    limits: Limits,
+    tls: Option<Arc<Tls>>,
+    /// Places of [`Limits::shared_streams`].
+    streams: Arc<Pool>,
+}
+
 impl Server {
     /// Serves until `stop`, then gives requests under way `grace` to end. When it returns, no task
     /// of it is left.
     pub async fn serve(self, listener: TcpListener, grace: Duration, stop: CancellationToken) {
-        let name = self.name;
-        let limits = self.limits.clone();
+        let Self {
+            name,
+            router,
+            limits,
+            tls,
+        } = self;
         let crowd = Crowd::new("connections", limits.connections, limits.per_address);
-        let server = Arc::new(self);
+        let server = Arc::new(Listening {
+            name,
+            router,
+            streams: Arc::new(Pool::new(limits.shared_streams)),
+            limits,
+            tls,
+        });
         let mut connections = JoinSet::new();
         loop {
             // Every arm can be dropped and tried again without loss.
@@ -64,7 +84,7 @@ impl Server {
                 Ok((stream, from)) => {
                     let address = from.ip().to_canonical();
                     // A trusted proxy is many: its requests are counted instead.
-                    let is_proxy = limits.trusted_proxies.are_at(address);
+                    let is_proxy = server.limits.trusted_proxies.are_at(address);
                     // Without a place it is closed.
                     if let Some(place) = crowd.enter(Some(address).filter(|_| !is_proxy)) {
                         let peer = Peer::new(Some(address), &server.limits);

@@ -20,6 +20,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+/// What a connection encrypts ahead of a client that does not take it.
+const BUFFER_BYTES: usize = 16 * 1024;
+
 /// A listener's certificate, and what it needs to shake hands.
 pub struct Tls {
     certificate: PathBuf,
@@ -113,7 +116,8 @@ impl Tls {
         &self,
         stream: TcpStream,
     ) -> impl Future<Output = io::Result<TlsStream<TcpStream>>> {
-        self.acceptor.accept(stream)
+        self.acceptor
+            .accept_with(stream, |tls| tls.set_buffer_limit(Some(BUFFER_BYTES)))
     }
 }
 

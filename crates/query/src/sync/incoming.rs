@@ -1,15 +1,13 @@
-//! The bytes of a client's messages, counted: every socket may send small ones, and few at a time large ones.
+//! The bytes of a client's messages, on its socket's account while they come.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What a small message has at most. No socket waits for another one to send that.
-pub(crate) const SMALL_BYTES: usize = 64 * 1024;
+use crate::shares::{Held, Peer, Pool};
+
 /// A frame's header and mask, of the smallest frames.
 const FRAME_BYTES: usize = 6;
 
@@ -17,24 +15,38 @@ const FRAME_BYTES: usize = 6;
 pub(super) const NO_ROOM: io::ErrorKind = io::ErrorKind::QuotaExceeded;
 
 /// A socket's connection.
-pub(super) struct Incoming<S> {
+pub(super) struct Incoming<'q, S> {
     io: S,
+    peer: &'q Peer,
+    pool: &'q Pool,
     /// Bytes since the last message.
     seen: usize,
-    /// Places for sockets that send large messages.
-    places: Arc<Semaphore>,
-    /// Kept until the socket ends: the library keeps the room that a large message took.
-    place: Option<OwnedSemaphorePermit>,
+    /// Kept until the socket ends: the library keeps the room that its largest message took.
+    held: Held,
+    held_bytes: usize,
 }
 
-impl<S> Incoming<S> {
-    pub(super) fn new(io: S, places: Arc<Semaphore>) -> Self {
+impl<'q, S> Incoming<'q, S> {
+    pub(super) fn new(io: S, peer: &'q Peer, pool: &'q Pool) -> Self {
         Self {
             io,
+            peer,
+            pool,
             seen: 0,
-            places,
-            place: None,
+            held: Held::default(),
+            held_bytes: 0,
         }
+    }
+
+    fn hold(&mut self) -> io::Result<()> {
+        let more = self.seen.saturating_sub(self.held_bytes);
+        if more != 0 {
+            let requests = self.peer.requests();
+            let room = requests.add(&mut self.held, self.pool, more);
+            room.map_err(|_full| NO_ROOM)?;
+            self.held_bytes = self.seen;
+        }
+        Ok(())
     }
 
     /// Sends no more, and drops what still comes until the client ends too. A connection closed with bytes unread is
@@ -60,7 +72,7 @@ impl<S> Incoming<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Incoming<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Incoming<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -69,15 +81,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Incoming<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
         self.seen += buffer.filled().len() - before;
-        if self.seen > SMALL_BYTES && self.place.is_none() {
-            let place = Arc::clone(&self.places).try_acquire_owned();
-            self.place = Some(place.map_err(|_none_left| NO_ROOM)?);
-        }
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.hold())
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Incoming<'_, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -10,6 +10,7 @@
 mod incoming;
 mod registry;
 mod socket;
+mod value;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,13 +19,12 @@ use std::time::Duration;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use read_model::Committed;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, broadcast};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::incoming::SMALL_BYTES;
 use self::registry::Registry;
 use crate::crowd::{Crowd, Place};
 use crate::shares::Peer;
@@ -34,8 +34,6 @@ use crate::{Limits, QueryState};
 pub(crate) struct Sockets {
     registry: Arc<Registry>,
     places: Arc<Crowd>,
-    /// Places of [`crate::SyncLimits::large`].
-    large: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Asks every socket to say goodbye.
     stop: CancellationToken,
@@ -45,11 +43,9 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let (places, large) = (limits.sync.sockets, limits.sync.large);
         Self {
             registry: Arc::default(),
-            places: Crowd::new("sockets", places, limits.per_address),
-            large: Arc::new(Semaphore::new(large.min(Semaphore::MAX_PERMITS))),
+            places: Crowd::new("sockets", limits.sync.sockets, limits.per_address),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),

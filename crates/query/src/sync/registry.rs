@@ -10,6 +10,7 @@ use domain::{UserId, WorkosUserId};
 use read_model::Changes;
 use tokio::sync::Notify;
 
+use super::value::{Shared, Value};
 use crate::metrics::WAKES;
 
 /// The sockets that wait for commits.
@@ -23,6 +24,8 @@ pub(super) struct Registry {
 struct Followers {
     by_identity: Index<WorkosUserId>,
     by_user: Index<UserId>,
+    /// What sockets of an identity were last told.
+    values: HashMap<WorkosUserId, Shared>,
 }
 
 /// Who follows what.
@@ -131,6 +134,25 @@ impl Follower {
         self.identity.as_ref()
     }
 
+    /// The value, shared with the sockets of this identity that are still being told of it. `new` puts it on an account.
+    pub(super) fn value<E>(
+        &self,
+        json: String,
+        new: impl FnOnce(String) -> Result<Value, E>,
+    ) -> Result<Value, E> {
+        let Some(identity) = self.identity.as_ref().filter(|_| Value::is_shared(&json)) else {
+            return new(json);
+        };
+        let known = self.registry.lock().values.get(identity).cloned();
+        if let Some(value) = known.and_then(|shared| shared.get(&json)) {
+            return Ok(value);
+        }
+        let value = new(json)?;
+        let mut followers = self.registry.lock();
+        followers.values.insert(identity.clone(), value.share());
+        Ok(value)
+    }
+
     /// Follows another identity from now on. Must come before its answer is read.
     pub(super) fn follow(&mut self, identity: Option<WorkosUserId>) {
         if self.identity == identity {
@@ -139,6 +161,9 @@ impl Follower {
         let mut followers = self.registry.lock();
         if let Some(old) = &self.identity {
             followers.by_identity.remove(old, &self.woken);
+            if !followers.by_identity.0.contains_key(old) {
+                followers.values.remove(old);
+            }
         }
         if let Some(new) = &identity {
             followers.by_identity.add(new, &self.woken);

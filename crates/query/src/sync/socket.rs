@@ -2,9 +2,8 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
-use std::sync::Arc;
 
-use convex_wire::sync::{Close, End, PING, Received, Session, Token};
+use convex_wire::sync::{Close, End, Hashed, PING, Received, Session, Token, Transition};
 use convex_wire::{Format, FunctionError, FunctionKind, FunctionPath};
 use futures::{SinkExt as _, StreamExt as _};
 use read_model::StorageError;
@@ -21,11 +20,12 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::incoming::{Incoming, NO_ROOM};
 use super::registry::Follower;
+use super::value::{Outgoing, Value};
 use crate::answer::{Wording, check_call, write_profile};
 use crate::crowd::{Place, Use};
 use crate::http::chain;
 use crate::metrics::{SyncMetrics, shed, socket_ended};
-use crate::shares::{Peer, Pool};
+use crate::shares::{Held, Peer, Pool};
 use crate::state::wall;
 use crate::{QueryState, SyncLimits};
 
@@ -34,7 +34,7 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// A message is sent in frames of this size, so that a socket keeps no more room for what it sends. Pongs and pings
 /// stand beside it.
-const FRAME_BYTES: usize = 16 * 1024;
+const FRAME_BYTES: usize = 4 * 1024;
 
 /// Talks with a client until either ends it.
 pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
@@ -50,7 +50,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         .max_write_buffer_size(2 * FRAME_BYTES)
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.message_bytes));
-    let stream = Incoming::new(stream, Arc::clone(&state.sockets.large));
+    let stream = Incoming::new(stream, peer, &state.requests);
     let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let now = Instant::now();
     let mut socket = Socket {
@@ -119,7 +119,7 @@ impl From<End> for Ended {
 
 /// A socket and when what happened on it.
 struct Socket<'l, S> {
-    stream: WebSocketStream<Incoming<S>>,
+    stream: WebSocketStream<Incoming<'l, S>>,
     limits: &'l SyncLimits,
     peer: &'l Peer,
     pool: &'l Pool,
@@ -138,32 +138,31 @@ struct Socket<'l, S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
     /// Sends a text and waits until it is on its way.
-    async fn tell(&mut self, text: String) -> Result<(), Ended> {
-        let _held = self
-            .peer
-            .answers()
-            .take(self.pool, text.len())
-            .map_err(|_full| {
-                shed("answers");
-                End::Overloaded("TooManyAnswers")
-            })?;
+    async fn tell(&mut self, text: impl Into<Outgoing>) -> Result<(), Ended> {
+        let text = text.into();
+        let _held = hold_answer(self.peer, self.pool, text.own)?;
         let limit = self.limits.send_timeout;
-        sent(timeout(limit, self.send_in_frames(text.into())).await)?;
+        sent(timeout(limit, self.send_in_frames(text.pieces)).await)?;
         self.told = Instant::now();
         Ok(())
     }
 
-    async fn send_in_frames(&mut self, mut text: Bytes) -> Result<(), Error> {
+    async fn send_in_frames(&mut self, text: Vec<Bytes>) -> Result<(), Error> {
         let mut kind = OpData::Text;
-        loop {
-            let piece = text.split_to(text.len().min(FRAME_BYTES));
-            let frame = Frame::message(piece, OpCode::Data(kind), text.is_empty());
-            self.stream.send(Message::Frame(frame)).await?;
-            if text.is_empty() {
-                return Ok(());
+        let mut pieces = text
+            .into_iter()
+            .filter(|piece| !piece.is_empty())
+            .peekable();
+        while let Some(mut piece) = pieces.next() {
+            while !piece.is_empty() {
+                let now = piece.split_to(piece.len().min(FRAME_BYTES));
+                let is_last = piece.is_empty() && pieces.peek().is_none();
+                let frame = Frame::message(now, OpCode::Data(kind), is_last);
+                self.stream.send(Message::Frame(frame)).await?;
+                kind = OpData::Continue;
             }
-            kind = OpData::Continue;
         }
+        Ok(())
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Ended> {
@@ -204,6 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
                 Ok(Message::Frame(_)) => {}
                 Ok(Message::Binary(_)) => return Err(End::Protocol("a binary message").into()),
                 Err(Error::Io(error)) if error.kind() == NO_ROOM => {
+                    shed("requests");
                     return Err(End::Overloaded("TooManyLargeMessages").into());
                 }
                 Ok(Message::Close(_))
@@ -262,6 +262,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
     }
 }
 
+/// Puts what is to be sent on the socket's account.
+fn hold_answer(peer: &Peer, pool: &Pool, bytes: usize) -> Result<Held, End> {
+    peer.answers().take(pool, bytes).map_err(|_full| {
+        shed("answers");
+        End::Overloaded("TooManyAnswers")
+    })
+}
+
 /// How sending went.
 fn sent(sent: Result<Result<(), Error>, Elapsed>) -> Result<(), Ended> {
     match sent {
@@ -314,7 +322,7 @@ impl Conversation<'_> {
                     self.place.used(self.of_use());
                 }
             }
-            if let Some(transition) = self.update(&socket.metrics)? {
+            if let Some(transition) = self.update(&socket.metrics, socket.peer)? {
                 socket.tell(transition).await?;
                 socket.metrics.transitions.increment(1);
             }
@@ -379,7 +387,11 @@ impl Conversation<'_> {
         }
     }
 
-    fn update(&mut self, metrics: &SyncMetrics) -> Result<Option<String>, End> {
+    fn update(
+        &mut self,
+        metrics: &SyncMetrics,
+        peer: &Peer,
+    ) -> Result<Option<Transition<Value>>, End> {
         let Self {
             state,
             session,
@@ -391,28 +403,31 @@ impl Conversation<'_> {
         };
         let now = state.now();
         metrics.evaluations.increment(u64::from(update.runs()));
-        let read = || read(state, follower);
-        update.finish(now, rand::random, read).map_err(|error| {
-            tracing::error!(error = %chain(&error), "a row could not be read for a socket");
-            End::Internal
+        update.finish(now, rand::random, || {
+            let json = read(state, follower).map_err(|error| {
+                tracing::error!(error = %chain(&error), "a row could not be read for a socket");
+                End::Internal
+            })?;
+            follower.value(json, |json| {
+                // What is copied into the message is on the account with it.
+                let own = if Value::is_shared(&json) {
+                    json.len()
+                } else {
+                    0
+                };
+                let held = hold_answer(peer, &state.answers, own)?;
+                Ok(Value::new(Hashed::new(json), held))
+            })
         })
     }
 }
 
 /// The query's value for the identity that is followed.
-fn read(state: &QueryState, follower: &mut Follower) -> Result<Box<RawValue>, ReadError> {
+fn read(state: &QueryState, follower: &mut Follower) -> Result<String, StorageError> {
     let answer = state.profile_of(follower.identity())?;
     let mut json = Vec::with_capacity(1024);
     write_profile(&mut json, Format::Encoded, answer.profile()?.as_ref());
     follower.follow_user(answer.user);
-    Ok(serde_json::from_slice(&json)?)
-}
-
-#[derive(Debug, thiserror::Error)]
-enum ReadError {
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// Cannot be: what is written is JSON.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
+    // What is written is texts and the punctuation of JSON.
+    Ok(String::from_utf8(json).unwrap_or_default())
 }

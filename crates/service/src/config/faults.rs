@@ -43,6 +43,7 @@ fn example(flag: &str) -> &'static str {
         "--data-dir" => "./data",
         "--memory-budget" => "512MiB",
         "--keep-alive-seconds" => "75",
+        "--trusted-proxies" => "10.0.0.0/8,fd00::/8",
         "--listen" => "127.0.0.1:3210",
         "--admin" => "http://127.0.0.1:3211",
         "--admin-listen" => "127.0.0.1:3211",

@@ -120,9 +120,9 @@ async fn a_message_of_up_to_a_mebibyte_is_answered() {
 }
 
 #[tokio::test]
-async fn large_messages_have_few_places_and_small_ones_need_none() {
+async fn large_messages_share_their_room_and_small_ones_need_none() {
     let mut setup = Setup::default();
-    setup.limits.sync.large = 1;
+    setup.limits.requests_bytes = 150 << 10;
     let running = Running::start(setup).await;
     let open = async || {
         let mut client = Client::open(running.address).await;
@@ -157,6 +157,39 @@ async fn large_messages_have_few_places_and_small_ones_need_none() {
             Heard::Text(..) => break,
             other @ (Heard::Ping | Heard::Gone) => panic!("{other:?}"),
         }
+    }
+    running.stop().await;
+}
+
+/// What is held once fits where many times as much would not.
+#[tokio::test]
+async fn sockets_of_one_user_share_the_bytes_of_their_answers() {
+    let mut setup = Setup::default();
+    setup.limits.sync.transition_bytes = 4 << 20;
+    setup.limits.answers_bytes = 300 << 10;
+    let mut running = Running::start(setup).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = socket.connect(running.address).await.unwrap();
+        let mut client = Client::open_on(stream).await;
+        client.subscribe(Some("user_1")).await;
+        client.add_many(1..12).await;
+        client.transition().await;
+        clients.push(client);
+    }
+    let mut profile = ada();
+    profile.bio = Some("b".repeat(250_000).into());
+    let user = "j57bq0g31py2qjnt6amgqwq20x6dpzyk";
+    running.commit(|batch| set_profile(batch, user, Some(profile)));
+    // Each is told of three megabytes while the others have not taken theirs.
+    tokio::time::sleep(SHORT).await;
+    for client in &mut clients {
+        let told = client.transition().await;
+        let told = told.as_array().unwrap();
+        let updated = told.iter().filter(|told| told["type"] == "QueryUpdated");
+        assert_eq!(updated.count(), 12);
     }
     running.stop().await;
 }
