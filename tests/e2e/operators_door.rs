@@ -135,19 +135,19 @@ async fn commands_speak_tls_and_a_replaced_token_counts_at_once() -> anyhow::Res
     std::fs::copy(&own, &copy)?;
     let url = format!("https://localhost:{port}");
     let copied = copy.to_str().unwrap();
-    let rebuild = ["rebuild", "--admin", &url, "--admin-token-file", copied];
+    let order = ["rebuild", "--admin", &url, "--admin-token-file", copied];
     let live = async || {
         let verify = ["verify", "--admin", &url, "--admin-token-file", copied];
         let verified = trusting(&cert, &verify).await.ok()?;
         (verified.code == Some(0)).then_some(())
     };
     eventually("a service that is live", SOON, live).await?;
-    let rebuilt = trusting(&cert, &rebuild).await?;
+    let rebuilt = trusting(&cert, &order).await?;
     assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.said);
     let next = world.data("next-token");
     std::fs::write(&next, "n".repeat(64))?;
     std::fs::rename(&next, &own)?;
-    let refused = trusting(&cert, &rebuild).await?;
+    let refused = trusting(&cert, &order).await?;
     assert_eq!(refused.code, Some(1));
     assert!(
         refused.said.contains("does not take the token of"),
@@ -155,7 +155,7 @@ async fn commands_speak_tls_and_a_replaced_token_counts_at_once() -> anyhow::Res
         refused.said
     );
     std::fs::copy(&own, &copy)?;
-    let rebuilt = trusting(&cert, &rebuild).await?;
+    let rebuilt = trusting(&cert, &order).await?;
     assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.said);
     service.stop().await?;
     Ok(())

@@ -1,5 +1,6 @@
 //! The recipes of the page on trust undo what a hostile neighbour wrote: each is run as it stands there.
 
+use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -49,13 +50,15 @@ impl<'w> Desk<'w> {
     /// Follows a recipe.
     async fn follow(&self, heading: &str, variables: &[(&str, &str)]) -> anyhow::Result<Ended> {
         let mut command = tokio::process::Command::new("bash");
-        let path = std::env::var("PATH").unwrap_or_default();
         let programs = self.world.data("bin");
+        let mut path = OsString::from(&programs);
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
         command
             .args(["-euo", "pipefail", "-c", &commands(heading)])
             .current_dir(&programs)
             .env_clear()
-            .env("PATH", format!("{}:{path}", programs.display()))
+            .env("PATH", path)
             .env("PROFILE_PROJECTOR_NATS_URL", self.world.broker.server.url())
             .env(
                 "PROFILE_PROJECTOR_ADMIN",
