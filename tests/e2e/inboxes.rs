@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, ensure};
 use async_nats::{Client, ConnectOptions, Event};
+use domain::testing::{Form, user_state};
 use futures::StreamExt;
+use serde_json::json;
 use tests::broker::{Broker, Login, eventually, project_file};
 use tests::service::{SOON, command};
 use tests::world::World;
@@ -150,5 +152,29 @@ async fn a_neighbour_hears_nothing_of_what_others_are_answered() -> anyhow::Resu
         let heard = neighbour.heard.lock().unwrap().clone();
         ensure!(heard.is_empty(), "{heard:?}");
     }
+    Ok(())
+}
+
+/// Who may publish may name any subject for the acknowledgement.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_that_was_stored_is_called_one() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let client = world.broker.client().await?;
+    let event = user_state("u1", 1, "user_1").message(Form::Structured);
+    let (victim, payload) = ("identity.v1.u2.quarantine", event.payload.into());
+    client
+        .publish_with_reply(event.subject, victim, payload)
+        .await?;
+    client.flush().await?;
+    let service = world.serve("model").await?;
+    let status = service.applied(2).await?;
+    assert_eq!(
+        (&status["users"], &status["parked_records"]),
+        (&json!(1), &json!(1)),
+        "{status}"
+    );
+    let admin = format!("http://{}", service.client.admin);
+    let listed = command(&["quarantine", "show", "2", "--admin", &admin]).await?;
+    ensure!(listed.output.contains("a server's answer"), "{listed:?}");
     Ok(())
 }

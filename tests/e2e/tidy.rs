@@ -10,7 +10,10 @@ const OWNED: [(&str, &[&str]); 5] = [
     ("redb", &["read-model"]),
     ("axum", &["query", "service"]),
     ("jsonwebtoken", &["query", "service"]),
-    ("async-nats", &["projector", "service", "tests"]),
+    (
+        "async-nats",
+        &["jetstream", "projector", "service", "tests"],
+    ),
     ("anyhow", &["service", "tests"]),
 ];
 
@@ -37,11 +40,12 @@ fn dependencies(name: &str) -> Vec<String> {
         .collect()
 }
 
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "domain",
     "event-lines",
     "convex-wire",
     "read-model",
+    "jetstream",
     "projector",
     "query",
     "replay-kit",
@@ -81,6 +85,14 @@ fn one_crate_knows_one_thing() {
                 "service",
             ],
             "read-model" => &["tokio", "convex-wire", "projector", "query", "service"],
+            "jetstream" => &[
+                "domain",
+                "convex-wire",
+                "read-model",
+                "projector",
+                "query",
+                "service",
+            ],
             "projector" => &["convex-wire", "query", "service"],
             "query" => &["projector", "service"],
             "replay-kit" => &["tokio", "convex-wire", "projector", "service"],

@@ -3,46 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, ServerAddr};
-use jetstream::{Access, ApiPrefix};
-
-/// Who we are to the servers. Texts are for people and hold no secrets.
-pub trait Login: Send + Sync {
-    /// The options of a connection: credentials and TLS. They have to read files anew at every connect,
-    /// so that replaced ones are used. Fails when a file cannot be used.
-    fn options(&self) -> Result<ConnectOptions, String>;
-
-    /// The same for a connection that reads records; read anew for each.
-    fn access(&self) -> Result<Access, String>;
-
-    /// Why a server may have refused us, and what to do about it.
-    fn why_refused(&self) -> String;
-
-    /// Why no server may answer, and what to look for; `problem` is what was seen.
-    fn why_unreachable(&self, problem: &str) -> String;
-}
-
-/// Nobody: for servers that ask for nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct NoLogin;
-
-impl Login for NoLogin {
-    fn options(&self) -> Result<ConnectOptions, String> {
-        Ok(ConnectOptions::new())
-    }
-
-    fn access(&self) -> Result<Access, String> {
-        Ok(Access::anonymous())
-    }
-
-    fn why_refused(&self) -> String {
-        "it asks for credentials".to_owned()
-    }
-
-    fn why_unreachable(&self, _problem: &str) -> String {
-        "is it running?".to_owned()
-    }
-}
+use async_nats::ServerAddr;
+use jetstream::{ApiPrefix, Login};
 
 /// Where the log is and how it is read.
 pub struct Config {

@@ -37,7 +37,7 @@ mod supervision;
 mod teller;
 mod writer;
 
-pub use config::{BatchLimits, Config, Login, NoLogin};
+pub use config::{BatchLimits, Config};
 pub use findings::{Finding, MESSAGE_BYTES_MAX, Severity, judge_stream};
 pub use metrics::describe as describe_metrics;
 pub use permissions::{Permissions, inbox_prefix};

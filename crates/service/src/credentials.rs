@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use async_nats::{Auth, AuthError, ConnectOptions, ServerAddr};
+use async_nats::ServerAddr;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jetstream::Identity;
@@ -15,28 +15,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::{NatsConfig, NatsCredentials, Secret};
-use crate::nats::NatsError;
 
 /// The lines before what a credentials file holds; the line after it begins with dashes too.
 const JWT_HEAD: &str = "BEGIN NATS USER JWT";
 const SEED_HEAD: &str = "BEGIN USER NKEY SEED";
 
-/// Options that read files at every connection. They are judged now, too.
-pub(crate) fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
-    if let Identity::Anonymous = identity(config)? {
-        return Ok(ConnectOptions::new());
-    }
-    let config = config.clone();
-    Ok(ConnectOptions::with_auth_callback(move |nonce| {
-        let answer = identity(&config)
-            .map_err(AuthError::new)
-            .and_then(|identity| answer(identity, &nonce));
-        std::future::ready(answer)
-    }))
-}
-
 /// Who we are now.
-pub(crate) fn identity(config: &NatsConfig) -> Result<Identity, NatsError> {
+pub(crate) fn identity(config: &NatsConfig) -> Result<Identity, String> {
     match &config.credentials {
         NatsCredentials::Url => Ok(url_identity(&config.servers)),
         NatsCredentials::Creds(path) => read_creds(path),
@@ -47,26 +32,6 @@ pub(crate) fn identity(config: &NatsConfig) -> Result<Identity, NatsError> {
         }),
         NatsCredentials::Token(token) => Ok(Identity::Token(secret(token)?)),
     }
-}
-
-fn answer(identity: Identity, nonce: &[u8]) -> Result<Auth, AuthError> {
-    let mut auth = Auth::new();
-    match identity {
-        Identity::Anonymous => {}
-        Identity::Password { user, password } => {
-            auth.username = Some(user);
-            auth.password = Some(password);
-        }
-        Identity::Token(token) => auth.token = Some(token),
-        Identity::Key { jwt, key } => {
-            auth.signature = Some(key.sign(nonce).map_err(AuthError::new)?);
-            if jwt.is_none() {
-                auth.nkey = Some(key.public_key());
-            }
-            auth.jwt = jwt;
-        }
-    }
-    Ok(auth)
 }
 
 /// Who the URLs say that we are. A user without a password is a token.
@@ -89,7 +54,7 @@ fn url_identity(servers: &[ServerAddr]) -> Identity {
 pub(crate) fn why_refused(config: &NatsConfig) -> String {
     let identity = match identity(config) {
         Ok(identity) => identity,
-        Err(problem) => return problem.to_string(),
+        Err(problem) => return problem,
     };
     match (&config.credentials, identity) {
         (NatsCredentials::Creds(path), Identity::Key { jwt: Some(jwt), .. }) => {
@@ -143,7 +108,7 @@ fn shown_time(seconds: u64) -> Option<String> {
     time.format(&Rfc3339).ok()
 }
 
-fn read_creds(path: &Path) -> Result<Identity, NatsError> {
+fn read_creds(path: &Path) -> Result<Identity, String> {
     let text = read(path)?;
     let after = |head: &str| {
         let mut lines = text.lines().skip_while(|line| !line.contains(head));
@@ -159,7 +124,7 @@ fn read_creds(path: &Path) -> Result<Identity, NatsError> {
     }
 }
 
-fn read_nkey(path: &Path) -> Result<Identity, NatsError> {
+fn read_nkey(path: &Path) -> Result<Identity, String> {
     match KeyPair::from_seed(read(path)?.trim()) {
         Ok(key) => Ok(Identity::Key { jwt: None, key }),
         Err(_content) => Err(unusable(path, "it holds no nkey seed")),
@@ -167,7 +132,7 @@ fn read_nkey(path: &Path) -> Result<Identity, NatsError> {
 }
 
 /// A password or token, without the end of its line.
-fn secret(of: &Secret) -> Result<String, NatsError> {
+fn secret(of: &Secret) -> Result<String, String> {
     let path = match of {
         Secret::Told { text, .. } => return Ok(text.clone()),
         Secret::File(path) => path,
@@ -179,7 +144,7 @@ fn secret(of: &Secret) -> Result<String, NatsError> {
     }
 }
 
-fn read(path: &Path) -> Result<String, NatsError> {
+fn read(path: &Path) -> Result<String, String> {
     let wrong = |problem: std::io::Error| unusable(path, &problem.to_string());
     // A pipe would be waited for, and could be read once.
     if !std::fs::metadata(path).map_err(wrong)?.is_file() {
@@ -188,11 +153,8 @@ fn read(path: &Path) -> Result<String, NatsError> {
     std::fs::read_to_string(path).map_err(wrong)
 }
 
-fn unusable(path: &Path, problem: &str) -> NatsError {
-    NatsError::File {
-        path: path.to_owned(),
-        problem: problem.to_owned(),
-    }
+fn unusable(path: &Path, problem: &str) -> String {
+    format!("{} cannot be used: {problem}", path.display())
 }
 
 #[cfg(test)]
@@ -231,7 +193,7 @@ mod tests {
             ),
         ] {
             let (_file, credentials) = of(content, kind);
-            let said = options(&credentials).unwrap_err().to_string();
+            let said = identity(&credentials).unwrap_err();
             assert!(said.ends_with(problem), "{said}");
             assert_eq!(why_refused(&credentials), said);
             assert!(!said.contains("hunter2"));
@@ -270,7 +232,7 @@ mod tests {
         };
         let why = |claims: &str| {
             let (file, credentials) = of(&creds(claims), NatsCredentials::Creds);
-            options(&credentials).unwrap();
+            identity(&credentials).unwrap();
             why_refused(&credentials).replace(file.path().to_str().unwrap(), "FILE")
         };
         assert_eq!(

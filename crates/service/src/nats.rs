@@ -1,21 +1,18 @@
 //! The commands' own connection to NATS, and what its failures mean to the person who typed a command.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::jetstream::{Access, TlsFiles};
+use ::jetstream::{Access, Login, Unconnected, denies};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
-use projector::Login;
+use async_nats::{Client, ConnectOptions, Event, ServerError};
 use tokio::sync::watch;
 
 use crate::config::NatsConfig;
 use crate::credentials;
 
-/// A command's client tells within this time that nobody is there.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long one request or one enqueueing may take.
 pub(crate) const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -24,11 +21,9 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NatsError {
     /// A file of the configuration cannot be used any more.
-    #[error("{path} cannot be used: {problem}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it; never its content.
+    #[error("{problem}")]
+    Login {
+        /// Which, and what is wrong with it; never its content.
         problem: String,
     },
     /// Nobody answers.
@@ -140,7 +135,6 @@ pub(crate) async fn connect_with(
     let options = options(config)?
         .name(format!("profile-projector {command}"))
         .custom_inbox_prefix(inbox)
-        .connection_timeout(CONNECT_WITHIN)
         .request_timeout(Some(REQUEST_WITHIN))
         .ping_interval(PING_EVERY)
         .event_callback(move |event| {
@@ -150,7 +144,7 @@ pub(crate) async fn connect_with(
                 tell_reset.send_modify(|resets| *resets = resets.wrapping_add(1));
             }
             if let Event::ServerError(ServerError::Other(said)) = event
-                && said.to_ascii_lowercase().contains("permissions violation")
+                && denies(&said)
             {
                 tell_denied.send_if_modified(|denied| {
                     let is_first = denied.is_none();
@@ -173,58 +167,29 @@ pub(crate) async fn connected(
     options: ConnectOptions,
     config: &NatsConfig,
 ) -> Result<Client, NatsError> {
-    let unreachable = |problem: String| NatsError::Unreachable {
-        servers: config.shown_servers(),
-        why: config.why_unreachable(&problem),
-        problem,
-    };
-    let connecting = Box::pin(options.connect(config.servers.clone()));
-    // The client's own limit is per server and does not cover every step.
-    tokio::time::timeout(CONNECT_WITHIN * 2, connecting)
-        .await
-        .map_err(|_elapsed| unreachable("no answer".to_owned()))?
-        .map_err(|error| match error.kind() {
-            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-                NatsError::Unauthorized {
-                    servers: config.shown_servers(),
-                    why: credentials::why_refused(config),
-                }
-            }
-            ConnectErrorKind::ServerParse
-            | ConnectErrorKind::Dns
-            | ConnectErrorKind::TimedOut
-            | ConnectErrorKind::Tls
-            | ConnectErrorKind::Io
-            | ConnectErrorKind::MaxReconnects => unreachable(error.to_string()),
-        })
+    let connecting = ::jetstream::connect(options, &config.servers).await;
+    connecting.map_err(|error| match error {
+        Unconnected::Unauthorized => NatsError::Unauthorized {
+            servers: config.shown_servers(),
+            why: config.why_refused(),
+        },
+        Unconnected::Unreachable(problem) => NatsError::Unreachable {
+            servers: config.shown_servers(),
+            why: config.why_unreachable(&problem),
+            problem,
+        },
+    })
 }
 
-/// Credentials and TLS of a configuration, as the client takes them. Files are judged now and read
-/// again at every connect.
-pub fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
-    let mut options = credentials::options(config)?;
-    let TlsFiles { ca, client, first } = &config.tls;
-    if let Some(ca) = ca {
-        options = options.add_root_certificates(ca.clone()).require_tls(true);
-    }
-    if let Some((cert, key)) = client {
-        options = options
-            .add_client_certificate(cert.clone(), key.clone())
-            .require_tls(true);
-    }
-    if *first {
-        options = options.tls_first();
-    }
-    Ok(options)
+/// How a client connects. Files are judged now and read again at every connect.
+pub(crate) fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
+    let login: Arc<dyn Login> = Arc::new(config.clone());
+    ::jetstream::options(&login).map_err(|problem| NatsError::Login { problem })
 }
 
 impl Login for NatsConfig {
-    fn options(&self) -> Result<ConnectOptions, String> {
-        options(self).map_err(|problem| problem.to_string())
-    }
-
     fn access(&self) -> Result<Access, String> {
-        let identity = credentials::identity(self).map_err(|problem| problem.to_string())?;
+        let identity = credentials::identity(self)?;
         let tls = self.tls.clone();
         Ok(Access { identity, tls })
     }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
-use projector::{BatchLimits, Config, NoLogin, read_log};
+use jetstream::{ApiPrefix, NoLogin};
+use projector::{BatchLimits, Config, read_log};
 use tests::broker::STREAM;
 use tokio::runtime::Builder;
 
@@ -115,7 +116,7 @@ pub(crate) fn records(url: &str, events: u64) -> anyhow::Result<Duration> {
         stream: STREAM.to_owned(),
         consumer: "count".to_owned(),
         inbox: "_INBOX_drain".to_owned(),
-        api: jetstream::ApiPrefix::default(),
+        api: ApiPrefix::default(),
         limits: BatchLimits::default(),
     };
     let started = Instant::now();

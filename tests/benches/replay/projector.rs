@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use projector::{BatchLimits, Config, NoLogin, Projector};
+use jetstream::{ApiPrefix, NoLogin};
+use projector::{BatchLimits, Config, Projector};
 use read_model::{Options, Place, ReadModel};
 use tests::broker::STREAM;
 use tokio::runtime::Builder;
@@ -23,7 +24,7 @@ pub(crate) fn fold(
         let config = Config {
             servers: vec![url.parse()?],
             login: Arc::new(NoLogin),
-            api: jetstream::ApiPrefix::default(),
+            api: ApiPrefix::default(),
             stream: STREAM.to_owned(),
             consumer: "bench".to_owned(),
             inbox: "_INBOX_bench".to_owned(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::Progress;
-use jetstream::ApiPrefix;
+use jetstream::{ApiPrefix, NoLogin};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use read_model::ReadModel;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker::Broker;
 use super::connection::Connector;
-use crate::config::{BatchLimits, Config, NoLogin};
+use crate::config::{BatchLimits, Config};
 use crate::projector::assemble;
 use crate::teller::Teller;
 use crate::writer::WriteError;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::jetstream::{ConnectError, Frames, ReadError, Reader, refuses_login};
+use ::jetstream::{
+    ConnectError, Frames, Login, ReadError, Reader, Unconnected, denies, refuses_login,
+};
 use async_nats::jetstream::context::{RequestError, RequestErrorKind};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, ErrorCode};
@@ -18,10 +20,8 @@ use tokio::time::timeout;
 use super::ledger::Doubt;
 use super::link::{Connect, Link, Records, RequestFault};
 use super::{End, Trouble};
-use crate::config::{Config, Login};
+use crate::config::Config;
 
-/// A server that does not answer a connection in this time is not there.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Every request is bounded here too: the client's own limit does not cover its queue.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a dead peer is noticed: after two that are not answered.
@@ -77,7 +77,7 @@ impl NatsLink {
         let servers = servers.join(", ");
         let login = config.login.as_ref();
         let said = watch::Sender::new(Said::default());
-        let options = login.options().map_err(|detail| Trouble {
+        let options = ::jetstream::options(&config.login).map_err(|detail| Trouble {
             connection: Connection::Unauthorized,
             detail,
         })?;
@@ -86,7 +86,6 @@ impl NatsLink {
         let options = options
             .name(format!("profile-projector {}", config.consumer))
             .custom_inbox_prefix(&config.inbox)
-            .connection_timeout(CONNECT_WITHIN)
             .request_timeout(Some(REQUEST_WITHIN))
             .ping_interval(PING_EVERY)
             .reconnect_delay_callback(reconnect_delay)
@@ -97,19 +96,11 @@ impl NatsLink {
                 hear_event(&hear, event);
                 std::future::ready(())
             });
-        let connecting = options.connect(config.servers.clone());
-        let client = match timeout(CONNECT_WITHIN * 2, connecting).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => {
-                let said = error.to_string();
-                return Err(if refuses_login(&said) {
-                    unauthorized(&servers, login)
-                } else {
-                    unreachable(&servers, login, &said)
-                });
-            }
-            Err(_elapsed) => return Err(unreachable(&servers, login, "no answer")),
-        };
+        let connecting = ::jetstream::connect(options, &config.servers).await;
+        let client = connecting.map_err(|error| match error {
+            Unconnected::Unauthorized => unauthorized(&servers, login),
+            Unconnected::Unreachable(problem) => unreachable(&servers, login, &problem),
+        })?;
         let jetstream = jetstream::with_prefix(client.clone(), config.api.as_str());
         Ok(Self {
             client,
@@ -182,7 +173,7 @@ pub(crate) struct NatsRecords {
 impl NatsRecords {
     fn end(&self, error: ReadError) -> End {
         match error {
-            ReadError::Refused(text) if is_denial(&text) => End::Trouble(denied(&text)),
+            ReadError::Refused(text) if denies(&text) => End::Trouble(denied(&text)),
             ReadError::Refused(text) if refuses_login(&text) => {
                 End::Trouble(unauthorized(&self.servers, self.login.as_ref()))
             }
@@ -324,7 +315,7 @@ impl Said {
 
 fn hear_event(said: &watch::Sender<Said>, event: Event) {
     match event {
-        Event::ServerError(ServerError::Other(text)) if is_denial(&text) => {
+        Event::ServerError(ServerError::Other(text)) if denies(&text) => {
             said.send_modify(|said| said.denied = Some(text));
         }
         Event::ServerError(error) if refuses_login(&error.to_string()) => {
@@ -342,10 +333,6 @@ fn hear_event(said: &watch::Sender<Said>, event: Event) {
         | Event::ServerError(_)
         | Event::ClientError(_) => {}
     }
-}
-
-fn is_denial(text: &str) -> bool {
-    text.to_ascii_lowercase().contains("permissions violation")
 }
 
 fn reconnect_delay(attempt: usize) -> Duration {

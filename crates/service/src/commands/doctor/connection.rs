@@ -50,7 +50,7 @@ impl Connection {
             .request_timeout(Some(REQUEST_WITHIN))
             .event_callback(move |event| {
                 if let Event::ServerError(ServerError::Other(said)) = event
-                    && said.to_ascii_lowercase().contains("permissions violation")
+                    && jetstream::denies(&said)
                 {
                     tell.send_modify(|refusals| {
                         refusals.insert(said);
