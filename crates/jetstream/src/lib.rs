@@ -7,6 +7,7 @@
 mod access;
 mod api;
 pub mod block;
+mod error;
 pub mod frame;
 mod handshake;
 mod login;
@@ -14,6 +15,7 @@ mod reader;
 
 pub use access::{Access, Identity, TlsFiles};
 pub use api::ApiPrefix;
+pub use error::NatsError;
 pub use frame::{FrameError, Message};
 pub use login::{Login, NoLogin, Unconnected, connect, denies, options};
 pub use reader::{ConnectError, Frames, ReadError, Reader, refuses_login};

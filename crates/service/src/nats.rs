@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+pub use ::jetstream::NatsError;
 use ::jetstream::{Access, Login, Unconnected, denies};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
@@ -16,89 +17,6 @@ use crate::credentials;
 /// How long one request or one enqueueing may take.
 pub(crate) const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 const PING_EVERY: Duration = Duration::from_secs(5);
-
-/// What went wrong with NATS, and what to do about it, in one line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NatsError {
-    /// A file of the configuration cannot be used any more.
-    #[error("{problem}")]
-    Login {
-        /// Which, and what is wrong with it; never its content.
-        problem: String,
-    },
-    /// Nobody answers.
-    #[error("NATS cannot be reached at {servers} ({problem}): {why}")]
-    Unreachable {
-        /// Where.
-        servers: String,
-        /// What the client saw.
-        problem: String,
-        /// What to look for.
-        why: String,
-    },
-    /// The server does not know us.
-    #[error("NATS at {servers} refused our credentials: {why}")]
-    Unauthorized {
-        /// Where.
-        servers: String,
-        /// The likely reason, and what to do.
-        why: String,
-    },
-    /// The server knows us but does not let us.
-    #[error("NATS does not permit it ({said}): grant it to this user, or use another one")]
-    PermissionDenied {
-        /// The server's words; they name the subject.
-        said: String,
-    },
-    /// There is no JetStream.
-    #[error(
-        "JetStream does not answer at {servers}: is it enabled for this server and account, or behind a domain (--nats-js-domain)?"
-    )]
-    JetStreamDisabled {
-        /// Where.
-        servers: String,
-    },
-    /// There is no such stream.
-    #[error(
-        "there is no stream {stream} for these events: create it (deploy/nats/stream.json holds its configuration), or name another with --stream or its domain with --nats-js-domain"
-    )]
-    StreamMissing {
-        /// The stream.
-        stream: String,
-    },
-    /// The events' subjects belong to another stream.
-    #[error(
-        "the events went to stream {found}, not to {expected}: give --stream {found} if that is right"
-    )]
-    OtherStream {
-        /// The stream asked for.
-        expected: String,
-        /// The stream that took them.
-        found: String,
-    },
-    /// The stream differs from its file.
-    #[error("stream {stream} is not what its file says: {differences}")]
-    StreamDiffers {
-        /// The stream.
-        stream: String,
-        /// Members and their values.
-        differences: String,
-    },
-    /// No answer in time.
-    #[error("NATS at {servers} did not answer in time: {asked}")]
-    TimedOut {
-        /// Where.
-        servers: String,
-        /// What it was asked.
-        asked: &'static str,
-    },
-    /// Anything else that the server said.
-    #[error("NATS refused: {said}")]
-    Refused {
-        /// The server's words.
-        said: String,
-    },
-}
 
 /// A connection with the problems that only its events tell.
 #[derive(Debug)]
@@ -239,6 +157,7 @@ impl Connection {
     /// reason is given.
     pub(crate) async fn why_unheard(&self, stream: &str) -> NatsError {
         let missing = || NatsError::StreamMissing {
+            servers: self.servers.clone(),
             stream: stream.to_owned(),
         };
         let asked = tokio::time::timeout(REQUEST_WITHIN, self.jetstream.get_stream(stream)).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::jetstream::{
-    ConnectError, Frames, Login, ReadError, Reader, Unconnected, denies, refuses_login,
+    ConnectError, Frames, Login, NatsError, ReadError, Reader, Unconnected, denies, refuses_login,
 };
 use async_nats::jetstream::context::{RequestError, RequestErrorKind};
 use async_nats::jetstream::response::Response;
@@ -288,14 +288,13 @@ impl Link for NatsLink {
 
     fn refused(&self, stream: &str, error: &jetstream::Error) -> Trouble {
         match error.error_code() {
-            ErrorCode::STREAM_NOT_FOUND => Trouble {
-                connection: Connection::StreamMissing,
-                detail: format!(
-                    "there is no stream {stream} on {}: create it (deploy/nats/stream.json holds its \
-                     configuration), or name another with --stream or its domain with --nats-js-domain",
-                    self.servers
-                ),
-            },
+            ErrorCode::STREAM_NOT_FOUND => {
+                let (servers, stream) = (self.servers.clone(), stream.to_owned());
+                trouble(
+                    Connection::StreamMissing,
+                    &NatsError::StreamMissing { servers, stream },
+                )
+            }
             ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
                 jetstream_disabled(&self.servers)
             }
@@ -341,39 +340,42 @@ fn reconnect_delay(attempt: usize) -> Duration {
     most.mul_f64(rand::rng().random_range(0.5..1.0))
 }
 
-fn unreachable(servers: &str, login: &dyn Login, problem: &str) -> Trouble {
+fn trouble(connection: Connection, error: &NatsError) -> Trouble {
     Trouble {
-        connection: Connection::Disconnected,
-        detail: format!(
-            "NATS cannot be reached at {servers} ({problem}): {}",
-            login.why_unreachable(problem)
-        ),
+        connection,
+        detail: error.to_string(),
     }
+}
+
+fn unreachable(servers: &str, login: &dyn Login, problem: &str) -> Trouble {
+    let error = NatsError::Unreachable {
+        servers: servers.to_owned(),
+        problem: problem.to_owned(),
+        why: login.why_unreachable(problem),
+    };
+    trouble(Connection::Disconnected, &error)
 }
 
 fn denied(text: &str) -> Trouble {
-    Trouble {
-        connection: Connection::PermissionDenied,
-        detail: format!("NATS does not permit what reading takes ({text}): grant it to this user"),
-    }
+    let said = text.to_owned();
+    trouble(
+        Connection::PermissionDenied,
+        &NatsError::PermissionDenied { said },
+    )
 }
 
 fn unauthorized(servers: &str, login: &dyn Login) -> Trouble {
-    Trouble {
-        connection: Connection::Unauthorized,
-        detail: format!(
-            "NATS at {servers} refused our credentials: {}",
-            login.why_refused()
-        ),
-    }
+    let error = NatsError::Unauthorized {
+        servers: servers.to_owned(),
+        why: login.why_refused(),
+    };
+    trouble(Connection::Unauthorized, &error)
 }
 
 fn jetstream_disabled(servers: &str) -> Trouble {
-    Trouble {
-        connection: Connection::JetstreamDisabled,
-        detail: format!(
-            "JetStream does not answer at {servers}: is it enabled for this server and account, or behind a \
-             domain (--nats-js-domain)?"
-        ),
-    }
+    let servers = servers.to_owned();
+    trouble(
+        Connection::JetstreamDisabled,
+        &NatsError::JetStreamDisabled { servers },
+    )
 }
