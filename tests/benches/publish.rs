@@ -1,8 +1,8 @@
 //! How fast `publish` stores a file of events, against a bare publisher of the same client that hands
 //! everything over in order and awaits the acks out of order.
 //!
-//! The command keeps the order of each document whatever is lost on the way, the bare publisher does not:
-//! of one document it has one event under way, so a long history of one costs a round trip an event.
+//! The command reads, checks and counts as well, and keeps the order of each document whatever is lost on
+//! the way, which the bare publisher does not.
 //! `BENCH_EVENTS` sets the size, `BENCH_ROUNDS` how often each runs.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints figures")]

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
-use domain::testing::{Draft, named, profile_patched, profile_state, user_state};
+use async_nats::jetstream::stream::Stream;
+use domain::testing::{Draft, Message, named, profile_patched, profile_state, user_state};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use tests::broker::STREAM;
@@ -42,10 +43,8 @@ async fn publish(world: &World, url: &str, more: &[&str]) -> anyhow::Result<Ende
 }
 
 /// That every document's versions are stored once, from 1 on, in order.
-async fn expect_order(world: &World) -> anyhow::Result<()> {
-    let stream = world.broker.stream().await?;
-    let count = stream.cached_info().state.messages;
-    assert_eq!(count, PATCHES + USERS * STATES, "stored once each");
+async fn expect_order(stream: &Stream) -> anyhow::Result<()> {
+    let count = stream.get_info().await?.state.messages;
     let consumer = stream.create_consumer(OrderedConfig::default()).await?;
     let mut messages = consumer.messages().await?;
     let mut last: HashMap<String, u64> = HashMap::new();
@@ -58,6 +57,8 @@ async fn expect_order(world: &World) -> anyhow::Result<()> {
         assert_eq!(version, *last + 1, "{document}");
         *last = version;
     }
+    let others = last.remove("profile:other").unwrap_or_default();
+    assert_eq!(count, PATCHES + USERS * STATES + others, "stored once each");
     Ok(())
 }
 
@@ -68,7 +69,7 @@ async fn each_document_s_events_are_stored_in_the_order_of_the_file() -> anyhow:
     let said =
         "IDENTITY_EVENTS: 23000 new, 0 duplicates, 0 refused; the last is at sequence 23000\n";
     assert_eq!((ended.code, &*ended.output), (Some(0), said), "{ended:?}");
-    expect_order(&world).await?;
+    expect_order(&world.broker.stream().await?).await?;
     let service = world.serve("model").await?;
     let status = service.applied(23_000).await?;
     assert_eq!(status["parked_records"], 0);
@@ -102,7 +103,29 @@ async fn the_order_survives_a_connection_that_is_reset_again_and_again() -> anyh
         let told: Value = serde_json::from_str(ended.output.lines().last().unwrap())?;
         assert_eq!(told["summary"]["refused"], 0);
         assert!(10 <= resets, "{resets} resets show little");
-        expect_order(&world).await?;
+        expect_order(&world.broker.stream().await?).await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_survives_others_who_publish_meanwhile() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let jetstream = world.broker.jetstream().await?;
+    let url = world.broker.server.url();
+    let publishing = publish(&world, &url, &[]);
+    let mut publishing = std::pin::pin!(publishing);
+    let mut version = 0;
+    let ended = loop {
+        version += 1;
+        let other = profile_state("other", "other", version, &named("Eve"));
+        let other = [Message::from(other)];
+        tokio::select! {
+            ended = &mut publishing => break ended?,
+            published = tests::broker::publish(&jetstream, other) => published?,
+        };
+    };
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(100 < version, "{version} messages of others show little");
+    expect_order(&world.broker.stream().await?).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{self, ErrorCode};
@@ -113,7 +113,10 @@ impl Outlet {
         let mut pause = RETRY_AFTER;
         let mut attempt = 1;
         loop {
-            let sent = publish_once(&self.jetstream, event, behind);
+            let sent = async {
+                let behind = behind.map_or(Behind::Anything, Behind::Sequence);
+                hand_over(&self.jetstream, event, behind).await?.await
+            };
             let error = tokio::select! {
                 biased;
                 sent = sent => match sent {
@@ -131,6 +134,35 @@ impl Outlet {
         }
     }
 
+    /// Sends a run of events, all at once: each but the first only if the one before it is the last
+    /// message of the stream. So whatever is lost or refused, nothing is stored before what goes before
+    /// it. Gives their acks; none for an event that was not stored there, or of which nothing is known.
+    pub(super) async fn publish_run(&self, run: &[&OutgoingEvent]) -> Vec<Option<PublishAck>> {
+        let mut acks: Vec<Option<PublishAck>> = Vec::with_capacity(run.len());
+        let publishing = async {
+            let mut sent = Vec::with_capacity(run.len());
+            let mut before = None;
+            for event in run {
+                let behind = before.map_or(Behind::Anything, Behind::Message);
+                sent.push(hand_over(&self.jetstream, event, behind).await);
+                before = Some(event.id.as_str());
+            }
+            for ack in sent {
+                acks.push(match ack {
+                    Ok(ack) => ack.await.ok(),
+                    Err(_not_sent) => None,
+                });
+            }
+        };
+        tokio::select! {
+            biased;
+            () = publishing => {}
+            () = self.reset() => {}
+        }
+        acks.resize_with(run.len(), || None);
+        acks
+    }
+
     /// Ends when the connection was lost and made again.
     pub(super) async fn reset(&self) {
         let mut resets = self.resets.clone();
@@ -142,21 +174,30 @@ impl Outlet {
     }
 }
 
-async fn publish_once(
+/// What has to be there for an event to be stored.
+#[derive(Clone, Copy)]
+enum Behind<'a> {
+    Anything,
+    /// The last message of the event's subject has this sequence.
+    Sequence(u64),
+    /// The last message of the stream has this id.
+    Message(&'a str),
+}
+
+async fn hand_over(
     jetstream: &jetstream::Context,
     event: &OutgoingEvent,
-    behind: Option<u64>,
-) -> Result<PublishAck, PublishError> {
-    let mut message = PublishMessage::build()
+    behind: Behind<'_>,
+) -> Result<PublishAckFuture, PublishError> {
+    let message = PublishMessage::build()
         .payload(event.payload.clone())
         .headers(headers_of(event)?);
-    if let Some(behind) = behind {
-        message = message.expected_last_subject_sequence(behind);
-    }
-    let ack = jetstream
-        .send_publish(event.subject.clone(), message)
-        .await?;
-    ack.await
+    let message = match behind {
+        Behind::Anything => message,
+        Behind::Sequence(sequence) => message.expected_last_subject_sequence(sequence),
+        Behind::Message(id) => message.expected_last_message_id(id),
+    };
+    jetstream.send_publish(event.subject.clone(), message).await
 }
 
 /// The event's headers as the client takes them.

@@ -21,6 +21,7 @@ mod schemas;
 pub(crate) mod send;
 mod stored;
 mod versions;
+mod way;
 
 pub(crate) use account::{Account, Landed, Whose};
 pub(crate) use attempt::send_one;

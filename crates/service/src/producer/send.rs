@@ -1,9 +1,8 @@
-//! Publishes checked events: many subjects at a time, one event of each, every ack awaited.
+//! Publishes checked events: many subjects at a time, of each one run of events, every ack awaited.
 //!
-//! A subject's events are stored in the order of the file: the next one is handed over when the one
-//! before it is acknowledged or refused. Several under way would be faster for a long history of one
-//! document, but no order survives when one of them is lost: on a connection that is reset, between
-//! servers, while a cluster has no leader.
+//! A subject's events are stored in the order of the file. Those of a run say which message they go
+//! behind, so none of them is stored before one that is lost or refused; what was not stored goes again
+//! by itself, in order, and the next run waits for it.
 //!
 //! An event whose ack does not come is sent again; its id makes that safe, within the stream's
 //! duplicate window for the broker and for ever for the projector. With compare-and-set nothing is
@@ -24,16 +23,19 @@ use tokio_util::sync::CancellationToken;
 use super::account::{Account, Landed, OpenLines};
 use super::attempt::{Meaning, Outlet};
 use super::event::OutgoingEvent;
-use super::expected::{Fate, Known, Trouble, publish_in_turn};
+use super::expected::{Fate, Known, Trouble};
 use super::fault::Fault;
-use super::pair::{is_pair, may_be_half, publish_pair};
+use super::pair::{is_pair, may_be_half};
 use super::read::{Judged, Place, Read};
+use super::way::{Done, Going, Way, send_as_pair, send_run};
 use crate::nats::{Connection, NatsError};
 
 /// Events whose ack is awaited at once, or that wait for one of their subject.
 const IN_FLIGHT_MAX: usize = 2048;
 /// Their data together.
 const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Events of one subject that go together, at most.
+const RUN_MAX: usize = 256;
 /// Batches under way at once; the server takes 50 for a stream, from all its clients together.
 const PAIRS_MAX: usize = 16;
 /// Subjects whose last sequence is remembered; of another one the server is asked.
@@ -80,19 +82,6 @@ pub(crate) trait Report {
     fn progress(&mut self, account: &Account);
 }
 
-/// An event on its way.
-struct Going {
-    line: u64,
-    place: Place,
-    event: OutgoingEvent,
-}
-
-/// Some events' way, ended. Two went as a pair, if they could.
-struct Done {
-    ended: Vec<(Going, Result<Fate, Trouble>)>,
-    was_pair: bool,
-}
-
 /// A run over one input.
 pub(crate) struct Sender<'a, R> {
     connection: &'a Connection,
@@ -106,10 +95,13 @@ pub(crate) struct Sender<'a, R> {
     waiting: VecDeque<Judged>,
     has_ended: bool,
     in_flight: FuturesUnordered<BoxFuture<'static, Done>>,
-    in_flight_bytes: usize,
-    /// Subjects with an event under way, and what waits for it.
+    /// Events that are in flight or wait for those of their subject, and their data.
+    open: usize,
+    open_bytes: usize,
+    /// Subjects with a run under way, and what waits for it.
     busy: HashMap<String, VecDeque<Going>>,
-    held: usize,
+    /// How long a run may be now: others who publish into the stream break long ones.
+    run_max: usize,
     known: HashMap<String, Known>,
     pairs: Arc<Semaphore>,
 }
@@ -133,9 +125,10 @@ impl<'a, R: Report> Sender<'a, R> {
             waiting: VecDeque::new(),
             has_ended: false,
             in_flight: FuturesUnordered::new(),
-            in_flight_bytes: 0,
+            open: 0,
+            open_bytes: 0,
             busy: HashMap::new(),
-            held: 0,
+            run_max: if how.compare_and_set { 1 } else { RUN_MAX },
             known: HashMap::new(),
             pairs: Arc::new(Semaphore::new(PAIRS_MAX)),
         }
@@ -200,9 +193,7 @@ impl<'a, R: Report> Sender<'a, R> {
 
     /// Puts under way what may be.
     fn start_waiting(&mut self) {
-        while self.in_flight.len().saturating_add(self.held) < IN_FLIGHT_MAX
-            && self.in_flight_bytes < IN_FLIGHT_BYTES_MAX
-        {
+        while self.open < IN_FLIGHT_MAX && self.open_bytes < IN_FLIGHT_BYTES_MAX {
             if self.may_begin_pair() && self.waiting.len() < 2 && !self.has_ended {
                 return;
             }
@@ -223,20 +214,44 @@ impl<'a, R: Report> Sender<'a, R> {
     }
 
     fn start(&mut self, going: Going) {
-        self.in_flight_bytes = self
-            .in_flight_bytes
-            .saturating_add(going.event.payload.len());
+        self.opens(&going);
         if let Some(queue) = self.busy.get_mut(&going.event.subject) {
             queue.push_back(going);
-            self.held = self.held.saturating_add(1);
             return;
         }
         let subject = going.event.subject.clone();
         self.busy.insert(subject, VecDeque::new());
-        match self.take_partner(&going) {
-            Some(partner) => self.send_pair(going, partner),
-            None => self.send(going),
+        if let Some(partner) = self.take_partner(&going) {
+            self.send_pair(going, partner);
+        } else {
+            let run = self.take_run(going);
+            self.send(run);
         }
+    }
+
+    fn opens(&mut self, going: &Going) {
+        self.open = self.open.saturating_add(1);
+        self.open_bytes = self.open_bytes.saturating_add(going.event.payload.len());
+    }
+
+    /// Those of the same subject that come next go with an event.
+    fn take_run(&mut self, going: Going) -> VecDeque<Going> {
+        let mut run = VecDeque::from([going]);
+        while run.len() < self.run_max && self.open < IN_FLIGHT_MAX {
+            let subject = run.front().map(|first| &first.event.subject);
+            let follows = |next: &mut Judged| {
+                let next = next.event.as_ref().ok();
+                next.map(|event| &event.subject) == subject
+            };
+            let Some(Judged { line, place, event }) = self.waiting.pop_front_if(follows) else {
+                break;
+            };
+            let Ok(event) = event else { break };
+            let going = Going { line, place, event };
+            self.opens(&going);
+            run.push_back(going);
+        }
+        run
     }
 
     /// The other half of a pair, if it comes next and nothing of its subject is under way.
@@ -248,50 +263,23 @@ impl<'a, R: Report> Sender<'a, R> {
         }
         let Judged { line, place, event } = self.waiting.pop_front()?;
         let event = event.ok()?;
-        self.in_flight_bytes = self.in_flight_bytes.saturating_add(event.payload.len());
         self.busy.insert(event.subject.clone(), VecDeque::new());
-        Some(Going { line, place, event })
+        let partner = Going { line, place, event };
+        self.opens(&partner);
+        Some(partner)
     }
 
-    fn send(&mut self, going: Going) {
-        let one = self.way_of(&going);
-        self.in_flight.push(Box::pin(async move {
-            let fate = one.go(&going.event).await;
-            Done {
-                ended: vec![(going, fate)],
-                was_pair: false,
-            }
-        }));
+    fn send(&mut self, run: VecDeque<Going>) {
+        let ways = run.iter().map(|going| self.way_of(going)).collect();
+        let outlet = self.outlet.clone();
+        self.in_flight.push(Box::pin(send_run(outlet, run, ways)));
     }
 
     fn send_pair(&mut self, first: Going, last: Going) {
         let ways = [self.way_of(&first), self.way_of(&last)];
         let (pairs, must_be_new) = (Arc::clone(&self.pairs), self.how.compare_and_set);
-        self.in_flight.push(Box::pin(async move {
-            let outlet = ways[0].outlet.clone();
-            let permit = pairs.acquire().await;
-            let stored = tokio::select! {
-                stored = publish_pair(&outlet, [&first.event, &last.event], must_be_new) => stored,
-                () = outlet.reset() => None,
-            };
-            drop(permit);
-            let mut ended = Vec::with_capacity(2);
-            let was_pair = stored.is_some();
-            for (back, (going, way)) in (0..2).rev().zip([first, last].into_iter().zip(ways)) {
-                let fate = match &stored {
-                    Some((stream, sequence)) => Ok(Fate::Acked(PublishAck {
-                        stream: stream.clone(),
-                        sequence: sequence.saturating_sub(back),
-                        domain: String::new(),
-                        duplicate: false,
-                        value: None,
-                    })),
-                    None => way.go(&going.event).await,
-                };
-                ended.push((going, fate));
-            }
-            Done { ended, was_pair }
-        }));
+        let sending = send_as_pair(pairs, must_be_new, [first, last], ways);
+        self.in_flight.push(Box::pin(sending));
     }
 
     fn way_of(&self, going: &Going) -> Way {
@@ -310,12 +298,27 @@ impl<'a, R: Report> Sender<'a, R> {
         }
     }
 
-    async fn settle(&mut self, done: Done) -> Result<(), NatsError> {
+    async fn settle(&mut self, mut done: Done) -> Result<(), NatsError> {
         if done.was_pair {
             self.account.pairs = self.account.pairs.saturating_add(1);
         }
+        match done.was_run {
+            Some(true) => self.run_max = self.run_max.saturating_mul(2).min(RUN_MAX),
+            Some(false) => self.run_max = (self.run_max / 2).max(1),
+            // By itself, since longer ones were broken.
+            None if self.run_max == 1 && !self.how.compare_and_set => self.run_max = 2,
+            None => {}
+        }
+        let mut subjects = Vec::with_capacity(1);
         for (going, fate) in done.ended {
+            let subject = going.event.subject.clone();
             self.settle_one(going, fate).await?;
+            if !subjects.contains(&subject) {
+                subjects.push(subject);
+            }
+        }
+        for subject in subjects {
+            self.advance(&subject, std::mem::take(&mut done.rest));
         }
         self.report.progress(&self.account);
         Ok(())
@@ -327,7 +330,8 @@ impl<'a, R: Report> Sender<'a, R> {
         fate: Result<Fate, Trouble>,
     ) -> Result<(), NatsError> {
         let Going { line, place, event } = going;
-        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(event.payload.len());
+        self.open = self.open.saturating_sub(1);
+        self.open_bytes = self.open_bytes.saturating_sub(event.payload.len());
         // Where the event is the last on its subject.
         let mut last = None;
         match fate {
@@ -355,7 +359,7 @@ impl<'a, R: Report> Sender<'a, R> {
             }
         }
         self.lines.settle(line);
-        self.free(event, last);
+        self.know(event, last);
         Ok(())
     }
 
@@ -367,26 +371,34 @@ impl<'a, R: Report> Sender<'a, R> {
         }
     }
 
-    /// Lets the next event of a subject go.
-    fn free(&mut self, event: OutgoingEvent, last: Option<u64>) {
+    /// Lets the next events of a subject go, first those that were kept from going.
+    fn advance(&mut self, subject: &str, mut rest: VecDeque<Going>) {
+        let Some(queue) = self.busy.get_mut(subject) else {
+            return;
+        };
+        rest.append(queue);
+        let later = rest.split_off(rest.len().min(self.run_max));
+        *queue = later;
+        if rest.is_empty() {
+            self.busy.remove(subject);
+        } else {
+            self.send(rest);
+        }
+    }
+
+    /// Remembers what this run saw last on a subject.
+    fn know(&mut self, event: OutgoingEvent, last: Option<u64>) {
+        if !self.how.compare_and_set {
+            return;
+        }
+        if KNOWN_MAX <= self.known.len() {
+            self.known.clear();
+        }
         let OutgoingEvent { id, subject, .. } = event;
-        let next = self.busy.get_mut(&subject).and_then(VecDeque::pop_front);
-        if next.is_none() {
-            self.busy.remove(&subject);
-        }
-        if self.how.compare_and_set {
-            if KNOWN_MAX <= self.known.len() {
-                self.known.clear();
-            }
-            match last {
-                Some(sequence) => self.known.insert(subject, Known { id, sequence }),
-                None => self.known.remove(&subject),
-            };
-        }
-        if let Some(next) = next {
-            self.held = self.held.saturating_sub(1);
-            self.send(next);
-        }
+        match last {
+            Some(sequence) => self.known.insert(subject, Known { id, sequence }),
+            None => self.known.remove(&subject),
+        };
     }
 
     fn count(&mut self, ack: &PublishAck) -> Result<(), NatsError> {
@@ -414,27 +426,5 @@ impl<'a, R: Report> Sender<'a, R> {
             self.settle(done).await?;
         }
         Ok(())
-    }
-}
-
-/// How one event goes.
-struct Way {
-    outlet: Outlet,
-    /// The stream to compare with, for compare-and-set.
-    stream: Option<String>,
-    known: Option<Known>,
-}
-
-impl Way {
-    async fn go(self, event: &OutgoingEvent) -> Result<Fate, Trouble> {
-        match &self.stream {
-            Some(stream) => publish_in_turn(&self.outlet, stream, event, self.known).await,
-            None => self
-                .outlet
-                .publish(event, None)
-                .await
-                .map(Fate::Acked)
-                .map_err(Trouble::Publish),
-        }
     }
 }

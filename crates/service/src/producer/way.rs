@@ -1,0 +1,114 @@
+//! The ways on which events go until they are settled: by itself, in a run, as a pair.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_nats::jetstream::publish::PublishAck;
+use tokio::sync::Semaphore;
+
+use super::attempt::Outlet;
+use super::event::OutgoingEvent;
+use super::expected::{Fate, Known, Trouble, publish_in_turn};
+use super::pair::publish_pair;
+use super::read::Place;
+
+/// An event on its way.
+pub(super) struct Going {
+    pub(super) line: u64,
+    pub(super) place: Place,
+    pub(super) event: OutgoingEvent,
+}
+
+/// Some events' way, ended. Two went as a pair, if they could.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) ended: Vec<(Going, Result<Fate, Trouble>)>,
+    pub(super) was_pair: bool,
+    /// Whether all of a run was stored as it was sent.
+    pub(super) was_run: Option<bool>,
+    /// What an event that failed kept from going.
+    pub(super) rest: VecDeque<Going>,
+}
+
+/// How one event goes.
+pub(super) struct Way {
+    pub(super) outlet: Outlet,
+    /// The stream to compare with, for compare-and-set.
+    pub(super) stream: Option<String>,
+    pub(super) known: Option<Known>,
+}
+
+impl Way {
+    async fn go(self, event: &OutgoingEvent) -> Result<Fate, Trouble> {
+        match &self.stream {
+            Some(stream) => publish_in_turn(&self.outlet, stream, event, self.known).await,
+            None => self
+                .outlet
+                .publish(event, None)
+                .await
+                .map(Fate::Acked)
+                .map_err(Trouble::Publish),
+        }
+    }
+}
+
+/// Sends events of one subject. Those that were not stored as a run go by themselves, in order, until
+/// one fails.
+pub(super) async fn send_run(outlet: Outlet, mut run: VecDeque<Going>, ways: Vec<Way>) -> Done {
+    let mut done = Done::default();
+    let mut acks = vec![None];
+    if 1 < run.len() {
+        let events: Vec<_> = run.iter().map(|going| &going.event).collect();
+        acks = outlet.publish_run(&events).await;
+        done.was_run = Some(acks.iter().all(Option::is_some));
+    }
+    for (ack, way) in acks.into_iter().zip(ways) {
+        let Some(going) = run.pop_front() else { break };
+        let fate = match ack {
+            Some(ack) => Ok(Fate::Acked(ack)),
+            None => way.go(&going.event).await,
+        };
+        let has_failed = fate.is_err();
+        done.ended.push((going, fate));
+        if has_failed {
+            break;
+        }
+    }
+    done.rest = run;
+    done
+}
+
+/// Sends two events as one atomic batch, or one by one where that cannot be.
+pub(super) async fn send_as_pair(
+    pairs: Arc<Semaphore>,
+    must_be_new: bool,
+    pair: [Going; 2],
+    ways: [Way; 2],
+) -> Done {
+    let outlet = ways[0].outlet.clone();
+    let permit = pairs.acquire().await;
+    let events = [&pair[0].event, &pair[1].event];
+    let stored = tokio::select! {
+        stored = publish_pair(&outlet, events, must_be_new) => stored,
+        () = outlet.reset() => None,
+    };
+    drop(permit);
+    let mut done = Done {
+        was_pair: stored.is_some(),
+        ..Done::default()
+    };
+    for (back, (going, way)) in (0..2).rev().zip(pair.into_iter().zip(ways)) {
+        let fate = match &stored {
+            Some((stream, sequence)) => Ok(Fate::Acked(PublishAck {
+                stream: stream.clone(),
+                sequence: sequence.saturating_sub(back),
+                domain: String::new(),
+                duplicate: false,
+                value: None,
+            })),
+            None => way.go(&going.event).await,
+        };
+        done.ended.push((going, fate));
+    }
+    done
+}
