@@ -23,3 +23,11 @@ lint:
 bench:
     cargo bench -p read-model --bench fold
     cargo bench -p tests
+
+# The program's bill of materials, CycloneDX, in target/sbom.cdx.json
+sbom:
+    mkdir -p target && python3 deploy/supply.py sbom > target/sbom.cdx.json
+
+# The licence texts of all crates in the program, in target/notices.txt
+notices:
+    mkdir -p target && python3 deploy/supply.py notices > target/notices.txt

@@ -41,6 +41,7 @@ mod runbook;
 mod same_reading;
 mod server_limits;
 mod snapshot;
+mod supply;
 mod tidy;
 mod trust;
 mod unreadable;
