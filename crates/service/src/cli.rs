@@ -69,8 +69,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct NatsArgs {
-    /// NATS server, or several separated by commas [default: what a context or `NATS_URL` says, else
-    /// <nats://127.0.0.1:4222>]
+    /// NATS server, or several separated by commas (default: what a context or `NATS_URL` says, else
+    /// <nats://127.0.0.1:4222>)
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_URL", value_name = "URL,..")]
     #[arg(hide_env_values = true)]
     pub(crate) nats_url: Option<String>,
@@ -113,7 +113,7 @@ pub(crate) struct NatsArgs {
     /// JetStream's domain, if the stream is behind a leaf node
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_JS_DOMAIN", value_name = "NAME")]
     pub(crate) nats_js_domain: Option<String>,
-    /// What the subjects of JetStream's API begin with, if an account imported it [default: `$JS.API`]
+    /// What the subjects of JetStream's API begin with, if an account imported it (default: `$JS.API`)
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_API_PREFIX", value_name = "PREFIX")]
     pub(crate) nats_api_prefix: Option<String>,
     /// The stream of events
