@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::doctor::permissions::Role;
@@ -603,6 +604,7 @@ pub(crate) struct DropArgs {
     pub(crate) wait: WaitArgs,
     /// Why, for whoever reads the stream; nothing personal
     #[arg(long, value_name = "TEXT")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
     /// Publish nothing; show the decision, and with --wait whether the record is parked
     #[arg(long)]
@@ -632,6 +634,7 @@ pub(crate) struct DropAllArgs {
     pub(crate) wait: WaitArgs,
     /// Why, for whoever reads the stream; nothing personal
     #[arg(long, value_name = "TEXT")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
     /// Publish nothing; show which records it would be
     #[arg(long)]

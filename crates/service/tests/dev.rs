@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,8 +19,12 @@ struct Dev {
     _printed: BufReader<ChildStdout>,
 }
 
+/// Two that start at the same moment could take the same port for free.
+static STARTING: Mutex<()> = Mutex::new(());
+
 impl Dev {
     fn start(home: &Path) -> Self {
+        let _one_at_a_time = STARTING.lock();
         let mut child = Command::new(env!("CARGO_BIN_EXE_profile-projector"))
             .args(["dev", "--data-dir", "data/dev"])
             .current_dir(home)

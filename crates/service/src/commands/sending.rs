@@ -53,6 +53,14 @@ impl Sending<'_> {
         let ended = sender.run(batches, stop).await;
         let (account, landed) = (sender.account(), sender.landed());
         report.bar.finish_and_clear();
+        if matches!(ended, Ok(End::Complete)) && account.settled_lines == 0 {
+            let from = match self.how.from_line {
+                0 | 1 => String::new(),
+                line => format!(" from line {line} on"),
+            };
+            // Nobody hears it whose standard error is closed.
+            let _ = writeln!(io::stderr(), "the input holds no event{from}");
+        }
         let mut end = self.end_of(ended, &account);
         let mut parked = None;
         if end.is_ok() && !services.is_empty() && account.last_sequence != 0 {

@@ -16,6 +16,7 @@ use super::running;
 use crate::exit;
 use crate::keeper::LastGood;
 use crate::log_access::LogAccess;
+use crate::printable::counted;
 
 /// The part that this is about.
 pub(super) const PART: &str = "read model";
@@ -252,7 +253,7 @@ pub(super) fn parked(records: u64) -> Option<Finding> {
         Finding::new(
             Severity::Note,
             "quarantine",
-            format!("{records} records are parked"),
+            counted(records, "record is parked", "records are parked"),
             "their documents keep an older state until they heal or are given up",
             "profile-projector quarantine list",
         )

@@ -13,6 +13,7 @@ use crate::commands::{block_on, waiting};
 use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::nats;
+use crate::printable::counted;
 use crate::producer::{OutgoingEvent, send_one};
 use crate::signals;
 
@@ -63,10 +64,9 @@ pub(super) fn run(args: &DropAllArgs) -> Result<(), Failure> {
         } else {
             "they are applied".to_owned()
         };
-        let count = decisions.len();
-        list::print(&format!(
-            "{count} decisions, the last at sequence {last}; {state}"
-        ))
+        let count = u64::try_from(decisions.len()).unwrap_or(u64::MAX);
+        let count = counted(count, "decision", "decisions");
+        list::print(&format!("{count}, the last at sequence {last}; {state}"))
     })
 }
 
