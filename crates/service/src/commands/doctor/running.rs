@@ -130,7 +130,7 @@ mod tests {
         let seen = |phase| {
             format!("seen     read model: in use, phase {phase}, message 7 of 9, 2 behind\n")
         };
-        let parked = "note     quarantine: 1 records are parked\n";
+        let parked = "note     quarantine: 1 record is parked\n";
         assert_eq!(
             says("live", None, "connected", "S"),
             format!("{}{parked}0 dangers, 0 warnings, 1 notes", seen("live"))
