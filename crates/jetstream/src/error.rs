@@ -61,6 +61,12 @@ pub enum NatsError {
         /// The stream that took them.
         found: String,
     },
+    /// The same, found out before any was stored.
+    #[error("the events' subjects belong to another stream than {stream}: name it with --stream")]
+    SubjectElsewhere {
+        /// The stream asked for.
+        stream: String,
+    },
     /// The stream differs from its file.
     #[error("stream {stream} is not what its file says: {differences}")]
     StreamDiffers {

@@ -258,6 +258,7 @@ async fn each_trouble_with_nats_is_one_line_that_says_what_to_do() {
     let site = Site::new().await;
     let other = ["--stream", "OTHER"];
     tell("other stream", refusal(&site.server.url(), &other));
+    assert_eq!(site.messages().await, 0, "nothing is stored before");
 
     let dir = tempfile::tempdir().unwrap();
     let configured = |name: &str, text: &str| {

@@ -41,6 +41,11 @@ impl Connection {
         match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => too_large(),
             _ if code_of(error) == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM) => too_large(),
+            _ if code_of(error) == Some(ErrorCode::STREAM_NOT_MATCH) => {
+                Meaning::OfAll(NatsError::SubjectElsewhere {
+                    stream: stream.to_owned(),
+                })
+            }
             PublishErrorKind::StreamNotFound => Meaning::OfAll(self.why_unheard(stream).await),
             PublishErrorKind::TimedOut
             | PublishErrorKind::BrokenPipe
@@ -70,7 +75,7 @@ pub(crate) async fn send_one(
         Ok(problem) = denied.wait_for(Option::is_some) => {
             anyhow::bail!("{}", problem.clone().map_or_else(String::new, |problem| problem.to_string()));
         }
-        sent = outlet.publish(event, None) => sent,
+        sent = outlet.publish(event, Behind::Stream(stream)) => sent,
     };
     match sent {
         Ok(ack) if ack.stream == stream => Ok(ack),
@@ -103,20 +108,17 @@ impl Outlet {
 
     /// Sends one event until it is acknowledged, refused, or nobody answers often enough.
     ///
-    /// `behind` is the sequence that the subject's last message has to have.
+    /// It is stored only where it is to be.
     pub(super) async fn publish(
         &self,
         event: &OutgoingEvent,
-        behind: Option<u64>,
+        behind: Behind<'_>,
     ) -> Result<PublishAck, PublishError> {
         let begun = Instant::now();
         let mut pause = RETRY_AFTER;
         let mut attempt = 1;
         loop {
-            let sent = async {
-                let behind = behind.map_or(Behind::Anything, Behind::Sequence);
-                hand_over(&self.jetstream, event, behind).await?.await
-            };
+            let sent = async { hand_over(&self.jetstream, event, behind).await?.await };
             let error = tokio::select! {
                 biased;
                 sent = sent => match sent {
@@ -176,8 +178,10 @@ impl Outlet {
 
 /// What has to be there for an event to be stored.
 #[derive(Clone, Copy)]
-enum Behind<'a> {
+pub(super) enum Behind<'a> {
     Anything,
+    /// The stream that takes the subject has this name.
+    Stream(&'a str),
     /// The last message of the event's subject has this sequence.
     Sequence(u64),
     /// The last message of the stream has this id.
@@ -194,6 +198,7 @@ async fn hand_over(
         .headers(headers_of(event)?);
     let message = match behind {
         Behind::Anything => message,
+        Behind::Stream(name) => message.expected_stream(name),
         Behind::Sequence(sequence) => message.expected_last_subject_sequence(sequence),
         Behind::Message(id) => message.expected_last_message_id(id),
     };

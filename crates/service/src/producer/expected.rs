@@ -12,7 +12,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 
-use super::attempt::Outlet;
+use super::attempt::{Behind, Outlet};
 use super::event::OutgoingEvent;
 use super::fault::Fault;
 use super::stored::{Stored, version_of};
@@ -82,7 +82,7 @@ pub(super) async fn publish_in_turn(
                 Verdict::Settled(fate) => return Ok(fate),
             }
         };
-        match outlet.publish(event, Some(behind)).await {
+        match outlet.publish(event, Behind::Sequence(behind)).await {
             Ok(ack) => return Ok(Fate::Acked(ack)),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
             Err(error) => return Err(Trouble::Publish(error)),

@@ -100,6 +100,8 @@ pub(crate) struct Sender<'a, R> {
     open_bytes: usize,
     /// Subjects with a run under way, and what waits for it.
     busy: HashMap<String, VecDeque<Going>>,
+    /// Whether an event was taken, or found there.
+    has_begun: bool,
     /// How long a run may be now: others who publish into the stream break long ones.
     run_max: usize,
     known: HashMap<String, Known>,
@@ -128,6 +130,7 @@ impl<'a, R: Report> Sender<'a, R> {
             open: 0,
             open_bytes: 0,
             busy: HashMap::new(),
+            has_begun: false,
             run_max: if how.compare_and_set { 1 } else { RUN_MAX },
             known: HashMap::new(),
             pairs: Arc::new(Semaphore::new(PAIRS_MAX)),
@@ -193,7 +196,7 @@ impl<'a, R: Report> Sender<'a, R> {
 
     /// Puts under way what may be.
     fn start_waiting(&mut self) {
-        while self.open < IN_FLIGHT_MAX && self.open_bytes < IN_FLIGHT_BYTES_MAX {
+        while self.open < self.open_max() && self.open_bytes < IN_FLIGHT_BYTES_MAX {
             if self.may_begin_pair() && self.waiting.len() < 2 && !self.has_ended {
                 return;
             }
@@ -205,6 +208,11 @@ impl<'a, R: Report> Sender<'a, R> {
                 Err(faults) => self.refuse(line, place, &faults),
             }
         }
+    }
+
+    /// The first event goes alone: it finds out whether its subject belongs to the stream.
+    fn open_max(&self) -> usize {
+        if self.has_begun { IN_FLIGHT_MAX } else { 1 }
     }
 
     fn may_begin_pair(&self) -> bool {
@@ -237,7 +245,7 @@ impl<'a, R: Report> Sender<'a, R> {
     /// Those of the same subject that come next go with an event.
     fn take_run(&mut self, going: Going) -> VecDeque<Going> {
         let mut run = VecDeque::from([going]);
-        while run.len() < self.run_max && self.open < IN_FLIGHT_MAX {
+        while run.len() < self.run_max && self.open < self.open_max() {
             let subject = run.front().map(|first| &first.event.subject);
             let follows = |next: &mut Judged| {
                 let next = next.event.as_ref().ok();
@@ -287,6 +295,7 @@ impl<'a, R: Report> Sender<'a, R> {
             outlet: self.outlet.clone(),
             stream: self.how.compare_and_set.then(|| self.stream.to_owned()),
             known: self.known.get(&going.event.subject).cloned(),
+            first_of: (!self.has_begun).then(|| self.stream.to_owned()),
         }
     }
 
@@ -365,6 +374,7 @@ impl<'a, R: Report> Sender<'a, R> {
 
     /// An event is in the stream here, or need not be because of what is.
     fn see(&mut self, sequence: u64, place: Option<Place>) {
+        self.has_begun = true;
         self.account.last_sequence = self.account.last_sequence.max(sequence);
         if let Some(place) = place.filter(|_| self.how.keeps_places) {
             self.landed.add(sequence, place);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_nats::jetstream::publish::PublishAck;
 use tokio::sync::Semaphore;
 
-use super::attempt::Outlet;
+use super::attempt::{Behind, Outlet};
 use super::event::OutgoingEvent;
 use super::expected::{Fate, Known, Trouble, publish_in_turn};
 use super::pair::publish_pair;
@@ -36,19 +36,19 @@ pub(super) struct Way {
     /// The stream to compare with, for compare-and-set.
     pub(super) stream: Option<String>,
     pub(super) known: Option<Known>,
+    /// The stream that it is to go to, while none of the run has been stored.
+    pub(super) first_of: Option<String>,
 }
 
 impl Way {
     async fn go(self, event: &OutgoingEvent) -> Result<Fate, Trouble> {
-        match &self.stream {
-            Some(stream) => publish_in_turn(&self.outlet, stream, event, self.known).await,
-            None => self
-                .outlet
-                .publish(event, None)
-                .await
-                .map(Fate::Acked)
-                .map_err(Trouble::Publish),
+        if let Some(stream) = &self.stream {
+            return publish_in_turn(&self.outlet, stream, event, self.known).await;
         }
+        let stream = self.first_of.as_deref();
+        let behind = stream.map_or(Behind::Anything, Behind::Stream);
+        let sent = self.outlet.publish(event, behind).await;
+        sent.map(Fate::Acked).map_err(Trouble::Publish)
     }
 }
 
