@@ -102,7 +102,8 @@ async fn make(args: &SnapshotArgs) -> anyhow::Result<(PathBuf, SnapshotStatus)> 
     let folder = &args.data_dir;
     if !Place::Live.is_there(folder)? {
         bail!(
-            "there is no read model in {}: name the folder that holds read-model.redb with --data-dir",
+            "there is no read model in {}: name the folder that holds read-model.redb with --data-dir; a \
+             running service makes its snapshot there, so --admin alone is not enough",
             folder.display()
         );
     }
