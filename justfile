@@ -21,7 +21,7 @@ lint:
 
 # The benchmarks of the README, against a bare reader, a bare handler and PostgreSQL
 bench:
-    cargo bench -p read-model --bench fold
+    cargo bench -p read-model --bench answers --bench fold
     cargo bench -p tests
 
 # The program's bill of materials, CycloneDX, in target/sbom.cdx.json

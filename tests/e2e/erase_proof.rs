@@ -47,13 +47,7 @@ fn pair(subject: &str, id: &str) -> (String, String) {
 
 /// The rows of a service that read the stream as it is now.
 async fn rebuilt(world: &World, name: &str) -> anyhow::Result<Value> {
-    let last = world
-        .broker
-        .stream()
-        .await?
-        .cached_info()
-        .state
-        .last_sequence;
+    let last = world.broker.last_sequence().await?;
     let service = world.serve(name).await?;
     let status = service.applied(last).await?;
     service.stop().await?;

@@ -138,13 +138,7 @@ async fn a_neighbour_hears_nothing_of_what_others_are_answered() -> anyhow::Resu
         let is_right = ended.code == Some(0) && !ended.output.contains("grant ");
         ensure!(is_right, "{role}: {ended:?}");
     }
-    let last = world
-        .broker
-        .stream()
-        .await?
-        .cached_info()
-        .state
-        .last_sequence;
+    let last = world.broker.last_sequence().await?;
     service.applied(last).await?;
     for neighbour in &neighbours {
         // What was sent before is heard by then.

@@ -103,7 +103,7 @@ async fn a_stream_behind_a_leaf_node_is_reached_by_its_domain() -> anyhow::Resul
     all_commands_work(&world, &url, &flags).await?;
     let by_prefix = ["--nats-api-prefix", "$JS.hub.API"];
     let service = world.serve_from(&url, "model", &by_prefix).await?;
-    let last = hub.stream().await?.cached_info().state.last_sequence;
+    let last = hub.last_sequence().await?;
     service.applied(last).await?;
     service.stop().await?;
 
@@ -159,7 +159,7 @@ async fn tls_may_come_first() -> anyhow::Result<()> {
     let file = events(folder.path())?;
     let url = broker.server.url();
     good(&command(&["publish", &file, "--nats-url", &url]).await?)?;
-    let last = broker.stream().await?.cached_info().state.last_sequence;
+    let last = broker.last_sequence().await?;
     let key = rcgen::KeyPair::generate()?;
     let cert = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()])?.self_signed(&key)?;
     let write = |name: &str, text: String| -> anyhow::Result<String> {
@@ -220,13 +220,7 @@ async fn a_password_in_a_file_is_replaced_under_the_running_service() -> anyhow:
     let file = events(folder.path())?;
     let published = [&["publish", &file, "--nats-url", &url][..], &flags].concat();
     good(&command(&published).await?)?;
-    let last = world
-        .broker
-        .stream()
-        .await?
-        .cached_info()
-        .state
-        .last_sequence;
+    let last = world.broker.last_sequence().await?;
     service.applied(last).await?;
     let log = std::fs::read_to_string(&service.log)?;
     ensure!(!log.contains(SECRET), "{log}");

@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use async_nats::jetstream::object_store;
 use domain::testing::{Form, Message, named, profile_patched, profile_state, user_state};
 use serde_json::{Value, json};
 use tests::broker::STREAM;
@@ -81,12 +80,7 @@ async fn begun_with(world: &World, data: &str, snapshot: &str) -> anyhow::Result
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_replica_begins_with_a_file_or_an_object() -> anyhow::Result<()> {
     let world = World::new().await?;
-    let bucket = object_store::Config {
-        bucket: "snapshots".into(),
-        ..object_store::Config::default()
-    };
-    let jetstream = world.broker.jetstream().await?;
-    jetstream.create_object_store(bucket).await?;
+    world.broker.create_bucket("snapshots").await?;
     let service = world.serve("model").await?;
     let last = world.broker.publish(people(0..500)).await?;
     let first = service.applied(last).await?;

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use async_nats::jetstream::object_store;
 use domain::apply;
 use domain::testing::{Form, Message, named, profile_state, records, user_erased, user_state};
 use read_model::{Options, ReadModel};
@@ -208,12 +207,7 @@ fn poisoned(right: &Path, folder: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_snapshot() -> anyhow::Result<()> {
     let world = World::new().await?;
-    let bucket = object_store::Config {
-        bucket: "snapshots".into(),
-        ..object_store::Config::default()
-    };
-    let jetstream = world.broker.jetstream().await?;
-    jetstream.create_object_store(bucket).await?;
+    world.broker.create_bucket("snapshots").await?;
     let last = world.broker.publish(people()).await?;
     let right = world.serve("right").await?;
     right.applied(last).await?;

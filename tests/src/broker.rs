@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream::{self, object_store, stream};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use domain::testing::Message;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -198,6 +198,21 @@ impl Broker {
     /// The stream's handle.
     pub async fn stream(&self) -> anyhow::Result<stream::Stream> {
         Ok(self.jetstream().await?.get_stream(STREAM).await?)
+    }
+
+    /// The sequence of its last message.
+    pub async fn last_sequence(&self) -> anyhow::Result<u64> {
+        Ok(self.stream().await?.cached_info().state.last_sequence)
+    }
+
+    /// Creates a bucket for snapshots.
+    pub async fn create_bucket(&self, name: &str) -> anyhow::Result<()> {
+        let bucket = object_store::Config {
+            bucket: name.to_owned(),
+            ..object_store::Config::default()
+        };
+        self.jetstream().await?.create_object_store(bucket).await?;
+        Ok(())
     }
 
     /// Publishes in order and waits for every acknowledgement. Gives the last sequence.

@@ -33,9 +33,6 @@ impl Check {
 
 #[cfg(test)]
 mod tests {
-    use std::hint::black_box;
-    use std::time::Instant;
-
     use super::*;
 
     #[test]
@@ -57,19 +54,5 @@ mod tests {
             flipped[second / 8] ^= 1 << (second % 8);
             assert!(at == second || people.row(b"u1", &flipped).is_none());
         }
-    }
-
-    /// `cargo test --release -p read-model -- --ignored --nocapture what_checks_cost`: 50 ns.
-    #[test]
-    #[ignore = "a measurement"]
-    fn what_checks_cost() {
-        let (people, owners) = (Check::of_table("people"), Check::of_table("owners"));
-        let row = vec![7; 357];
-        let begun = Instant::now();
-        for _ in 0..1_000_000 {
-            black_box(people.of(black_box(b"k57a0000000000000000000000000000"), &row));
-            black_box(owners.of(black_box(b"user_01H0000000000000000000000"), &row[..32]));
-        }
-        println!("{} ns a query", begun.elapsed().as_nanos() / 1_000_000);
     }
 }
