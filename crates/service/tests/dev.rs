@@ -80,6 +80,15 @@ fn paste(line: &str, home: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The members of an answer that the change leaves alone.
+fn others(answer: &str) -> serde_json::Value {
+    let mut answer: serde_json::Value = serde_json::from_str(answer).unwrap();
+    let members = answer["value"].as_object_mut().unwrap();
+    members.remove("bio");
+    members.remove("updatedAt");
+    answer
+}
+
 /// Processes that run in `home` or name it.
 fn processes_of(home: &Path) -> Vec<String> {
     let home = home.to_str().unwrap();
@@ -121,6 +130,7 @@ fn the_printed_lines_work_also_at_the_second_start() {
         let version = 3 + start;
         let changed = format!("This is version {version} of my profile.");
         assert!(after.contains(&changed), "{after}");
+        assert_eq!(others(&after), others(&before), "and nothing else");
         assert_eq!(paste(token, &home).trim_end().split('.').count(), 3);
 
         assert!(!processes_of(&home).is_empty());

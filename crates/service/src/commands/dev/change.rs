@@ -1,7 +1,7 @@
 //! A file with a change to publish: the next version of the sample person's profile.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use async_nats::jetstream;
@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::folder::DevFolder;
 use super::samples;
-use crate::nats::REQUEST_WITHIN;
+
+/// However often the sample person was changed.
+const READ_WITHIN: Duration = Duration::from_secs(20);
 
 /// Writes the file. It is the whole profile, so it applies to whatever is there.
 pub(super) async fn prepare(
@@ -51,8 +53,9 @@ fn event(version: u64, mut state: Map<String, Value>) -> Value {
     })
 }
 
-/// Version and state of the last change of the profile that is in the stream. What cannot be read counts
-/// as the version that the stream's length allows, and as a profile without optional members.
+/// The profile as the events in the stream make it: its last version, and its last whole state with the
+/// patches behind it. What cannot be read counts as the version that the stream's length allows, and as a
+/// profile without optional members.
 async fn last(
     jetstream: &jetstream::Context,
     stream: &str,
@@ -62,23 +65,43 @@ async fn last(
         family: Family::Profile,
     }
     .subject();
-    let asked = async {
+    let reading = async {
         let stream = jetstream.get_stream(stream).await?;
-        let message = stream.get_last_raw_message_by_subject(&subject).await?;
-        anyhow::Ok((stream.cached_info().state.last_sequence, message))
+        let length = stream.cached_info().state.last_sequence;
+        let (mut version, mut state, mut next) = (None, None, 1);
+        while next <= length {
+            let message = stream
+                .get_first_raw_message_by_subject(&subject, next)
+                .await;
+            // There is no other one, or whoever wants it tries in vain to publish too.
+            let Ok(message) = message else { break };
+            next = message.sequence.saturating_add(1);
+            let body: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+            take(&body, &mut version, &mut state);
+        }
+        anyhow::Ok((version.unwrap_or(length), state.unwrap_or_else(least)))
     };
-    let (length, message) = tokio::time::timeout(REQUEST_WITHIN, asked)
+    tokio::time::timeout(READ_WITHIN, reading)
         .await
-        .context("NATS does not answer")??;
-    let body: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
-    // Binary and structured events.
-    let member = |name: &str| {
-        let place = |start: &str| body.pointer(&format!("{start}/{name}"));
-        place("").or_else(|| place("/data"))
-    };
-    let version = member("entity/version").and_then(Value::as_u64);
-    let state = member("state").and_then(Value::as_object).cloned();
-    Ok((version.unwrap_or(length), state.unwrap_or_else(least)))
+        .context("NATS does not answer")?
+}
+
+/// Takes an event in, in its binary or its structured form.
+fn take(body: &Value, version: &mut Option<u64>, state: &mut Option<Map<String, Value>>) {
+    let data = body.get("data").unwrap_or(body);
+    let found = data.pointer("/entity/version").and_then(Value::as_u64);
+    *version = found.max(*version);
+    if let Some(whole) = data.get("state").and_then(Value::as_object) {
+        *state = Some(whole.clone());
+    }
+    let patch = data.get("patch").and_then(Value::as_object);
+    for (name, value) in patch.into_iter().flatten() {
+        let state = state.get_or_insert_with(least);
+        match value {
+            Value::Null => state.remove(name),
+            value => state.insert(name.clone(), value.clone()),
+        };
+    }
 }
 
 /// A profile with the members that all have.
