@@ -3,11 +3,14 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tests::broker::eventually;
 use tests::service::{Ended, SOON, binary, command, run};
 use tests::world::World;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -67,6 +70,44 @@ async fn commands_find_the_token_or_say_what_is_missing() -> anyhow::Result<()> 
     let named = format!("http://localhost.localdomain:{port}");
     let named = command(&["quarantine", "list", "--admin", &named]).await?;
     assert_eq!(named.code, Some(1), "{}", named.said);
+    service.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_listens_without_the_read_model_is_sent_no_token() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let service = world.serve("model").await?;
+    let file = world.data("model").join("admin-token");
+    let token = std::fs::read_to_string(&file)?;
+    // It answers as a service does, and says whose token it would like.
+    let stranger = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", stranger.local_addr()?);
+    let body = json!({"error": "a token", "token_file": file}).to_string();
+    let answer = format!(
+        "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hearing = Arc::clone(&heard);
+    let listening = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = stranger.accept().await {
+            let mut buffer = vec![0; 16 * 1024];
+            while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                hearing.lock().unwrap().extend_from_slice(&buffer[..read]);
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    for order in [&["quarantine", "list"][..], &["rebuild"]] {
+        let refused = command(&[order, &["--admin", &url]].concat()).await?;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.said.contains("--admin-token-file"), "{refused:?}");
+    }
+    let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
+    assert!(heard.contains("HTTP/1.1"), "{heard}");
+    assert!(!heard.contains(token.trim()) && !heard.contains("earer"));
+    listening.abort();
     service.stop().await?;
     Ok(())
 }

@@ -5,7 +5,8 @@
 //! another origin.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -21,14 +22,15 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 use serde_json::json;
 
-use crate::shares::Peer;
-
 /// The token's file, in the data folder.
 pub const TOKEN_FILE: &str = "admin-token";
 /// A token is so many random bytes, as text.
 const TOKEN_BYTES: usize = 32;
 /// A token that somebody puts there has to be as long as this.
 const TOKEN_CHARS_MIN: usize = 32;
+
+/// More of a file is not read.
+const TOKEN_FILE_BYTES: u64 = 4096;
 
 /// The door of the operators' routes.
 pub struct AdminDoor {
@@ -88,7 +90,6 @@ impl AdminDoor {
     }
 
     fn refuse_token(&self, request: &Request) -> Option<Response> {
-        let file = self.token_file.display();
         let given = bearer(request.headers());
         let problem = match (read_token(&self.token_file), given) {
             (Ok(token), Some(given))
@@ -103,15 +104,8 @@ impl AdminDoor {
                 "the token of this service cannot be read"
             }
         };
-        let peer = request.extensions().get::<Peer>().and_then(Peer::address);
-        let mut body =
+        let body =
             json!({"error": format!("{problem}: it stands in {TOKEN_FILE} of its data folder")});
-        // Where that is concerns this machine alone.
-        if peer.is_some_and(|peer| peer.is_loopback())
-            && let Some(body) = body.as_object_mut()
-        {
-            body.insert("token_file".to_owned(), file.to_string().into());
-        }
         let mut response = (StatusCode::UNAUTHORIZED, Json(body)).into_response();
         let challenge = HeaderValue::from_static(r#"Bearer realm="admin""#);
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
@@ -191,7 +185,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// What a token's file holds. Read for each use, so that another file is another token at once.
 pub fn read_token(path: &Path) -> Result<String, TokenFault> {
-    let text = std::fs::read_to_string(path).map_err(|source| TokenFault::File {
+    let mut text = String::new();
+    let read =
+        File::open(path).and_then(|file| file.take(TOKEN_FILE_BYTES).read_to_string(&mut text));
+    read.map_err(|source| TokenFault::File {
         path: path.to_owned(),
         source,
     })?;

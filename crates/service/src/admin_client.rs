@@ -7,10 +7,11 @@ use anyhow::{Context, anyhow, bail};
 use query::TOKEN_FILE;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::cli::AdminArgs;
+use crate::listener;
 
 /// The service is on this machine or near; what takes longer is not waited for in one request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -35,8 +36,8 @@ pub(crate) fn shown(url: &Url) -> String {
 }
 
 impl AdminClient {
-    /// Of the service at `url`, as `--admin` or `--wait` names it, with the token of `token_file`. Without one, a service
-    /// on this machine says where its own is.
+    /// Of the service at `url`, as `--admin` or `--wait` names it, with the token of `token_file`. Without one, that
+    /// of a service on this machine is found.
     pub(crate) fn new(url: &str, token_file: Option<&Path>) -> anyhow::Result<Self> {
         query::auth::install_crypto();
         let parsed = Url::parse(url).ok();
@@ -123,17 +124,12 @@ impl AdminClient {
                 self.url()
             );
         }
-        let told: Wanted = serde_json::from_slice(&body).unwrap_or_default();
-        let (Some(file), Some(again)) = (told.token_file, again) else {
+        let (Some(file), Some(again)) = (listener::token_file(&self.url), again) else {
             bail!(
-                "{} wants a token: name a copy of {TOKEN_FILE}, which is in its data folder, with --admin-token-file",
+                "{} wants a token: run this as the service's user on its machine, or name a copy of {TOKEN_FILE}, which is in its data folder, with --admin-token-file",
                 self.url()
             );
         };
-        // Whoever answers at that address may be another: it gets nothing but a token.
-        if file.file_name().is_none_or(|name| name != TOKEN_FILE) {
-            bail!("{} is no service of this release", self.url());
-        }
         let mend =
             "run this as the service's user on its machine, or name a copy with --admin-token-file";
         let (status, body) = self.send(again.bearer_auth(token_of(&file, mend)?)).await?;
@@ -173,13 +169,6 @@ impl AdminClient {
             anyhow!("{url} answers {status} and not as a service of this release does: is this its --admin-listen?")
         })
     }
-}
-
-/// What a service says that wants a token.
-#[derive(Default, Deserialize)]
-struct Wanted {
-    /// Where it stands, on its own machine.
-    token_file: Option<PathBuf>,
 }
 
 /// The token in a file; `mend` says what to do where there is none.

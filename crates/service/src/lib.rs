@@ -19,6 +19,7 @@ mod exposure;
 mod golden;
 pub mod issuer;
 mod keeper;
+mod listener;
 mod log_access;
 pub mod memory;
 pub mod nats;

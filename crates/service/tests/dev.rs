@@ -83,7 +83,7 @@ fn paste(line: &str, home: &Path) -> String {
 /// The members of an answer that the change leaves alone.
 fn others(answer: &str) -> serde_json::Value {
     let mut answer: serde_json::Value = serde_json::from_str(answer).unwrap();
-    let members = answer["value"].as_object_mut().unwrap();
+    let members = answer.get_mut("value").unwrap().as_object_mut().unwrap();
     members.remove("bio");
     members.remove("updatedAt");
     answer

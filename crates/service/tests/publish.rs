@@ -258,6 +258,12 @@ async fn each_trouble_with_nats_is_one_line_that_says_what_to_do() {
     let site = Site::new().await;
     let other = ["--stream", "OTHER"];
     tell("other stream", refusal(&site.server.url(), &other));
+    for how in ["--compare-and-set", "--atomic"] {
+        let file = site.file("people.ndjson", PEOPLE);
+        let mut command = publish(&site.server.url(), &file, &["--stream", "OTHER", how]);
+        let refused = command.output().unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{how}: {refused:?}");
+    }
     assert_eq!(site.messages().await, 0, "nothing is stored before");
 
     let dir = tempfile::tempdir().unwrap();

@@ -182,8 +182,8 @@ pub(super) enum Behind<'a> {
     Anything,
     /// The stream that takes the subject has this name.
     Stream(&'a str),
-    /// The last message of the event's subject has this sequence.
-    Sequence(u64),
+    /// That, and the last message of the subject has this sequence.
+    Sequence(&'a str, u64),
     /// The last message of the stream has this id.
     Message(&'a str),
 }
@@ -199,7 +199,9 @@ async fn hand_over(
     let message = match behind {
         Behind::Anything => message,
         Behind::Stream(name) => message.expected_stream(name),
-        Behind::Sequence(sequence) => message.expected_last_subject_sequence(sequence),
+        Behind::Sequence(stream, sequence) => message
+            .expected_stream(stream)
+            .expected_last_subject_sequence(sequence),
         Behind::Message(id) => message.expected_last_message_id(id),
     };
     jetstream.send_publish(event.subject.clone(), message).await

@@ -82,7 +82,10 @@ pub(super) async fn publish_in_turn(
                 Verdict::Settled(fate) => return Ok(fate),
             }
         };
-        match outlet.publish(event, Behind::Sequence(behind)).await {
+        match outlet
+            .publish(event, Behind::Sequence(stream, behind))
+            .await
+        {
             Ok(ack) => return Ok(Fate::Acked(ack)),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
             Err(error) => return Err(Trouble::Publish(error)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::header::{
     NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
-    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM,
 };
 use async_nats::{Client, HeaderMap};
 use serde::Deserialize;
@@ -47,6 +47,7 @@ struct Committed {
 /// whatever reason: a duplicate, a refusal, no answer. Its events can be sent one by one then.
 pub(super) async fn publish_pair(
     outlet: &Outlet,
+    stream: &str,
     pair: [&OutgoingEvent; 2],
     must_be_new: bool,
 ) -> Option<(String, u64)> {
@@ -59,6 +60,7 @@ pub(super) async fn publish_pair(
         let mut headers = headers_of(event).ok()?;
         headers.insert(NATS_BATCH_ID, batch.as_str());
         headers.insert(NATS_BATCH_SEQUENCE, place);
+        headers.insert(NATS_EXPECTED_STREAM, stream);
         if must_be_new {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
         }

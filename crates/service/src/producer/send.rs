@@ -286,7 +286,8 @@ impl<'a, R: Report> Sender<'a, R> {
     fn send_pair(&mut self, first: Going, last: Going) {
         let ways = [self.way_of(&first), self.way_of(&last)];
         let (pairs, must_be_new) = (Arc::clone(&self.pairs), self.how.compare_and_set);
-        let sending = send_as_pair(pairs, must_be_new, [first, last], ways);
+        let stream = self.stream.to_owned();
+        let sending = send_as_pair(pairs, stream, must_be_new, [first, last], ways);
         self.in_flight.push(Box::pin(sending));
     }
 

@@ -81,6 +81,7 @@ pub(super) async fn send_run(outlet: Outlet, mut run: VecDeque<Going>, ways: Vec
 /// Sends two events as one atomic batch, or one by one where that cannot be.
 pub(super) async fn send_as_pair(
     pairs: Arc<Semaphore>,
+    stream: String,
     must_be_new: bool,
     pair: [Going; 2],
     ways: [Way; 2],
@@ -89,7 +90,7 @@ pub(super) async fn send_as_pair(
     let permit = pairs.acquire().await;
     let events = [&pair[0].event, &pair[1].event];
     let stored = tokio::select! {
-        stored = publish_pair(&outlet, events, must_be_new) => stored,
+        stored = publish_pair(&outlet, &stream, events, must_be_new) => stored,
         () = outlet.reset() => None,
     };
     drop(permit);

@@ -97,10 +97,11 @@ fn take(body: &Value, version: &mut Option<u64>, state: &mut Option<Map<String, 
     let patch = data.get("patch").and_then(Value::as_object);
     for (name, value) in patch.into_iter().flatten() {
         let state = state.get_or_insert_with(least);
-        match value {
-            Value::Null => state.remove(name),
-            value => state.insert(name.clone(), value.clone()),
-        };
+        if value.is_null() {
+            state.remove(name);
+        } else {
+            state.insert(name.clone(), value.clone());
+        }
     }
 }
 
