@@ -32,10 +32,17 @@ impl FromStr for Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_fault| InvalidNetwork)?;
-        let all = if address.is_ipv4() { 32 } else { 128 };
+        let all: u32 = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(all), str::parse);
         let bits = bits.ok().filter(|bits| *bits <= all);
         let bits = bits.ok_or(InvalidNetwork)?;
+        // As a peer's address is taken: the last 32 bits are an address of IPv4.
+        if let (IpAddr::V6(six), Some(bits)) = (address, bits.checked_sub(96))
+            && let Some(four) = six.to_ipv4_mapped()
+        {
+            let address = four.into();
+            return Ok(Self { address, bits });
+        }
         Ok(Self { address, bits })
     }
 }
@@ -251,6 +258,8 @@ mod tests {
         assert!(holds("10.0.0.7", "10.0.0.7") && !holds("10.0.0.7", "10.0.0.6"));
         assert!(holds("172.16.0.0/12", "172.31.255.255") && !holds("172.16.0.0/12", "172.32.0.0"));
         assert!(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fe00::1"));
+        assert!(holds("::ffff:10.0.0.7", "10.0.0.7") && holds("::ffff:10.0.0.0/104", "10.9.9.9"));
+        assert!(!holds("::ffff:10.0.0.0/104", "11.0.0.1"));
         let counted = |address: &str| counted_as(address.parse().unwrap()).to_string();
         assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(counted("203.0.113.9"), "203.0.113.9");
