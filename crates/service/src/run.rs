@@ -116,10 +116,7 @@ impl Service {
             TextMode::Redacted
         };
         let most = memory::sum(&memory::bounds(&limits, config.memory_budget));
-        tracing::info!(
-            mebibytes = most >> 20,
-            "the most memory that its bounds come to"
-        );
+        tracing::info!(mebibytes = most >> 20, "all limits together bound memory");
         exposure::warn(&config);
         let folder = config.data_dir;
         let log =
