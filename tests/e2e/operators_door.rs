@@ -12,6 +12,7 @@ use tests::world::World;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -90,7 +91,8 @@ async fn who_listens_without_the_read_model_is_sent_no_token() -> anyhow::Result
     );
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hearing = Arc::clone(&heard);
-    let listening = tokio::spawn(async move {
+    let mut listening = JoinSet::new();
+    listening.spawn(async move {
         while let Ok((mut stream, _)) = stranger.accept().await {
             let mut buffer = vec![0; 16 * 1024];
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
@@ -107,7 +109,7 @@ async fn who_listens_without_the_read_model_is_sent_no_token() -> anyhow::Result
     let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
     assert!(heard.contains("HTTP/1.1"), "{heard}");
     assert!(!heard.contains(token.trim()) && !heard.contains("earer"));
-    listening.abort();
+    drop(listening);
     service.stop().await?;
     Ok(())
 }
