@@ -3,7 +3,7 @@
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 use tests::broker::eventually;
 use tests::oracle::Oracle;
@@ -85,9 +85,13 @@ pub(crate) async fn full_in_a_rebuild() -> anyhow::Result<Seen> {
     service.applied(last).await?;
     live(&service).await?;
     let admin = format!("http://{}", service.client.admin);
-    let rebuild = ["rebuild", "--admin", &admin];
-    let rollback = ["rebuild", "--admin", &admin, "--rollback"];
-    let verify = ["verify", "--admin", &admin];
+    // The disk is in a mount namespace of its own, where nobody finds it by the service's open files.
+    let token = data.join("admin-token");
+    let token = token.to_str().context("a path is text")?;
+    let to = ["--admin", &admin, "--admin-token-file", token];
+    let rebuild = [&["rebuild"][..], &to].concat();
+    let rollback = [&["rebuild", "--rollback"][..], &to].concat();
+    let verify = [&["verify"][..], &to].concat();
     let mut published = 20..24;
     let mut recoveries = Vec::new();
     disk.fill(5 * MIB)?;
