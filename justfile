@@ -19,7 +19,7 @@ test:
 lint:
     bash .ci/run format lint docs
 
-# The benchmarks of the README, against a bare reader, a bare handler and PostgreSQL
+# The benchmarks of PERFORMANCE.md, against a bare reader, a bare handler and PostgreSQL
 bench:
     cargo bench -p read-model --bench answers --bench fold
     cargo bench -p tests
