@@ -163,3 +163,66 @@ async fn the_pages_name_commands_that_exist() {
         }
     }
 }
+
+/// Relative links of every page lead to files, those to headings to headings, and a source file
+/// that the maps name exists.
+#[test]
+fn the_pages_lead_to_what_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut pages = Vec::new();
+    for folder in [".", "crates", "deploy", "schemas"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    assert!(pages.len() > 10);
+    let mut sources_of_crates = Vec::new();
+    sources(&root.join("crates"), &mut sources_of_crates);
+    sources(&root.join("tests"), &mut sources_of_crates);
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for (_, link) in text
+            .match_indices("](")
+            .map(|(at, _)| text.split_at(at + 2))
+        {
+            let link = link.split(')').next().unwrap();
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            if file.contains("://") {
+                continue;
+            }
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !heading.is_empty() {
+                let target = std::fs::read_to_string(&target).unwrap();
+                let mut headings = target.lines().filter(|line| line.starts_with('#'));
+                assert!(
+                    headings.any(|line| anchor(line) == heading),
+                    "{}: {link}",
+                    page.display()
+                );
+            }
+        }
+        for named in text.split('`').skip(1).step_by(2) {
+            let is_path = |c: char| c.is_ascii_alphanumeric() || "/_-.".contains(c);
+            if named.ends_with(".rs") && named.chars().all(is_path) {
+                let found = sources_of_crates.iter().any(|file| file.ends_with(named));
+                assert!(found, "{}: no file {named}", page.display());
+            }
+        }
+    }
+}
+
+/// The anchor that public forges make of a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
