@@ -11,6 +11,10 @@ dev:
 ci:
     bash .ci/run
 
+# The crates' own tests, without a broker
+unit:
+    cargo test --workspace --exclude tests --exclude service
+
 # All tests
 test:
     cargo test --workspace
