@@ -210,7 +210,8 @@ fn the_pages_lead_to_what_exists() {
         }
         for named in text.split('`').skip(1).step_by(2) {
             let is_path = |c: char| c.is_ascii_alphanumeric() || "/_-.".contains(c);
-            if named.ends_with(".rs") && named.chars().all(is_path) {
+            let is_source = Path::new(named).extension().is_some_and(|end| end == "rs");
+            if is_source && named.chars().all(is_path) {
                 let found = sources_of_crates.iter().any(|file| file.ends_with(named));
                 assert!(found, "{}: no file {named}", page.display());
             }
