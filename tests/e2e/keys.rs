@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::routing::get;
+use devkit::issuer::{AUDIENCE, ISSUER};
 use reqwest::StatusCode;
 use serde_json::json;
-use service::issuer::{AUDIENCE, ISSUER};
 use tests::broker::eventually;
 use tests::client::{Answer, Client};
 use tests::service::{SOON, Service, Start};

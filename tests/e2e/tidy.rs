@@ -40,7 +40,8 @@ fn dependencies(name: &str) -> Vec<String> {
         .collect()
 }
 
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
+    "devkit",
     "domain",
     "event-lines",
     "convex-wire",
@@ -95,6 +96,7 @@ fn one_crate_knows_one_thing() {
             ],
             "projector" => &["convex-wire", "query", "service"],
             "query" => &["projector", "service"],
+            "devkit" => &["projector", "query", "read-model", "service"],
             "replay-kit" => &["tokio", "convex-wire", "projector", "service"],
             _ => &[],
         };

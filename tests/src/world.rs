@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use service::issuer::DevIssuer;
+use devkit::issuer::DevIssuer;
 use tempfile::TempDir;
 use tokio::process::Child;
 

@@ -1,7 +1,7 @@
 //! What is said at the start where others than this machine can reach more than they should.
 
 use crate::config::Config;
-use crate::issuer::ISSUER;
+use devkit::issuer::ISSUER;
 
 /// Warns of what stands open.
 pub(crate) fn warn(config: &Config) {

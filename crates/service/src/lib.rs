@@ -17,13 +17,11 @@ mod exit;
 mod exposure;
 #[cfg(test)]
 mod golden;
-pub mod issuer;
 mod keeper;
 mod listener;
 mod log_access;
 pub mod memory;
 pub mod nats;
-pub mod nats_server;
 pub mod open_files;
 mod printable;
 pub mod producer;

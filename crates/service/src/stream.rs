@@ -86,7 +86,7 @@ fn differences(wanted: &Value, found: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nats_server::{NatsServer, Setup, locate};
+    use devkit::nats_server::{NatsServer, Setup, locate};
 
     #[test]
     fn every_member_of_the_file_is_understood() {

@@ -56,8 +56,9 @@ pub fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
 const TOLD_BY_US: [&str; 2] = ["async_nats", "h2"];
 
 /// The crates whose lines are known to hold nothing personal.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "convex_wire",
+    "devkit",
     "domain",
     "projector",
     "query",

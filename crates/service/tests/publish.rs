@@ -11,9 +11,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
+use devkit::nats_server::{NatsServer, Setup, locate};
 use domain::{Decoded, Headers, RecordRef, Sequence, block_of};
 use serde_json::json;
-use service::nats_server::{NatsServer, Setup, locate};
 use tempfile::TempDir;
 
 const PEOPLE: &str = include_str!("../../../schemas/examples/people.ndjson");

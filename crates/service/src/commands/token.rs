@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::cli::TokenArgs;
 use crate::exit::Failure;
-use crate::issuer::DevIssuer;
+use devkit::issuer::DevIssuer;
 
 /// Long enough for a day's work with one token.
 const LIFETIME: Duration = Duration::from_hours(24);

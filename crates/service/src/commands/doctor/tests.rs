@@ -4,7 +4,7 @@ use async_nats::jetstream::stream;
 
 use super::permissions::Role;
 use super::*;
-use crate::nats_server::{NatsServer, Setup, locate};
+use devkit::nats_server::{NatsServer, Setup, locate};
 
 const STREAM: &str = "IDENTITY_EVENTS";
 const CONSUMER: &str = "profile-projector";
