@@ -40,7 +40,8 @@ fn dependencies(name: &str) -> Vec<String> {
         .collect()
 }
 
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
+    "answer",
     "devkit",
     "domain",
     "event-lines",
@@ -85,7 +86,9 @@ fn one_crate_knows_one_thing() {
                 "query",
                 "service",
             ],
-            "read-model" => &["tokio", "convex-wire", "projector", "query", "service"],
+            "read-model" | "replay-kit" => {
+                &["tokio", "convex-wire", "projector", "query", "service"]
+            }
             "jetstream" => &[
                 "domain",
                 "convex-wire",
@@ -96,8 +99,8 @@ fn one_crate_knows_one_thing() {
             ],
             "projector" => &["convex-wire", "query", "service"],
             "query" => &["projector", "service"],
+            "answer" => &["tokio", "projector", "query", "service"],
             "devkit" => &["projector", "query", "read-model", "service"],
-            "replay-kit" => &["tokio", "convex-wire", "projector", "service"],
             _ => &[],
         };
         for other in forbidden {

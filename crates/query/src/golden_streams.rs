@@ -16,8 +16,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::answer::write_profile;
-
 /// Every row of the apply table that a stream can show, and what else the histories are for. The row
 /// `reread` is the reader's: no stream holds a record twice at one place.
 const SHOWN: [&str; 28] = [
@@ -220,7 +218,7 @@ fn found_in(folder: &Path, name: &str) -> Expected {
 
 fn written(answer: Option<&AnsweredProfile<'_>>) -> Box<RawValue> {
     let mut bytes = Vec::new();
-    write_profile(&mut bytes, Format::Clean, answer);
+    answer::write_profile(&mut bytes, Format::Clean, answer);
     RawValue::from_string(String::from_utf8(bytes).unwrap()).unwrap()
 }
 

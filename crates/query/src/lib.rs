@@ -9,13 +9,13 @@
 //!
 //! A connection comes in through [`server`], which bounds it. A request then passes `http::door`
 //! (CORS, the client's version, metrics), its handler in `http::routes` (syntax, body, token, path,
-//! in Convex's order), and `answer` (the row as bytes). A socket comes in through the same door and
+//! in Convex's order), and [`answer`] (the row as bytes). A socket comes in through the same door and
 //! stays: [`sync`]. [`admin`] is for operators and stands on a listener of its own.
 
 pub mod admin;
 mod admin_door;
-mod answer;
 pub mod auth;
+mod call;
 mod crowd;
 #[cfg(test)]
 mod golden_streams;
@@ -30,7 +30,6 @@ mod state;
 pub mod sync;
 
 pub use admin_door::{AdminDoor, TOKEN_FILE, TokenFault, read_token};
-pub use answer::value_of;
 pub use convex_wire::TextMode;
 pub use limits::{Bound, Limits, SyncLimits};
 pub use proxies::{InvalidNetwork, Network, TrustedProxies};

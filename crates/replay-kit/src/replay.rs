@@ -202,7 +202,7 @@ impl Replay {
     /// What a token for this identity is answered with: the query's value, as JSON.
     pub fn answer(&self, sub: &str) -> Result<String, ReplayError> {
         let identity = WorkosUserId::parse(sub).map_err(|problem| invalid(sub, problem))?;
-        Ok(query::value_of(&self.reader().profile_of(&identity)?)?)
+        Ok(answer::value_of(&self.reader().profile_of(&identity)?)?)
     }
 
     /// What a token of this user is answered with. Nobody who is gone has a token.

@@ -27,7 +27,7 @@ use super::failure::Failure;
 use super::freshness;
 use super::response::{Answer, Room, json, whole};
 use crate::QueryState;
-use crate::answer::{Wording, check_call, write_profile};
+use crate::call::{Wording, check_call};
 use crate::metrics::shed;
 
 /// How far back a timestamp may lie. Its answer is of now, which is what a client can tell from one
@@ -331,5 +331,5 @@ impl QueryState {
 }
 
 fn write_answer(body: &mut Vec<u8>, format: Format, profile: Option<&AnsweredProfile<'_>>) {
-    write_success(body, |body| write_profile(body, format, profile));
+    write_success(body, |body| answer::write_profile(body, format, profile));
 }

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use super::incoming::{Incoming, NO_ROOM};
 use super::registry::Follower;
 use super::value::{Outgoing, Value};
-use crate::answer::{Wording, check_call, write_profile};
+use crate::call::{Wording, check_call};
 use crate::crowd::{Place, Use};
 use crate::http::chain;
 use crate::metrics::{SyncMetrics, shed, socket_ended};
@@ -426,7 +426,7 @@ impl Conversation<'_> {
 fn read(state: &QueryState, follower: &mut Follower) -> Result<String, StorageError> {
     let answer = state.profile_of(follower.identity())?;
     let mut json = Vec::with_capacity(1024);
-    write_profile(&mut json, Format::Encoded, answer.profile()?.as_ref());
+    answer::write_profile(&mut json, Format::Encoded, answer.profile()?.as_ref());
     follower.follow_user(answer.user);
     // What is written is texts and the punctuation of JSON.
     Ok(String::from_utf8(json).unwrap_or_default())

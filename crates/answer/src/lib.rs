@@ -1,64 +1,13 @@
-//! The one query: which function is asked for, and a profile's row as its value.
+//! A profile's row as the value of `profiles/queries:getCurrentUserProfile`.
+//!
+//! The service answers with it over HTTP and over sockets, and replays in tests compare with it.
 
-use convex_wire::{Format, FunctionError, FunctionKind, FunctionPath, ObjectWriter, args, encode};
-use domain::{Gender, WorkosUserId};
+use convex_wire::{Format, ObjectWriter, encode};
+use domain::Gender;
 use read_model::{Answer, AnsweredProfile, StorageError};
-use serde_json::value::RawValue;
 
-use crate::QueryState;
-
-/// The function's module, and its export.
-const FUNCTION: (&str, &str) = ("profiles/queries", "getCurrentUserProfile");
-
-/// How a route words that there is no such function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wording {
-    /// As a route for anybody's functions.
-    Any,
-    /// As a route for public functions.
-    Public,
-}
-
-/// Whether the query may run: it is the function asked for, called as what it is, with what it
-/// takes.
-pub(crate) fn check_call(
-    path: FunctionPath,
-    called: FunctionKind,
-    wording: Wording,
-    args: &RawValue,
-) -> Result<(), FunctionError> {
-    if path.is(FUNCTION.0, FUNCTION.1) {
-        if called != FunctionKind::Query {
-            return Err(FunctionError::NotA { path, called });
-        }
-        return Ok(args::check_empty(&path, args)?);
-    }
-    Err(match wording {
-        Wording::Any => FunctionError::NotFound(path),
-        Wording::Public if path.is_system() => FunctionError::NotPermitted(called),
-        Wording::Public => FunctionError::NotPublic(path),
-    })
-}
-
-impl QueryState {
-    /// Runs the query. Nobody has no profile; the sequence is told all the same.
-    pub(crate) fn profile_of(
-        &self,
-        subject: Option<&WorkosUserId>,
-    ) -> Result<Answer, StorageError> {
-        match subject {
-            Some(subject) => self.reader.profile_of(subject),
-            None => Ok(Answer::of_nobody(self.progress.borrow().applied())),
-        }
-    }
-}
-
-/// Appends the query's value: the members that the API document names, and no others.
-pub(crate) fn write_profile(
-    buffer: &mut Vec<u8>,
-    format: Format,
-    answered: Option<&AnsweredProfile<'_>>,
-) {
+/// Appends the query's value, `null` without a profile: the members that the API document names, and no others.
+pub fn write_profile(buffer: &mut Vec<u8>, format: Format, answered: Option<&AnsweredProfile<'_>>) {
     let Some(AnsweredProfile { user, id, profile }) = answered else {
         return encode::write_value(buffer, format, &convex_wire::Value::Null);
     };
@@ -83,12 +32,11 @@ pub(crate) fn write_profile(
     object.finish();
 }
 
-/// The query's value as `/api/run` answers it, for who shows it without a request.
+/// The query's value as `/api/run` answers it.
 pub fn value_of(answer: &Answer) -> Result<String, StorageError> {
     let mut buffer = Vec::new();
     write_profile(&mut buffer, Format::Clean, answer.profile()?.as_ref());
-    // What is written is texts and the punctuation of JSON.
-    Ok(String::from_utf8(buffer).unwrap_or_default())
+    Ok(String::from_utf8_lossy(&buffer).into_owned())
 }
 
 fn optional(object: &mut ObjectWriter<'_, 'static>, name: &'static str, text: Option<&str>) {
