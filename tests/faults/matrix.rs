@@ -78,11 +78,24 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// Runs what the command line asks for and prints the table.
+/// Runs the rows that the command line asks for and prints the table. `--list`, `--exact` and a word
+/// mean what they do for other tests.
 pub(crate) fn run(rows: &[Row]) -> ExitCode {
-    let word = std::env::args().skip(1).find(|word| !word.starts_with('-'));
-    let wanted = |row: &&Row| word.as_ref().is_none_or(|word| row.name.contains(word));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_given = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let word = arguments.iter().find(|argument| is_word(argument));
+    let wanted = |row: &&Row| match word {
+        None => !is_given("--ignored"),
+        Some(word) if is_given("--exact") => row.name == word,
+        Some(word) => row.name.contains(word.as_str()),
+    };
     let rows: Vec<&Row> = rows.iter().filter(wanted).collect();
+    if is_given("--list") {
+        for row in rows {
+            println!("{}: test", row.name);
+        }
+        return ExitCode::SUCCESS;
+    }
     let next = AtomicUsize::new(0);
     let take_rows = || {
         let rest = std::iter::from_fn(|| {
@@ -123,6 +136,11 @@ pub(crate) fn run(rows: &[Row]) -> ExitCode {
     }
     println!("{table}\n{} rows, {failed} failed", rows.len());
     ExitCode::from(u8::from(failed != 0))
+}
+
+/// Whether an argument names rows: neither a flag nor the value of `--format`.
+fn is_word(argument: &str) -> bool {
+    !argument.starts_with('-') && !["terse", "pretty", "json"].contains(&argument)
 }
 
 /// Runs a row on a runtime of its own: one that is busy must not keep the others from their deadlines.
