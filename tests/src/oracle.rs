@@ -122,14 +122,13 @@ impl Oracle {
 
 /// The answer as the API document writes it.
 fn answer_of(user: &UserId, document: &LiveProfile) -> Value {
-    let profile = &document.profile;
-    let text = |text: &Option<Box<str>>| text.as_deref().map(Value::from);
-    let languages: Vec<&str> = profile.languages.iter().map(|text| &**text).collect();
+    let profile = document.profile.members();
+    let text = |text: Option<&str>| text.map(Value::from);
     let members = [
         ("_id", Some(document.id.as_str().into())),
         ("userId", Some(user.as_str().into())),
         ("displayName", Some(json!(profile.display_name))),
-        ("languages", Some(json!(languages))),
+        ("languages", Some(json!(profile.languages))),
         ("createdAt", Some(json!(profile.created_at.0))),
         ("updatedAt", Some(json!(profile.updated_at.0))),
         ("age", profile.age.map(|Number(age)| json!(age))),
@@ -137,13 +136,13 @@ fn answer_of(user: &UserId, document: &LiveProfile) -> Value {
             "gender",
             profile.gender.map(Gender::as_str).map(Value::from),
         ),
-        ("bio", text(&profile.bio)),
-        ("company", text(&profile.company)),
-        ("experience", text(&profile.experience)),
-        ("field", text(&profile.field)),
-        ("goals", text(&profile.goals)),
-        ("jobTitle", text(&profile.job_title)),
-        ("linkedinUrl", text(&profile.linkedin_url)),
+        ("bio", text(profile.bio)),
+        ("company", text(profile.company)),
+        ("experience", text(profile.experience)),
+        ("field", text(profile.field)),
+        ("goals", text(profile.goals)),
+        ("jobTitle", text(profile.job_title)),
+        ("linkedinUrl", text(profile.linkedin_url)),
     ];
     let present = members.into_iter();
     let present = present.filter_map(|(name, value)| Some((name.to_owned(), value?)));

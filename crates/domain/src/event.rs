@@ -1,7 +1,7 @@
 //! Events: what a record means once it is decoded.
 
 use crate::{
-    Fault, Lane, Profile, ProfileId, ProfilePatch, Sequence, UserId, Version, WorkosUserId,
+    Fault, Lane, PackedProfile, ProfileId, ProfilePatch, Sequence, UserId, Version, WorkosUserId,
 };
 
 /// What a record turned out to be.
@@ -75,7 +75,7 @@ pub enum ProfileChange {
         /// The document's version after the change.
         version: Version,
         /// The document.
-        profile: Profile,
+        profile: PackedProfile,
     },
     /// Some members of the document.
     Patch {

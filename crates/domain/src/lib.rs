@@ -8,12 +8,13 @@
 //!
 //! - **D1** [`apply()`] is total and pure: no clock, no randomness, no I/O, no configuration. Trouble
 //!   with an event is an [`Outcome`], never an error; the only errors are those of the state's store.
-//! - **D2** No type here is a wire or disk format.
+//! - **D2** No type here is a wire or disk format, but for the bytes of a [`PackedProfile`], which rows hold as they are.
 //! - **D3** An id that exists is valid.
 //! - **D4** [`decode()`] never panics, on any bytes.
 //! - **D5** Nothing personal is printed: `Debug` of a profile, an identity or a record shows no text.
 
 mod apply;
+pub mod codec;
 mod decode;
 mod erasure;
 mod event;
@@ -23,6 +24,7 @@ mod ids;
 mod landmarks;
 mod memory;
 mod outcome;
+mod packed;
 pub mod position;
 mod profile;
 mod progress;
@@ -43,6 +45,7 @@ pub use ids::{InvalidId, ProfileId, UserId, Version, WorkosUserId};
 pub use landmarks::Passed;
 pub use memory::MemoryState;
 pub use outcome::{Outcome, ParkReason, Tally};
+pub use packed::{PackedProfile, read_members};
 pub use position::{Checkpoint, Fingerprint, LogBounds, Refusal, Sequence, Sighting, StreamId};
 pub use profile::{Field, Gender, InvalidGender, Number, Profile, ProfilePatch};
 pub use progress::{Ahead, Connection, Counted, Phase, Progress, Void};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A JSON number: an IEEE double. Two are equal when their bits are, so that `-0.0` is not `0.0`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Number(pub f64);
 
 impl PartialEq for Number {
@@ -53,7 +53,7 @@ impl Gender {
 }
 
 /// A profile's members but for its ids, its texts owned or borrowed. `Debug` shows none of them (D5).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the members' names are the contract's")]
 pub struct Profile<T = Box<str>> {
     pub display_name: T,
@@ -71,23 +71,28 @@ pub struct Profile<T = Box<str>> {
     pub linkedin_url: Option<T>,
 }
 
-impl Profile<&str> {
-    /// The same profile with texts of its own.
-    pub fn into_owned(self) -> Profile {
+impl<T: AsRef<str>> Profile<T> {
+    /// The same profile, its texts made anew by `text`.
+    pub fn map<'p, U>(&'p self, text: impl Fn(&'p str) -> U) -> Profile<U> {
+        let optional = |member: &'p Option<T>| member.as_ref().map(|member| text(member.as_ref()));
         Profile {
-            display_name: self.display_name.into(),
-            languages: self.languages.into_iter().map(Into::into).collect(),
+            display_name: text(self.display_name.as_ref()),
+            languages: self
+                .languages
+                .iter()
+                .map(|one| text(one.as_ref()))
+                .collect(),
             created_at: self.created_at,
             updated_at: self.updated_at,
             age: self.age,
             gender: self.gender,
-            bio: self.bio.map(Into::into),
-            company: self.company.map(Into::into),
-            experience: self.experience.map(Into::into),
-            field: self.field.map(Into::into),
-            goals: self.goals.map(Into::into),
-            job_title: self.job_title.map(Into::into),
-            linkedin_url: self.linkedin_url.map(Into::into),
+            bio: optional(&self.bio),
+            company: optional(&self.company),
+            experience: optional(&self.experience),
+            field: optional(&self.field),
+            goals: optional(&self.goals),
+            job_title: optional(&self.job_title),
+            linkedin_url: optional(&self.linkedin_url),
         }
     }
 }
@@ -119,11 +124,12 @@ impl<T> Field<T> {
         }
     }
 
-    fn apply(self, to: &mut Option<T>) {
+    /// The member with this change, `to` being what it is set to.
+    fn applied<'f, U>(&'f self, member: Option<U>, to: impl FnOnce(&'f T) -> U) -> Option<U> {
         match self {
-            Self::Keep => {}
-            Self::Remove => *to = None,
-            Self::Set(value) => *to = Some(value),
+            Self::Keep => member,
+            Self::Remove => None,
+            Self::Set(value) => Some(to(value)),
         }
     }
 }
@@ -154,29 +160,31 @@ impl fmt::Debug for ProfilePatch {
     }
 }
 
-fn set<T>(value: Option<T>, to: &mut T) {
-    if let Some(value) = value {
-        *to = value;
-    }
-}
-
 impl ProfilePatch {
     /// The profile with this patch applied.
-    pub fn applied_to(self, profile: &Profile) -> Profile {
-        let mut patched = profile.clone();
-        set(self.display_name, &mut patched.display_name);
-        set(self.languages, &mut patched.languages);
-        set(self.created_at, &mut patched.created_at);
-        set(self.updated_at, &mut patched.updated_at);
-        self.age.apply(&mut patched.age);
-        self.gender.apply(&mut patched.gender);
-        self.bio.apply(&mut patched.bio);
-        self.company.apply(&mut patched.company);
-        self.experience.apply(&mut patched.experience);
-        self.field.apply(&mut patched.field);
-        self.goals.apply(&mut patched.goals);
-        self.job_title.apply(&mut patched.job_title);
-        self.linkedin_url.apply(&mut patched.linkedin_url);
-        patched
+    pub fn applied_to<'p>(&'p self, profile: Profile<&'p str>) -> Profile<&'p str> {
+        fn text<'p>(patch: &'p Field<Box<str>>, member: Option<&'p str>) -> Option<&'p str> {
+            patch.applied(member, |text| text)
+        }
+        Profile {
+            display_name: self.display_name.as_deref().unwrap_or(profile.display_name),
+            languages: self
+                .languages
+                .as_ref()
+                .map_or(profile.languages, |languages| {
+                    languages.iter().map(|language| &**language).collect()
+                }),
+            created_at: self.created_at.unwrap_or(profile.created_at),
+            updated_at: self.updated_at.unwrap_or(profile.updated_at),
+            age: self.age.applied(profile.age, |age| *age),
+            gender: self.gender.applied(profile.gender, |gender| *gender),
+            bio: text(&self.bio, profile.bio),
+            company: text(&self.company, profile.company),
+            experience: text(&self.experience, profile.experience),
+            field: text(&self.field, profile.field),
+            goals: text(&self.goals, profile.goals),
+            job_title: text(&self.job_title, profile.job_title),
+            linkedin_url: text(&self.linkedin_url, profile.linkedin_url),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What the fold knows: rows, tombstones, mappings and parked records, behind one trait.
 
 use crate::{
-    Lane, Outcome, ParkReason, ParkedSummary, Profile, ProfileId, Record, Sequence, UserId,
+    Lane, Outcome, PackedProfile, ParkReason, ParkedSummary, ProfileId, Record, Sequence, UserId,
     Version, WorkosUserId,
 };
 
@@ -46,7 +46,7 @@ pub struct LiveProfile {
     /// Its version.
     pub version: Version,
     /// Its members.
-    pub profile: Profile,
+    pub profile: PackedProfile,
 }
 
 /// A tombstone.

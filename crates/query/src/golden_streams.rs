@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use convex_wire::Format;
 use domain::{
-    Checkpoint, Fingerprint, MemoryState, Outcome, Parked, Sequence, StreamId, Tally, WorkosUserId,
-    apply,
+    Checkpoint, Fingerprint, MemoryState, Outcome, PackedProfile, Parked, Sequence, StreamId,
+    Tally, WorkosUserId, apply,
 };
 use event_lines::Message;
 use read_model::{AnsweredProfile, Options, ReadModel};
@@ -183,7 +183,8 @@ fn found(path: &Path, about: &Expected) -> Expected {
             let answer = reader.profile_of(&identity).unwrap();
             let answered = answer.profile().unwrap();
             answers.insert(sub.clone(), written(answered.as_ref()));
-            let on_disk = answered.map(|found| (found.user, found.id, found.profile.into_owned()));
+            let on_disk =
+                answered.map(|found| (found.user, found.id, PackedProfile::from(&found.profile)));
             let in_memory = state.profile_of(&identity).map(|(user, live)| {
                 let profile = live.profile.clone();
                 (user.as_str(), live.id.as_str(), profile)

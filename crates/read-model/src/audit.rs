@@ -5,7 +5,6 @@ use domain::{Family, ParkedSummary, UserDocument, UserId};
 
 use crate::StorageError;
 use crate::check::Rows;
-use crate::codec::Problem;
 use crate::damage::Damage;
 use crate::digest::Digest;
 use crate::inspect::{Inspection, NOT_PARKED};
@@ -13,6 +12,7 @@ use crate::meta::{self, Totals};
 use crate::reader::{NOT_THE_OWNER, Snapshot};
 use crate::rows::{self, arrival, awaiting, parked, person};
 use crate::runs::{self, Kind};
+use domain::codec::Problem;
 
 /// What is wrong with totals that the rows do not come to.
 pub(crate) const NOT_THE_TOTALS: &str =

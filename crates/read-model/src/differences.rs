@@ -5,11 +5,11 @@ use std::fmt;
 use std::iter::Peekable;
 
 use crate::check;
-use crate::codec::Problem;
 use crate::reader::{Reader, Snapshot};
 use crate::rows::person;
 use crate::runs::{self, Kind, Row, Run};
 use crate::{Digest, StorageError};
+use domain::codec::Problem;
 
 /// A row that two read models do not have alike.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

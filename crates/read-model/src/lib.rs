@@ -20,7 +20,6 @@
 mod audit;
 mod batch;
 mod check;
-mod codec;
 mod crc;
 mod damage;
 mod differences;

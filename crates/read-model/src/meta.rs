@@ -3,7 +3,7 @@
 use domain::{Checkpoint, Fingerprint, Outcome, ParkReason, Sequence, StreamId, Tally};
 
 use crate::Digest;
-use crate::codec::{Cursor, Problem, Writer};
+use domain::codec::{Cursor, Problem, Writer};
 
 /// Key of the layout number, written when the file is made.
 pub(crate) const LAYOUT_KEY: &[u8] = b"layout";

@@ -3,7 +3,7 @@
 use domain::FOLD;
 
 use crate::Place;
-use crate::codec::{Cursor, Problem, Writer};
+use domain::codec::{Cursor, Problem, Writer};
 
 /// What began a file, so that none is taken for another.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use domain::{Checkpoint, Profile, ProfileRow, UserId, UserRow, WorkosUserId};
 use redb::{Database, ReadableDatabase};
 
 use crate::check::{Checked, Rows, guarded};
-use crate::codec::Problem;
 use crate::damage::Damages;
 use crate::inspect::Inspection;
 use crate::meta::{self, Totals};
@@ -17,6 +16,7 @@ use crate::rows::{self, person, profile, user};
 use crate::runs::{self, Kind, Run, Written};
 use crate::tables::{ARRIVALS, AWAITING, META, OWNERS, PARKED, PEOPLE};
 use crate::{Damage, StorageError};
+use domain::codec::Problem;
 
 /// Where a person's row is read from.
 enum Row {

@@ -14,7 +14,7 @@ use domain::testing::{
     Form, Message, dropped, history, named, profile_deleted, profile_patched, profile_state,
     records, user_deleted, user_erased, user_state,
 };
-use domain::{Checkpoint, Fingerprint, Profile, Record, StreamId, WorkosUserId, apply};
+use domain::{Checkpoint, Fingerprint, PackedProfile, Record, StreamId, WorkosUserId, apply};
 use proptest::prelude::*;
 use read_model::{CommitError, Options, Place, ReadModel, Reader, SnapshotError};
 use serde_json::json;
@@ -93,7 +93,7 @@ fn fold(model: &mut ReadModel, records: &[Record], spilled: bool) -> Result<(), 
     Ok(())
 }
 
-type Answered = Option<(String, String, Profile)>;
+type Answered = Option<(String, String, PackedProfile)>;
 
 /// What everybody and a few strangers are answered; `Err` for an error.
 fn answers(reader: &Reader) -> Vec<Result<Answered, ()>> {
@@ -106,7 +106,7 @@ fn answers(reader: &Reader) -> Vec<Result<Answered, ()>> {
             let answer = reader.profile_of(&identity).map_err(drop)?;
             let profile = answer.profile().map_err(drop)?;
             Ok(profile.map(|found| {
-                let profile = found.profile.into_owned();
+                let profile = PackedProfile::from(&found.profile);
                 (found.user.to_owned(), found.id.to_owned(), profile)
             }))
         })

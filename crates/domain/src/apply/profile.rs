@@ -2,8 +2,9 @@
 
 use super::{Change, Step, Unfit, is_erased, is_jump, next_or_gap, settled};
 use crate::{
-    Family, Gone, Lane, LiveProfile, Outcome, ParkReason, ParkedDocument, ParkedSummary, Profile,
-    ProfileChange, ProfileId, ProfilePatch, ProfileRow, Sequence, State, UserId, Version,
+    Family, Gone, Lane, LiveProfile, Outcome, PackedProfile, ParkReason, ParkedDocument,
+    ParkedSummary, ProfileChange, ProfileId, ProfilePatch, ProfileRow, Sequence, State, UserId,
+    Version,
 };
 
 /// Tries one change of a profile document.
@@ -37,7 +38,7 @@ pub(super) fn try_change<S: State>(
             replace(state, document, held, version, profile)
         }
         ProfileChange::Patch { version, patch } => {
-            apply_patch(state, document, held, version, *patch, at)
+            apply_patch(state, document, held, version, &patch, at)
         }
         ProfileChange::Deleted { version } => delete(state, document, held, version),
         ProfileChange::Erased => erase(state, document, held),
@@ -106,7 +107,7 @@ fn replace<S: State>(
     document: Document,
     held: u64,
     version: Version,
-    profile: Profile,
+    profile: PackedProfile,
 ) -> Result<Step, S::Error> {
     let row = state.profiles(&document.user)?;
     if version.get() < held {
@@ -150,7 +151,7 @@ fn apply_patch<S: State>(
     document: Document,
     held: u64,
     version: Version,
-    patch: ProfilePatch,
+    patch: &ProfilePatch,
     at: Sequence,
 ) -> Result<Step, S::Error> {
     let row = state.profiles(&document.user)?;
@@ -158,7 +159,7 @@ fn apply_patch<S: State>(
         return Ok(settled(Outcome::Stale));
     }
     let before = document.live(row).map(|live| &live.profile);
-    let after = before.map(|profile| patch.applied_to(profile));
+    let after = before.map(|profile| PackedProfile::from(&patch.applied_to(profile.members())));
     let is_held = version.get() == held;
     if is_held && after.is_some() && after.as_ref() == before {
         return Ok(settled(Outcome::Duplicate));

@@ -6,6 +6,7 @@ use serde_json::error::Category;
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::plain;
 use crate::Fault;
 
 /// Reads the body of a structured record.
@@ -15,6 +16,11 @@ pub(super) fn body<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Fault> {
 
 /// Reads an event's data.
 pub(super) fn data<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Fault> {
+    // The data of nearly all events is taken here.
+    let plain = str::from_utf8(json).ok().and_then(plain::read);
+    if let Some(Object(data)) = plain {
+        return Ok(data);
+    }
     read(json, "data", "data.")
 }
 

@@ -6,6 +6,7 @@
 mod answer;
 mod attributes;
 mod json;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -80,7 +81,13 @@ impl Kind {
             name: "type",
             problem: "expected app.connvo.<family>.<name>.v<major>",
         };
-        let mut parts = text.strip_prefix(TYPE_PREFIX).ok_or(EXPECTED)?.split('.');
+        let rest = text.strip_prefix(TYPE_PREFIX).ok_or(EXPECTED)?;
+        let name = rest.strip_prefix(lane.as_str());
+        let name = name.and_then(|name| name.strip_prefix('.')?.strip_suffix(".v1"));
+        if let Some(kind) = name.and_then(|name| Self::named(lane, name)) {
+            return Ok(Some(kind));
+        }
+        let mut parts = rest.split('.');
         let (Some(family), Some(name), Some(major), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
@@ -100,7 +107,11 @@ impl Kind {
             Some(major) if major != 1 => return Err(Fault::UnknownMajor { major }),
             _ => return Err(EXPECTED),
         }
-        Ok(match (lane, name) {
+        Ok(Self::named(lane, name))
+    }
+
+    fn named(lane: Family, name: &str) -> Option<Self> {
+        match (lane, name) {
             (Family::User, "registered" | "updated" | "deactivated" | "reactivated") => {
                 Some(Self::UserState)
             }
@@ -112,7 +123,7 @@ impl Kind {
             (Family::Profile, "erased") => Some(Self::ProfileErased),
             (Family::Quarantine, "dropped") => Some(Self::Dropped),
             (Family::User | Family::Profile | Family::Quarantine, _) => None,
-        })
+        }
     }
 
     fn decode(self, data: &[u8], lane: Lane, attributes: &Attributes<'_>) -> Result<Event, Fault> {
@@ -134,7 +145,7 @@ impl Kind {
                 Ok(user_event(lane, UserChange::Erased))
             }
             Self::ProfileState => {
-                let data: wire::StateData<'_, wire::ProfileState> = json::data(data)?;
+                let data: wire::StateData<'_, wire::ProfileState<'_>> = json::data(data)?;
                 let version = check_entity(&data.entity, &lane, attributes)?;
                 let profile = data.state.into();
                 profile_event(

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
 
 use super::json::{NOT_WHOLE, Object, present, whole};
-use crate::{Field, Gender, Number, Profile, ProfilePatch, Version, WorkosUserId};
+use crate::{Field, Gender, Number, PackedProfile, Profile, ProfilePatch, Version, WorkosUserId};
 
 /// Longest `reason`, in characters.
 const REASON_CHARS_MAX: usize = 200;
@@ -149,34 +149,36 @@ pub(super) struct UserState {
 /// A profile document.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ProfileState {
-    display_name: Box<str>,
-    languages: Vec<Box<str>>,
+pub(super) struct ProfileState<'a> {
+    #[serde(borrow)]
+    display_name: Texted<'a>,
+    #[serde(borrow)]
+    languages: Vec<Texted<'a>>,
     created_at: f64,
     updated_at: f64,
     #[serde(default, deserialize_with = "present")]
     age: Option<f64>,
     #[serde(default, deserialize_with = "present")]
     gender: Option<WireGender>,
-    #[serde(default, deserialize_with = "present")]
-    bio: Option<Box<str>>,
-    #[serde(default, deserialize_with = "present")]
-    company: Option<Box<str>>,
-    #[serde(default, deserialize_with = "present")]
-    experience: Option<Box<str>>,
-    #[serde(default, deserialize_with = "present")]
-    field: Option<Box<str>>,
-    #[serde(default, deserialize_with = "present")]
-    goals: Option<Box<str>>,
-    #[serde(default, deserialize_with = "present")]
-    job_title: Option<Box<str>>,
-    #[serde(default, deserialize_with = "present")]
-    linkedin_url: Option<Box<str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    bio: Option<Texted<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    company: Option<Texted<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    experience: Option<Texted<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    field: Option<Texted<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    goals: Option<Texted<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    job_title: Option<Texted<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    linkedin_url: Option<Texted<'a>>,
 }
 
-impl From<Object<ProfileState>> for Profile {
-    fn from(Object(state): Object<ProfileState>) -> Self {
-        Self {
+impl From<Object<ProfileState<'_>>> for PackedProfile {
+    fn from(Object(state): Object<ProfileState<'_>>) -> Self {
+        Self::from(&Profile {
             display_name: state.display_name,
             languages: state.languages,
             created_at: Number(state.created_at),
@@ -190,7 +192,7 @@ impl From<Object<ProfileState>> for Profile {
             goals: state.goals,
             job_title: state.job_title,
             linkedin_url: state.linkedin_url,
-        }
+        })
     }
 }
 
@@ -317,3 +319,9 @@ impl<'de> Deserialize<'de> for Reason {
 /// A string, borrowed from the JSON where it has no escapes.
 #[derive(Deserialize)]
 struct Texted<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl AsRef<str> for Texted<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}

@@ -8,8 +8,8 @@
 )]
 
 use crate::{
-    Decoded, Event, Family, Gone, Lane, MemoryState, Outcome, ParkReason, Profile, ProfileChange,
-    ProfilePatch, Record, Tally, UserChange, UserDocument, WorkosUserId, decode,
+    Decoded, Event, Family, Gone, Lane, MemoryState, Outcome, PackedProfile, ParkReason, Profile,
+    ProfileChange, ProfilePatch, Record, Tally, UserChange, UserDocument, WorkosUserId, decode,
 };
 
 /// What a document holds.
@@ -167,7 +167,7 @@ impl Oracle {
         let result = match (wish, held) {
             (Wish::State(version, content), _) => Some(Held::Live(*version, content.clone())),
             (Wish::Patch(version, patch), Some(Held::Live(_, Content::Profile(profile)))) => {
-                let patched = patch.as_ref().clone().applied_to(profile);
+                let patched = patch.applied_to(profile.map(|text| text)).map(Into::into);
                 Some(Held::Live(*version, Content::Profile(patched)))
             }
             (Wish::Delete(version), _) => Some(Held::Deleted(*version)),
@@ -492,7 +492,7 @@ fn wish_of(event: Event) -> (Name, Wish) {
         } => {
             let wish = match change {
                 ProfileChange::State { version, profile } => {
-                    Wish::State(version.get(), Content::Profile(profile))
+                    Wish::State(version.get(), Content::Profile(members(&profile)))
                 }
                 ProfileChange::Patch { version, patch } => Wish::Patch(version.get(), patch),
                 ProfileChange::Deleted { version } => Wish::Delete(version.get()),
@@ -502,6 +502,10 @@ fn wish_of(event: Event) -> (Name, Wish) {
         }
         Event::Dropped { .. } => unreachable!("decisions are taken before"),
     }
+}
+
+fn members(profile: &PackedProfile) -> Profile {
+    profile.members().map(Into::into)
 }
 
 /// The crate's own state, in the oracle's words.
@@ -529,7 +533,7 @@ impl From<&MemoryState> for Seen {
                 family: Family::Profile,
             };
             if let Some(live) = &row.live {
-                let held = Held::Live(live.version.get(), Content::Profile(live.profile.clone()));
+                let held = Held::Live(live.version.get(), Content::Profile(members(&live.profile)));
                 documents.push(((lane.clone(), live.id.to_string()), held));
             }
             for (id, gone) in &row.gone {

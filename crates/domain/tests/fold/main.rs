@@ -278,7 +278,7 @@ proptest! {
         let mut answers = BTreeMap::new();
         for (identity, _) in state.owners() {
             if let Some((user, live)) = state.profile_of(identity) {
-                prop_assert_eq!(&*live.profile.display_name, format!("{user} {}", live.id));
+                prop_assert_eq!(live.profile.members().display_name, format!("{user} {}", live.id));
                 answers.insert(identity.clone(), format!("{user} {}", live.id));
             }
         }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use domain::testing::{Message, Oracle, Seen, history, identity_history};
-use domain::{Checkpoint, MemoryState, Phase, Record, WorkosUserId, apply};
+use domain::{Checkpoint, MemoryState, PackedProfile, Phase, Record, WorkosUserId, apply};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
@@ -229,7 +229,8 @@ fn assert_holds(model: &ReadModel, state: &MemoryState) {
     for identity in owned.chain(free) {
         let answer = reader.profile_of(&identity).unwrap();
         let profile = answer.profile().unwrap();
-        let answered = profile.map(|found| (found.user, found.id, found.profile.into_owned()));
+        let answered =
+            profile.map(|found| (found.user, found.id, PackedProfile::from(&found.profile)));
         let expected = state.profile_of(&identity);
         let expected =
             expected.map(|(user, live)| (user.as_str(), live.id.as_str(), live.profile.clone()));

@@ -266,7 +266,7 @@ pub(crate) fn set_profile(batch: &mut Batch<'_>, user: &str, profile: Option<Pro
     batch.profiles_mut(&user).unwrap().live = profile.map(|profile| LiveProfile {
         id: ProfileId::parse("j97fchahzkbf0y13se3se77vj56dq0cb").unwrap(),
         version: Version::new(1).unwrap(),
-        profile,
+        profile: (&profile).into(),
     });
 }
 

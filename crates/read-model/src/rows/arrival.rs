@@ -3,7 +3,7 @@
 
 use domain::Sequence;
 
-use crate::codec::{Cursor, Problem, Writer};
+use domain::codec::{Cursor, Problem, Writer};
 
 /// Where a parked record is, and when the stream got it.
 #[derive(Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ pub(crate) mod user;
 
 use domain::{ParkedEntry, ParkedSummary, ProfileId, Sequence, UserId, Version, WorkosUserId};
 
-use crate::codec::{Cursor, Problem, Writer};
+use domain::codec::{Cursor, Problem, Writer};
 
 /// A row without parked records ends before the summary.
 fn write_summary(summary: &ParkedSummary, to: &mut Writer<'_>) {

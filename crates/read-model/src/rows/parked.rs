@@ -3,7 +3,7 @@
 use domain::{Family, Lane, ParkReason, Parked, ParkedDocument, Record, Sequence, WorkosUserId};
 
 use super::{read_version, read_workos_id};
-use crate::codec::{Cursor, Problem, Writer};
+use domain::codec::{Cursor, Problem, Writer};
 
 /// Ends the user id in a key; no id holds it.
 const END: u8 = 0;

@@ -4,7 +4,7 @@
 use domain::{ProfileRow, UserRow};
 
 use super::{profile, user};
-use crate::codec::Problem;
+use domain::codec::Problem;
 
 /// The user row differs from the one that is committed.
 pub(crate) const USER: u8 = 1;

@@ -3,7 +3,7 @@
 use domain::{UserDocument, UserRow};
 
 use super::{read_summary, read_version, read_workos_id, write_summary};
-use crate::codec::{Cursor, Problem, Writer};
+use domain::codec::{Cursor, Problem, Writer};
 
 const ABSENT: u8 = 0;
 const LIVE: u8 = 1;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Kind, Run, bad_run};
 use crate::StorageError;
 use crate::check::Scan;
-use crate::codec::{Cursor, Problem};
+use domain::codec::{Cursor, Problem};
 
 /// A row of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

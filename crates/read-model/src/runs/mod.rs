@@ -18,10 +18,10 @@ use std::sync::Arc;
 use redb::{ReadTransaction, TableDefinition};
 
 use crate::check::Rows;
-use crate::codec::{Cursor, Problem, Writer};
 use crate::damage::Damages;
 use crate::rows::person;
 use crate::{Damage, StorageError};
+use domain::codec::{Cursor, Problem, Writer};
 use filter::Filter;
 pub(crate) use merge::{Entry, Merge, Source};
 pub(crate) use view::{Row, rows};

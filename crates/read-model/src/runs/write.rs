@@ -6,7 +6,7 @@ use super::filter::Filter;
 use super::{Entry, RunId, Written, block_key, table_name};
 use crate::StorageError;
 use crate::check::RowsMut;
-use crate::codec::Writer;
+use domain::codec::Writer;
 
 /// A block, its key and what the engine adds fill a page of 4 KiB.
 const BLOCK_BYTES: usize = 3_900;

@@ -17,8 +17,8 @@ use domain::testing::{
     Form, history, identity_history, meeting_history, named, profile_state, records, user_state,
 };
 use domain::{
-    Checkpoint, Fingerprint, MemoryState, Parked, Record, Sequence, StreamId, UserId, WorkosUserId,
-    apply,
+    Checkpoint, Fingerprint, MemoryState, PackedProfile, Parked, Record, Sequence, StreamId,
+    UserId, WorkosUserId, apply,
 };
 use proptest::prelude::*;
 use read_model::testing::{Fault, ForgetfulDisk};
@@ -87,7 +87,8 @@ fn assert_same(model: &ReadModel, state: &MemoryState) {
         let answer = reader.profile_of(identity).unwrap();
         let expected = state.profile_of(identity);
         let answered = answer.profile().unwrap();
-        let answered = answered.map(|found| (found.user, found.id, found.profile.into_owned()));
+        let answered =
+            answered.map(|found| (found.user, found.id, PackedProfile::from(&found.profile)));
         let expected = expected.map(|(user, live)| {
             let profile = live.profile.clone();
             (user.as_str(), live.id.as_str(), profile)

@@ -91,7 +91,8 @@ impl Given {
         let (user, live) = self.state.profile_of(&identity)?;
         Some(format!(
             "{user} {} v{}",
-            live.profile.display_name, live.version
+            live.profile.members().display_name,
+            live.version
         ))
     }
 

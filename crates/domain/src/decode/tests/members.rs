@@ -40,11 +40,11 @@ fn profile_change(message: &Message) -> ProfileChange {
     change
 }
 
-fn profile_of(message: &Message) -> Profile {
+fn profile_of(message: &Message) -> Profile<Box<str>> {
     let ProfileChange::State { profile, .. } = profile_change(message) else {
         panic!("a whole state");
     };
-    profile
+    profile.members().map(Into::into)
 }
 
 fn patch_of(patch: &Value) -> (u64, ProfilePatch) {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::{BASES, decoded, event};
 use crate::testing::{Form, Message, profile_members, profile_patched, profile_state};
-use crate::{Decoded, Event, MemoryState, Number, Profile, ProfileChange, Sequence, apply};
+use crate::{
+    Decoded, Event, MemoryState, Number, PackedProfile, Profile, ProfileChange, Sequence, apply,
+};
 
 fn form() -> impl Strategy<Value = Form> {
     proptest::sample::select(&Form::ALL)
@@ -98,7 +100,7 @@ fn is_total(message: &Message) -> Result<(), TestCaseError> {
 }
 
 /// What a profile is, read from its JSON by name.
-fn profile_from(members: &Value) -> Profile {
+fn profile_from(members: &Value) -> Profile<Box<str>> {
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(Into::into);
     let number = |name: &str| members.get(name).and_then(Value::as_f64).map(Number);
     let languages = members["languages"].as_array().unwrap();
@@ -188,7 +190,9 @@ proptest! {
         else {
             return Err(TestCaseError::fail("a whole profile"));
         };
-        prop_assert!(profile == profile_from(&members));
+        let expected = profile_from(&members);
+        prop_assert!(profile.members() == expected.map(|text| text));
+        prop_assert!(profile == PackedProfile::from(&expected));
     }
 
     #[test]
@@ -201,7 +205,8 @@ proptest! {
         else {
             return Err(TestCaseError::fail("a patch"));
         };
-        let patched = decoded.applied_to(&profile_from(&members));
-        prop_assert!(patched == profile_from(&merged(&members, &patch)));
+        let profile = profile_from(&members);
+        let patched = decoded.applied_to(profile.map(|text| text));
+        prop_assert!(patched == profile_from(&merged(&members, &patch)).map(|text| text));
     }
 }

@@ -1,18 +1,20 @@
 //! Bytes of rows: numbers as LEB128, texts with their length before them. Canonical: one value has
 //! one form, so equal rows have equal bytes.
 
+#![allow(missing_docs, reason = "the methods' names are the kinds of values")]
+
 /// What is wrong with bytes that should be a row.
-pub(crate) type Problem = &'static str;
+pub type Problem = &'static str;
 
 /// Appends values to a row.
-pub(crate) struct Writer<'b>(pub(crate) &'b mut Vec<u8>);
+pub struct Writer<'b>(pub &'b mut Vec<u8>);
 
 impl Writer<'_> {
-    pub(crate) fn byte(&mut self, byte: u8) {
+    pub fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }
 
-    pub(crate) fn number(&mut self, mut number: u64) {
+    pub fn number(&mut self, mut number: u64) {
         loop {
             let [low, ..] = number.to_le_bytes();
             number >>= 7;
@@ -24,37 +26,42 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn length(&mut self, length: usize) {
+    pub fn length(&mut self, length: usize) {
         self.number(u64::try_from(length).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn double(&mut self, double: f64) {
+    pub fn double(&mut self, double: f64) {
         self.0.extend_from_slice(&double.to_bits().to_le_bytes());
     }
 
-    pub(crate) fn signed(&mut self, number: i64) {
+    pub fn signed(&mut self, number: i64) {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
 
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+    /// Bytes that say themselves where they end.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    pub fn bytes(&mut self, bytes: &[u8]) {
         self.length(bytes.len());
         self.0.extend_from_slice(bytes);
     }
 
-    pub(crate) fn text(&mut self, text: &str) {
+    pub fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
     }
 }
 
 /// Takes values from a row, in the order they were written.
-pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
+pub struct Cursor<'a>(pub &'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn byte(&mut self) -> Result<u8, Problem> {
+    pub fn byte(&mut self) -> Result<u8, Problem> {
         let (first, rest) = self.0.split_first().ok_or("it ends too early")?;
         self.0 = rest;
         Ok(*first)
@@ -72,7 +79,7 @@ impl<'a> Cursor<'a> {
         Ok(*taken)
     }
 
-    pub(crate) fn number(&mut self) -> Result<u64, Problem> {
+    pub fn number(&mut self) -> Result<u64, Problem> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -84,33 +91,33 @@ impl<'a> Cursor<'a> {
         Err("a number is too long")
     }
 
-    pub(crate) fn length(&mut self) -> Result<usize, Problem> {
+    pub fn length(&mut self) -> Result<usize, Problem> {
         usize::try_from(self.number()?).or(Err("a length is too large"))
     }
 
-    pub(crate) fn double(&mut self) -> Result<f64, Problem> {
+    pub fn double(&mut self) -> Result<f64, Problem> {
         Ok(f64::from_bits(u64::from_le_bytes(self.array()?)))
     }
 
-    pub(crate) fn signed(&mut self) -> Result<i64, Problem> {
+    pub fn signed(&mut self) -> Result<i64, Problem> {
         Ok(i64::from_le_bytes(self.array()?))
     }
 
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Problem> {
+    pub fn bytes(&mut self) -> Result<&'a [u8], Problem> {
         let length = self.length()?;
         self.take(length)
     }
 
-    pub(crate) fn text(&mut self) -> Result<&'a str, Problem> {
+    pub fn text(&mut self) -> Result<&'a str, Problem> {
         str::from_utf8(self.bytes()?).or(Err("a text is not UTF-8"))
     }
 
-    pub(crate) fn boxed(&mut self) -> Result<Box<str>, Problem> {
+    pub fn boxed(&mut self) -> Result<Box<str>, Problem> {
         self.text().map(Into::into)
     }
 
     /// Ends the reading: a row holds nothing behind its last value.
-    pub(crate) fn end(&self) -> Result<(), Problem> {
+    pub fn end(&self) -> Result<(), Problem> {
         if self.is_empty() {
             Ok(())
         } else {
