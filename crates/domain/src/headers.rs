@@ -83,6 +83,14 @@ pub fn subject_text(subject: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(subject)
 }
 
+/// A line without its end.
+struct Line<'a> {
+    /// Where it begins.
+    at: usize,
+    bytes: &'a [u8],
+    may_hold_returns: bool,
+}
+
 struct Lines<'a> {
     block: &'a [u8],
     /// The block, where all of it is text: it is looked at once rather than piece by piece.
@@ -102,27 +110,44 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The next line, and where it begins.
-    fn take(&mut self) -> Option<(usize, &'a [u8])> {
+    /// The next line.
+    fn take(&mut self) -> Option<Line<'a>> {
         let at = self.at;
         let rest = self.block.get(at..).filter(|rest| !rest.is_empty())?;
         self.line = self.line.saturating_add(1);
-        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let first = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        let is_end = rest.get(first) == Some(&b'\r') && rest.get(first + 1) == Some(&b'\n');
+        let (bytes, length, may_hold_returns) = if is_end {
+            (rest.get(..first)?, first + 1, false)
+        } else {
+            // A bare line feed, or a carriage return that ends nothing.
+            let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let line = rest.get(..length)?;
+            (line.strip_suffix(b"\r").unwrap_or(line), length, true)
+        };
         self.at = at.saturating_add(length).saturating_add(1);
-        let line = rest.get(..length).unwrap_or(rest);
-        Some((at, line.strip_suffix(b"\r").unwrap_or(line)))
+        Some(Line {
+            at,
+            bytes,
+            may_hold_returns,
+        })
     }
 
     fn header(&mut self) -> Result<Option<(&'a str, &'a str)>, &'static str> {
         if self.line == 0 {
-            let Some((_, version)) = self.take() else {
+            let Some(version) = self.take() else {
                 return Ok(None);
             };
-            if version.trim_ascii_end() != VERSION.as_bytes() {
+            if version.bytes.trim_ascii_end() != VERSION.as_bytes() {
                 return Err("is not NATS/1.0");
             }
         }
-        let Some((at, line)) = self.take() else {
+        let Some(Line {
+            at,
+            bytes: line,
+            may_hold_returns,
+        }) = self.take()
+        else {
             return Ok(None);
         };
         if line.is_empty() {
@@ -139,7 +164,7 @@ impl<'a> Lines<'a> {
         let value = colon.saturating_add(1);
         let name = self.text(at, line, 0..colon)?;
         let value = self.text(at, line, value..line.len())?.trim_ascii();
-        if memchr::memchr(b'\r', value.as_bytes()).is_some() {
+        if may_hold_returns && value.contains('\r') {
             return Err("has a carriage return within");
         }
         Ok(Some((name, value)))
