@@ -13,13 +13,13 @@ use domain::{
     WorkosUserId,
 };
 
-use crate::codec::Problem;
 use crate::file::ReadModel;
 use crate::meta::Totals;
 use crate::reader::Snapshot;
 use crate::rows::{self, awaiting, parked, person};
 use crate::runs::Kind;
 use crate::{CommitError, Damage, StorageError};
+use domain::codec::Problem;
 use overlay::Rows;
 use person_row::PersonRow;
 use waiting::Waiting;
@@ -229,11 +229,12 @@ impl<'m> Batch<'m> {
     }
 
     fn look_up(&self, id: &UserId) -> Result<PersonRow, StorageError> {
-        if let Some(row) = self.people.get(id.as_str().as_bytes()) {
-            return PersonRow::read(id, row.bytes).map_err(bad_row("people"));
+        let spot = self.people.spot(id.as_str().as_bytes());
+        if let Some(row) = self.people.get(spot) {
+            return PersonRow::read(id, spot, row.bytes).map_err(bad_row("people"));
         }
         let base = self.base.person(id)?;
-        let mut person = PersonRow::read(id, &base).map_err(bad_row("people"))?;
+        let mut person = PersonRow::read(id, spot, &base).map_err(bad_row("people"))?;
         person.base = Some(base);
         Ok(person)
     }
@@ -246,11 +247,11 @@ impl<'m> Batch<'m> {
         let key = person.id.as_str().as_bytes();
         if person.changed == 0 {
             if let Some(base) = &person.base {
-                self.people.put(key, base, 0);
+                self.people.put(person.spot, key, base, 0);
             }
             return;
         }
-        let held = self.people.get(key);
+        let held = self.people.get(person.spot);
         // A row goes out of the digest with its first change, and in as it is written.
         if held.is_none_or(|row| row.changed == 0) {
             let old = held.map(|row| row.bytes).or(person.base.as_deref());
@@ -261,7 +262,8 @@ impl<'m> Batch<'m> {
         person.recount(&mut self.totals);
         self.scratch.clear();
         person::write(&person.user, &person.profiles, &mut self.scratch);
-        self.people.put(key, &self.scratch, person.changed);
+        self.people
+            .put(person.spot, key, &self.scratch, person.changed);
     }
 }
 
@@ -299,7 +301,7 @@ impl State for Batch<'_> {
             let owner = (!owner.is_empty()).then(|| rows::user_id(owner));
             owner.transpose().map_err(bad_row("owners"))
         };
-        if let Some(row) = self.owners.get(key) {
+        if let Some(row) = self.owners.get(self.owners.spot(key)) {
             return read(row.bytes);
         }
         read(&self.base.owner_row(workos_id)?)
@@ -311,8 +313,9 @@ impl State for Batch<'_> {
         owner: Option<&UserId>,
     ) -> Result<(), StorageError> {
         let owner = owner.map_or("", UserId::as_str);
-        self.owners
-            .put(workos_id.as_str().as_bytes(), owner.as_bytes(), OWNER);
+        let key = workos_id.as_str().as_bytes();
+        let spot = self.owners.spot(key);
+        self.owners.put(spot, key, owner.as_bytes(), OWNER);
         Ok(())
     }
 

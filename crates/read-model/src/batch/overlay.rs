@@ -116,7 +116,20 @@ fn size(length: u32) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 
+/// Where a key is, or that it is not here. Good until a row is added.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    hash: u64,
+    at: Option<usize>,
+}
+
 impl Rows {
+    pub(super) fn spot(&self, key: &[u8]) -> Spot {
+        let hash = self.hasher.hash_one(key);
+        let at = self.find(hash, key);
+        Spot { hash, at }
+    }
+
     fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
         let same = |at: &usize| {
             let place = self.places.get(*at);
@@ -132,17 +145,14 @@ impl Rows {
         }
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Option<Row<'_>> {
-        let at = self.find(self.hasher.hash_one(key), key)?;
-        self.places.get(at).map(|place| self.row(place))
+    pub(super) fn get(&self, spot: Spot) -> Option<Row<'_>> {
+        self.places.get(spot.at?).map(|place| self.row(place))
     }
 
     /// Adds a row, or replaces what is here of it; what was not written of it stays so.
-    pub(super) fn put(&mut self, key: &[u8], bytes: &[u8], changed: u8) {
-        let hash = self.hasher.hash_one(key);
-        let at = self.find(hash, key);
-        let Some(place) = at.and_then(|at| self.places.get_mut(at)) else {
-            return self.add(hash, key, bytes, changed);
+    pub(super) fn put(&mut self, spot: Spot, key: &[u8], bytes: &[u8], changed: u8) {
+        let Some(place) = spot.at.and_then(|at| self.places.get_mut(at)) else {
+            return self.add(spot.hash, key, bytes, changed);
         };
         let changed = place.changed | changed;
         if size(place.room) < bytes.len() {
@@ -275,9 +285,9 @@ mod tests {
         let mut keys: Vec<String> = (0..500).map(|number| format!("u000{number:020}")).collect();
         keys.extend(["u", "u0", "u0000000000000000000001", "u0001\u{0}x"].map(String::from));
         for key in &keys {
-            rows.put(key.as_bytes(), b"1", 1);
+            rows.put(rows.spot(key.as_bytes()), key.as_bytes(), b"1", 1);
         }
-        rows.put(b"unchanged", b"1", 0);
+        rows.put(rows.spot(b"unchanged"), b"unchanged", b"1", 0);
         keys.sort_unstable();
         let changed: Vec<&[u8]> = rows.changed().into_iter().map(|row| row.key).collect();
         assert!(changed.into_iter().eq(keys.iter().map(String::as_bytes)));
@@ -291,11 +301,11 @@ mod tests {
         for turn in 0..300_usize {
             let key = [u8::try_from(turn % 7).unwrap()];
             let value = vec![key[0]; (turn * 37) % 3_000];
-            rows.put(&key, &value, 1);
-            let row = rows.get(&key).unwrap();
+            rows.put(rows.spot(&key), &key, &value, 1);
+            let row = rows.get(rows.spot(&key)).unwrap();
             assert_eq!((row.bytes, row.changed), (value.as_slice(), 1));
         }
-        assert!(rows.get(b"none").is_none());
+        assert!(rows.get(rows.spot(b"none")).is_none());
         assert_eq!(rows.changed().len(), 7);
         assert!(rows.memory_bytes() < 1024 * 1024);
     }

@@ -2,9 +2,10 @@
 
 use domain::{ProfileRow, UserDocument, UserId, UserRow};
 
-use crate::codec::Problem;
+use super::overlay::Spot;
 use crate::meta::Totals;
 use crate::rows::person;
+use domain::codec::Problem;
 
 /// A user's rows, and what they counted when they were read.
 pub(super) struct PersonRow {
@@ -15,6 +16,8 @@ pub(super) struct PersonRow {
     pub(super) changed: u8,
     /// Their bytes as they are committed, when the overlay does not have them.
     pub(super) base: Option<Vec<u8>>,
+    /// Where the overlay has them, or would.
+    pub(super) spot: Spot,
     counted: Counts,
 }
 
@@ -37,7 +40,7 @@ impl Counts {
 }
 
 impl PersonRow {
-    pub(super) fn read(id: &UserId, bytes: &[u8]) -> Result<Self, Problem> {
+    pub(super) fn read(id: &UserId, spot: Spot, bytes: &[u8]) -> Result<Self, Problem> {
         let (user, profiles) = person::read(bytes)?;
         Ok(Self {
             id: id.clone(),
@@ -46,6 +49,7 @@ impl PersonRow {
             profiles,
             changed: 0,
             base: None,
+            spot,
         })
     }
 
