@@ -8,7 +8,8 @@ use async_nats::jetstream::stream::Stream;
 use domain::testing::{Draft, Message, named, profile_patched, profile_state, user_state};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
-use tests::broker::STREAM;
+use tests::broker::{Broker, STREAM};
+use tests::cluster::Cluster;
 use tests::proxy::Proxy;
 use tests::service::{Ended, command};
 use tests::world::World;
@@ -128,4 +129,33 @@ async fn the_order_survives_others_who_publish_meanwhile() -> anyhow::Result<()>
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(100 < version, "{version} messages of others show little");
     expect_order(&world.broker.stream().await?).await
+}
+
+/// In a cluster a server refuses what goes behind another message only after it has taken its id, so
+/// a command that relied on that got no further.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_survives_leaders_that_step_down() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let world = World::of(Broker::without_stream().await?)?;
+    let jetstream = cluster.jetstream().await?;
+    let urls = cluster.urls();
+    let publishing = publish(&world, &urls, &["--json"]);
+    let mut publishing = std::pin::pin!(publishing);
+    let (mut changes, mut before) = (0, 0);
+    let ended = loop {
+        let stored = async || {
+            let stream = jetstream.get_stream(STREAM).await.ok()?;
+            Some(stream.cached_info().state.messages)
+        };
+        tokio::select! {
+            ended = &mut publishing => break ended?,
+            now = stored() => if let Some(now) = now && before + 500 <= now {
+                before = now;
+                changes += u32::from(cluster.step_down().await);
+            },
+        }
+    };
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(2 <= changes, "{changes} new leaders show little");
+    expect_order(&jetstream.get_stream(STREAM).await?).await
 }

@@ -88,6 +88,16 @@ impl Cluster {
         .await
     }
 
+    /// Whether the stream's leader has given its place to another server.
+    pub async fn step_down(&self) -> bool {
+        let Ok(jetstream) = self.jetstream().await else {
+            return false;
+        };
+        let subject = format!("STREAM.LEADER.STEPDOWN.{STREAM}");
+        let answer: Result<serde_json::Value, _> = jetstream.request(subject, &()).await;
+        answer.is_ok_and(|answer| answer["success"] == true)
+    }
+
     /// One of its servers.
     pub fn node(&mut self, place: usize) -> anyhow::Result<&mut Broker> {
         self.nodes.get_mut(place).context("there are three")

@@ -17,7 +17,7 @@ use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::nats;
 use crate::printable::{self, counted};
-use crate::producer::send::How;
+use crate::producer::send::{How, Order};
 use crate::producer::{Checker, Export, Place, Row, Unknown};
 use crate::signals;
 
@@ -40,7 +40,7 @@ fn publish(args: &ImportArgs, config: &NatsConfig, export: Export) -> Result<(),
             .ok_or_else(|| anyhow!("interrupted before the first event"))?
             .map_err(anyhow::Error::from)?;
         let how = How {
-            compare_and_set: true,
+            order: Order::CompareAndSet,
             keeps_places: !args.wait.wait.is_empty(),
             ..How::default()
         };

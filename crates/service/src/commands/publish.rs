@@ -6,7 +6,7 @@ use crate::cli::PublishArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::nats::{self, Connection, REQUEST_WITHIN};
-use crate::producer::send::How;
+use crate::producer::send::{How, Order};
 use crate::producer::{Checker, open, read_in_background};
 use crate::signals;
 
@@ -22,12 +22,7 @@ pub(crate) fn run(args: &PublishArgs) -> Result<(), Failure> {
         let connection = connection
             .ok_or_else(|| anyhow::anyhow!("interrupted before the first event"))?
             .map_err(anyhow::Error::from)?;
-        let how = How {
-            compare_and_set: args.compare_and_set,
-            pairs: args.atomic && takes_pairs(&connection, &config.stream).await,
-            from_line: args.from_line,
-            keeps_places: !args.wait.wait.is_empty(),
-        };
+        let how = how(args, &connection, &config.stream).await;
         let sending = Sending {
             connection: &connection,
             stream: &config.stream,
@@ -42,17 +37,53 @@ pub(crate) fn run(args: &PublishArgs) -> Result<(), Failure> {
     })
 }
 
-/// Whether the stream takes atomic batches. Says so when it does not: then the events go one by one.
-async fn takes_pairs(connection: &Connection, stream: &str) -> bool {
-    let asked = tokio::time::timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream)).await;
-    let why = match asked {
-        Ok(Ok(found)) if found.cached_info().config.allow_atomic_publish => return true,
-        Ok(Ok(_)) => "its setting allow_atomic is off (servers from 2.12 on know it)",
-        Ok(Err(_)) | Err(_) => "its settings cannot be read",
+/// What of the stream's settings decides how events are sent.
+#[derive(Default)]
+struct Settings {
+    takes_batches: bool,
+    /// A stream with copies refuses an event that goes behind another one only after it has taken its id,
+    /// and then refuses the event itself for as long as it knows the id.
+    takes_runs: bool,
+}
+
+impl Settings {
+    /// Asks for them. One whose settings cannot be read gets each event by itself.
+    async fn of(connection: &Connection, stream: &str) -> Result<Self, &'static str> {
+        let asked = connection.jetstream.get_stream(stream);
+        match tokio::time::timeout(REQUEST_WITHIN, asked).await {
+            Ok(Ok(found)) => Ok(Self {
+                takes_batches: found.cached_info().config.allow_atomic_publish,
+                takes_runs: found.cached_info().config.num_replicas == 1,
+            }),
+            Ok(Err(_)) | Err(_) => Err("its settings cannot be read"),
+        }
+    }
+}
+
+/// How events are sent. Says so where they cannot go in pairs that were asked for.
+async fn how(args: &PublishArgs, connection: &Connection, stream: &str) -> How {
+    let settings = Settings::of(connection, stream).await;
+    let why = match &settings {
+        Ok(settings) if settings.takes_batches => None,
+        Ok(_) => Some("its setting allow_atomic is off (servers from 2.12 on know it)"),
+        Err(why) => Some(*why),
     };
-    let _ = writeln!(
-        io::stderr(),
-        "stream {stream} takes no atomic batches: {why}; each user and its profile go one after the other"
-    );
-    false
+    if let (true, Some(why)) = (args.atomic, why) {
+        let _ = writeln!(
+            io::stderr(),
+            "stream {stream} takes no atomic batches: {why}; each user and its profile go one after the other"
+        );
+    }
+    let settings = settings.unwrap_or_default();
+    let order = match (args.compare_and_set, settings.takes_runs) {
+        (true, _) => Order::CompareAndSet,
+        (false, true) => Order::Runs,
+        (false, false) => Order::OneByOne,
+    };
+    How {
+        order,
+        pairs: args.atomic && settings.takes_batches,
+        from_line: args.from_line,
+        keeps_places: !args.wait.wait.is_empty(),
+    }
 }

@@ -18,6 +18,11 @@ use crate::nats::{Connection, NatsError};
 const ATTEMPTS_MAX: u32 = 5;
 /// A server that says at once that nobody takes the subject is asked less often.
 const ATTEMPTS_UNHEARD_MAX: u32 = 3;
+/// A cluster keeps an id from when it begins to store a message, and refuses another copy until it has:
+/// one that is sent again after a reset meets the first. Asked for some 25 s, since a leader may go in between.
+const ATTEMPTS_BEING_STORED_MAX: u32 = 8;
+/// The server's code for that.
+const BEING_STORED: u64 = 10_158;
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// How long an event is sent again as soon as its connection was reset; a server may reset it for what
 /// it is sent.
@@ -139,6 +144,9 @@ impl Outlet {
     /// Sends a run of events, all at once: each but the first only if the one before it is the last
     /// message of the stream. So whatever is lost or refused, nothing is stored before what goes before
     /// it. Gives their acks; none for an event that was not stored there, or of which nothing is known.
+    ///
+    /// For streams of one copy. With more, the server compares after it has taken the event's id, and a
+    /// refused event cannot be stored while the id is known.
     pub(super) async fn publish_run(&self, run: &[&OutgoingEvent]) -> Vec<Option<PublishAck>> {
         let mut acks: Vec<Option<PublishAck>> = Vec::with_capacity(run.len());
         let publishing = async {
@@ -228,11 +236,16 @@ fn attempts_max(error: &PublishError) -> u32 {
         PublishErrorKind::StreamNotFound => ATTEMPTS_UNHEARD_MAX,
         // 503 is what the server says while a cluster finds its leader.
         PublishErrorKind::Other if status_of(error) == Some(503) => ATTEMPTS_UNHEARD_MAX,
+        PublishErrorKind::Other if is_being_stored(error) => ATTEMPTS_BEING_STORED_MAX,
         PublishErrorKind::WrongLastMessageId
         | PublishErrorKind::WrongLastSequence
         | PublishErrorKind::MaxPayloadExceeded
         | PublishErrorKind::Other => 1,
     }
+}
+
+fn is_being_stored(error: &PublishError) -> bool {
+    code_of(error).is_some_and(|code| code.0 == BEING_STORED)
 }
 
 fn server_error(error: &PublishError) -> Option<&jetstream::Error> {

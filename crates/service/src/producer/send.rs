@@ -46,14 +46,26 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 /// How events are sent.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct How {
-    /// Each only behind its document's previous one.
-    pub(crate) compare_and_set: bool,
+    pub(crate) order: Order,
     /// A user and its default profile as one atomic batch.
     pub(crate) pairs: bool,
     /// The lines before this one were settled by an earlier run.
     pub(crate) from_line: u64,
     /// Where each event stands in the stream is asked for afterwards.
     pub(crate) keeps_places: bool,
+}
+
+/// How the order of a document's events is kept.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// One event of a subject at a time.
+    #[default]
+    OneByOne,
+    /// Neighbours of a subject at once, each only if the one before it is the last message of the stream.
+    /// Only for a stream of one copy: see `Outlet::publish_run`.
+    Runs,
+    /// One at a time, and only if it follows its document's last event in the stream.
+    CompareAndSet,
 }
 
 /// How a run ended that no failure ended.
@@ -131,7 +143,7 @@ impl<'a, R: Report> Sender<'a, R> {
             open_bytes: 0,
             busy: HashMap::new(),
             has_begun: false,
-            run_max: if how.compare_and_set { 1 } else { RUN_MAX },
+            run_max: if how.order == Order::Runs { RUN_MAX } else { 1 },
             known: HashMap::new(),
             pairs: Arc::new(Semaphore::new(PAIRS_MAX)),
         }
@@ -285,7 +297,8 @@ impl<'a, R: Report> Sender<'a, R> {
 
     fn send_pair(&mut self, first: Going, last: Going) {
         let ways = [self.way_of(&first), self.way_of(&last)];
-        let (pairs, must_be_new) = (Arc::clone(&self.pairs), self.how.compare_and_set);
+        let pairs = Arc::clone(&self.pairs);
+        let must_be_new = self.how.order == Order::CompareAndSet;
         let stream = self.stream.to_owned();
         let sending = send_as_pair(pairs, stream, must_be_new, [first, last], ways);
         self.in_flight.push(Box::pin(sending));
@@ -294,7 +307,7 @@ impl<'a, R: Report> Sender<'a, R> {
     fn way_of(&self, going: &Going) -> Way {
         Way {
             outlet: self.outlet.clone(),
-            stream: self.how.compare_and_set.then(|| self.stream.to_owned()),
+            stream: (self.how.order == Order::CompareAndSet).then(|| self.stream.to_owned()),
             known: self.known.get(&going.event.subject).cloned(),
             first_of: (!self.has_begun).then(|| self.stream.to_owned()),
         }
@@ -316,7 +329,7 @@ impl<'a, R: Report> Sender<'a, R> {
             Some(true) => self.run_max = self.run_max.saturating_mul(2).min(RUN_MAX),
             Some(false) => self.run_max = (self.run_max / 2).max(1),
             // By itself, since longer ones were broken.
-            None if self.run_max == 1 && !self.how.compare_and_set => self.run_max = 2,
+            None if self.run_max == 1 && self.how.order == Order::Runs => self.run_max = 2,
             None => {}
         }
         let mut subjects = Vec::with_capacity(1);
@@ -399,7 +412,7 @@ impl<'a, R: Report> Sender<'a, R> {
 
     /// Remembers what this run saw last on a subject.
     fn know(&mut self, event: OutgoingEvent, last: Option<u64>) {
-        if !self.how.compare_and_set {
+        if self.how.order != Order::CompareAndSet {
             return;
         }
         if KNOWN_MAX <= self.known.len() {
