@@ -95,7 +95,7 @@ impl Cluster {
         };
         let subject = format!("STREAM.LEADER.STEPDOWN.{STREAM}");
         let answer: Result<serde_json::Value, _> = jetstream.request(subject, &()).await;
-        answer.is_ok_and(|answer| answer["success"] == true)
+        answer.is_ok_and(|answer| answer.get("success") == Some(&true.into()))
     }
 
     /// One of its servers.
