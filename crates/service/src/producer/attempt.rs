@@ -1,5 +1,7 @@
 //! One event's way to its ack, and what it means when none comes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
@@ -13,20 +15,15 @@ use super::event::OutgoingEvent;
 use super::fault::Fault;
 use crate::nats::{Connection, NatsError};
 
-/// How often one event is sent when its ack does not come. With the ack's own time limit of 5 s this
-/// outlives the election of a new leader and gives up within half a minute.
-const ATTEMPTS_MAX: u32 = 5;
-/// A server that says at once that nobody takes the subject is asked less often.
-const ATTEMPTS_UNHEARD_MAX: u32 = 3;
-/// A cluster keeps an id from when it begins to store a message, and refuses another copy until it has:
-/// one that is sent again after a reset meets the first. Asked for some 25 s, since a leader may go in between.
-const ATTEMPTS_BEING_STORED_MAX: u32 = 8;
-/// The server's code for that.
-const BEING_STORED: u64 = 10_158;
-const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// How long an event is sent again as soon as its connection was reset; a server may reset it for what
-/// it is sent.
+/// How long an event is sent again while no ack comes, or while a cluster elects a leader: nobody takes its
+/// subject then, or an id is kept for a message that is not stored yet.
 const RESENT_WITHIN: Duration = Duration::from_secs(30);
+/// The same before the stream has taken anything: it may be missing.
+const RESENT_AT_FIRST_WITHIN: Duration = Duration::from_millis(500);
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+/// The server's code for an id that is kept for a message that is not stored yet.
+const BEING_STORED: u64 = 10_158;
 
 /// Whether an error is one event's or everybody's.
 pub(super) enum Meaning {
@@ -101,6 +98,8 @@ pub(crate) async fn send_one(
 pub(super) struct Outlet {
     pub(super) jetstream: jetstream::Context,
     resets: watch::Receiver<u64>,
+    /// Whether an event was acknowledged, through any clone.
+    has_stored: Arc<AtomicBool>,
 }
 
 impl Outlet {
@@ -108,10 +107,11 @@ impl Outlet {
         Self {
             jetstream: connection.jetstream.clone(),
             resets: connection.resets.clone(),
+            has_stored: Arc::default(),
         }
     }
 
-    /// Sends one event until it is acknowledged, refused, or nobody answers often enough.
+    /// Sends one event until it is acknowledged, refused, or nobody answers for too long.
     ///
     /// It is stored only where it is to be.
     pub(super) async fn publish(
@@ -121,23 +121,24 @@ impl Outlet {
     ) -> Result<PublishAck, PublishError> {
         let begun = Instant::now();
         let mut pause = RETRY_AFTER;
-        let mut attempt = 1;
         loop {
             let sent = async { hand_over(&self.jetstream, event, behind).await?.await };
             let error = tokio::select! {
                 biased;
                 sent = sent => match sent {
-                    Ok(ack) => return Ok(ack),
+                    Ok(ack) => {
+                        self.has_stored.store(true, Ordering::Relaxed);
+                        return Ok(ack);
+                    }
                     Err(error) => error,
                 },
                 () = self.reset(), if begun.elapsed() < RESENT_WITHIN => continue,
             };
-            if attempt >= attempts_max(&error) {
+            if self.resent_within(&error) <= begun.elapsed() {
                 return Err(error);
             }
-            attempt += 1;
             tokio::time::sleep(pause).await;
-            pause *= 2;
+            pause = RETRY_AFTER_MAX.min(pause * 2);
         }
     }
 
@@ -171,6 +172,27 @@ impl Outlet {
         }
         acks.resize_with(run.len(), || None);
         acks
+    }
+
+    fn resent_within(&self, error: &PublishError) -> Duration {
+        let is_unheard = match error.kind() {
+            PublishErrorKind::TimedOut
+            | PublishErrorKind::BrokenPipe
+            | PublishErrorKind::MaxAckPending => return RESENT_WITHIN,
+            PublishErrorKind::StreamNotFound => true,
+            // 503 is what the server says while a cluster finds its leader.
+            PublishErrorKind::Other if status_of(error) == Some(503) => true,
+            PublishErrorKind::Other if is_being_stored(error) => return RESENT_WITHIN,
+            PublishErrorKind::WrongLastMessageId
+            | PublishErrorKind::WrongLastSequence
+            | PublishErrorKind::MaxPayloadExceeded
+            | PublishErrorKind::Other => false,
+        };
+        match (is_unheard, self.has_stored.load(Ordering::Relaxed)) {
+            (false, _) => Duration::ZERO,
+            (true, false) => RESENT_AT_FIRST_WITHIN,
+            (true, true) => RESENT_WITHIN,
+        }
     }
 
     /// Ends when the connection was lost and made again.
@@ -226,22 +248,6 @@ pub(super) fn headers_of(event: &OutgoingEvent) -> Result<HeaderMap, PublishErro
         headers.insert(*name, value);
     }
     Ok(headers)
-}
-
-fn attempts_max(error: &PublishError) -> u32 {
-    match error.kind() {
-        PublishErrorKind::TimedOut
-        | PublishErrorKind::BrokenPipe
-        | PublishErrorKind::MaxAckPending => ATTEMPTS_MAX,
-        PublishErrorKind::StreamNotFound => ATTEMPTS_UNHEARD_MAX,
-        // 503 is what the server says while a cluster finds its leader.
-        PublishErrorKind::Other if status_of(error) == Some(503) => ATTEMPTS_UNHEARD_MAX,
-        PublishErrorKind::Other if is_being_stored(error) => ATTEMPTS_BEING_STORED_MAX,
-        PublishErrorKind::WrongLastMessageId
-        | PublishErrorKind::WrongLastSequence
-        | PublishErrorKind::MaxPayloadExceeded
-        | PublishErrorKind::Other => 1,
-    }
 }
 
 fn is_being_stored(error: &PublishError) -> bool {
