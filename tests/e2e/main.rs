@@ -16,6 +16,7 @@ mod crash;
 mod damage;
 mod doctor;
 mod erase;
+mod erase_cluster;
 mod erase_proof;
 mod fuzz;
 mod golden;

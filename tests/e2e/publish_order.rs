@@ -135,27 +135,30 @@ async fn the_order_survives_others_who_publish_meanwhile() -> anyhow::Result<()>
 /// a command that relied on that got no further.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_survives_leaders_that_step_down() -> anyhow::Result<()> {
-    let cluster = Cluster::start().await?;
-    let world = World::of(Broker::without_stream().await?)?;
-    let jetstream = cluster.jetstream().await?;
-    let urls = cluster.urls();
-    let publishing = publish(&world, &urls, &["--json"]);
-    let mut publishing = std::pin::pin!(publishing);
-    let (mut changes, mut before) = (0, 0);
-    let ended = loop {
-        let stored = async || {
-            let stream = jetstream.get_stream(STREAM).await.ok()?;
-            Some(stream.cached_info().state.messages)
+    for how in [&["--json"][..], &["--json", "--compare-and-set"]] {
+        let cluster = Cluster::start().await?;
+        let world = World::of(Broker::without_stream().await?)?;
+        let jetstream = cluster.jetstream().await?;
+        let urls = cluster.urls();
+        let publishing = publish(&world, &urls, how);
+        let mut publishing = std::pin::pin!(publishing);
+        let (mut changes, mut before) = (0, 0);
+        let ended = loop {
+            let stored = async || {
+                let stream = jetstream.get_stream(STREAM).await.ok()?;
+                Some(stream.cached_info().state.messages)
+            };
+            tokio::select! {
+                ended = &mut publishing => break ended?,
+                now = stored() => if let Some(now) = now && before + 500 <= now {
+                    before = now;
+                    changes += u32::from(cluster.step_down().await);
+                },
+            }
         };
-        tokio::select! {
-            ended = &mut publishing => break ended?,
-            now = stored() => if let Some(now) = now && before + 500 <= now {
-                before = now;
-                changes += u32::from(cluster.step_down().await);
-            },
-        }
-    };
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(2 <= changes, "{changes} new leaders show little");
-    expect_order(&jetstream.get_stream(STREAM).await?).await
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(2 <= changes, "{changes} new leaders show little");
+        expect_order(&jetstream.get_stream(STREAM).await?).await?;
+    }
+    Ok(())
 }
