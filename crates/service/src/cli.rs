@@ -401,6 +401,7 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct PublishArgs {
     #[command(flatten)]
     pub(crate) nats: NatsArgs,
@@ -409,6 +410,10 @@ pub(crate) struct PublishArgs {
     /// Send each event only if its document's previous version is the last on its subject
     #[arg(long)]
     pub(crate) compare_and_set: bool,
+    /// Where the broker takes an event for a duplicate by its id, compare it with what is stored there, and refuse
+    /// it if that says something else; takes the permission to read the stream
+    #[arg(long)]
+    pub(crate) verify_duplicates: bool,
     /// Send a new user and its default profile, on neighbouring lines, so that both are stored or none
     #[arg(long)]
     pub(crate) atomic: bool,

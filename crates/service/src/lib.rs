@@ -29,6 +29,7 @@ mod run;
 mod schema_routes;
 mod signals;
 pub mod snapshot;
+mod stored_messages;
 pub mod stream;
 mod stream_reader;
 pub mod telemetry;

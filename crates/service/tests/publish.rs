@@ -113,7 +113,8 @@ async fn a_file_is_published_once_however_often_it_is_sent() {
     let again = site.publish(&file);
     assert_eq!(
         text(&again.stdout),
-        "IDENTITY_EVENTS: 0 new, 13 duplicates, 0 refused; the last is at sequence 13\n"
+        "IDENTITY_EVENTS: 0 new, 13 duplicates, 0 refused; the last is at sequence 13\n\
+         13 ids were already stored; what is stored under them was not compared: the same command with --verify-duplicates compares it\n"
     );
     assert!(again.status.success());
 
@@ -170,6 +171,98 @@ async fn what_is_wrong_is_refused_and_the_rest_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_stands_for_two_events_is_found_before_anything_is_sent() {
+    let site = Site::new().await;
+    let lines = history(3);
+    let third = lines.lines().nth(2).unwrap();
+    let other = third.replace("\"displayName\":\"A\"", "\"displayName\":\"B\"");
+    assert_ne!(third, other);
+    // Written otherwise, it is the same event.
+    let spaced = third.replace("\"updatedAt\":3", "\"updatedAt\": 3.0");
+    assert_ne!(third, spaced);
+
+    let file = site.file("twice.ndjson", &format!("{lines}{spaced}\n"));
+    let sent = site.publish(&file);
+    assert!(sent.status.success(), "{sent:?}");
+    let account = "IDENTITY_EVENTS: 3 new, 1 duplicate, 0 refused; the last is at sequence 3\n";
+    assert!(text(&sent.stdout).starts_with(account), "{sent:?}");
+
+    let site = Site::new().await;
+    let file = site.file("two.ndjson", &format!("{lines}{spaced}\n{other}\n"));
+    let fault = "line 5: id: found the id of line 3, which says something else, expected an id of its own: another change of a document has the next version\n";
+    let refused = site.publish(&file);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = format!("{fault}error: nothing was published: 1 event has the id of another one\n");
+    assert_eq!(text(&refused.stderr), said);
+    assert_eq!(site.messages().await, 0);
+
+    let mut check = Command::new(env!("CARGO_BIN_EXE_profile-projector"));
+    let checked = check.arg("check").arg(&file).output().unwrap();
+    let told = text(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(told.contains(fault), "{told}");
+    let summary = "5 events checked, 1 invalid, 1 fault, 1 duplicate of events before\n";
+    assert!(told.contains(summary), "{told}");
+
+    // What comes once cannot be looked through before.
+    let mut child = publish(&site.server.url(), Path::new("-"), &[]);
+    let input = std::fs::File::open(&file).unwrap();
+    let piped = child.stdin(input).output().unwrap();
+    assert_eq!(piped.status.code(), Some(1));
+    assert_eq!(text(&piped.stderr), fault);
+    assert_eq!(site.messages().await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_takes_for_a_duplicate_is_compared_when_asked_for() {
+    let site = Site::new().await;
+    let lines = history(3);
+    let sent = site.publish(&site.file("first.ndjson", &lines));
+    assert!(sent.status.success(), "{sent:?}");
+    let [first, second, third] = lines.lines().collect::<Vec<_>>()[..] else {
+        panic!("{lines}")
+    };
+    let second = second.replace("\"displayName\":\"A\"", "\"displayName\":\"B\"");
+    let other = format!("{first}\n{second}\n{third}\n");
+    assert_ne!(lines, other);
+    let file = site.file("second.ndjson", &other);
+    let unseen = site.publish(&file);
+    assert!(unseen.status.success(), "{unseen:?}");
+    let last = "3 ids were already stored; what is stored under them was not compared: the same command with --verify-duplicates compares it\n";
+    assert!(text(&unseen.stdout).ends_with(last), "{unseen:?}");
+
+    let verified = |more: &[&str], file: &Path| {
+        let flags = [&["--verify-duplicates"], more].concat();
+        publish(&site.server.url(), file, &flags).output().unwrap()
+    };
+    for more in [&[][..], &["--atomic"]] {
+        let seen = verified(more, &file);
+        assert_eq!(seen.status.code(), Some(1), "{seen:?}");
+        assert_eq!(
+            text(&seen.stderr).lines().last().unwrap(),
+            "line 2: id: found \"profile:p1:2\", which was stored at sequence 2 with other contents, expected what is stored, or the next version of the document"
+        );
+        assert_eq!(
+            text(&seen.stdout),
+            "IDENTITY_EVENTS: 0 new, 2 duplicates, 1 refused; the last is at sequence 3\n"
+        );
+    }
+    let same = verified(&[], &site.file("third.ndjson", &lines));
+    assert!(same.status.success(), "{same:?}");
+    let account = "IDENTITY_EVENTS: 0 new, 3 duplicates, 0 refused; the last is at sequence 3\n";
+    assert_eq!(text(&same.stdout), account);
+
+    // A message that is deleted is not stored, whatever the broker remembers of its id.
+    let stream = site.jetstream.get_stream(STREAM).await.unwrap();
+    stream.delete_message(2).await.unwrap();
+    let gone = verified(&[], &site.file("third.ndjson", &lines));
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+    let found =
+        "line 2: id: found \"profile:p1:2\", which was stored at sequence 2 and deleted since, ";
+    assert!(text(&gone.stderr).starts_with(found), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_the_server_is_killed_in_between() {
     let mut site = Site::new().await;
     let file = site.file("history.ndjson", &history(20_000));
@@ -220,7 +313,8 @@ async fn an_interrupted_run_tells_how_far_it_got_and_can_be_repeated() {
     assert_eq!(
         text(&rest.stdout),
         format!(
-            "IDENTITY_EVENTS: {rest_is_new} new, {stored} duplicates, 0 refused; the last is at sequence 50000\n"
+            "IDENTITY_EVENTS: {rest_is_new} new, {stored} duplicates, 0 refused; the last is at sequence 50000\n\
+             {stored} ids were already stored; what is stored under them was not compared: the same command with --verify-duplicates compares it\n"
         )
     );
 }

@@ -9,7 +9,10 @@ use serde_json::json;
 use crate::cli::CheckArgs;
 use crate::exit::Failure;
 use crate::printable::{self, counted};
-use crate::producer::{Checker, Fault, Line, Lines, Note, VersionCounts, Versions, open};
+use crate::producer::{
+    Checker, Fault, Ids, Line, Lines, Note, OutgoingEvent, Place, Seen, VersionCounts, Versions,
+    open, other_event,
+};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -38,6 +41,10 @@ struct Counts {
     events: u64,
     invalid: u64,
     faults: u64,
+    /// Events that are there before, with the same id and the same contents.
+    duplicates: u64,
+    /// Events with new ids behind the first million, which are not compared.
+    ids_not_compared: u64,
     versions: VersionCounts,
 }
 
@@ -54,6 +61,7 @@ struct Numbered<T: Serialize> {
 struct Check<'a, W> {
     checker: Checker,
     versions: Versions,
+    ids: Ids,
     counts: Counts,
     json: bool,
     out: &'a mut W,
@@ -64,6 +72,7 @@ impl<'a, W: Write> Check<'a, W> {
         Ok(Self {
             checker: Checker::new().context("the schemas cannot be used")?,
             versions: Versions::new(),
+            ids: Ids::new(),
             counts: Counts::default(),
             json,
             out,
@@ -88,17 +97,32 @@ impl<'a, W: Write> Check<'a, W> {
     fn judge(&mut self, line: &Line<'_>) -> io::Result<()> {
         self.counts.events = self.counts.events.saturating_add(1);
         match self.checker.check(line) {
-            Ok(event) => match self.versions.see(&event.id, event.is_erasure()) {
-                Some(note) => tell_note(self.out, self.json, line.number, &note),
-                None => Ok(()),
-            },
-            Err(faults) => {
-                self.counts.invalid = self.counts.invalid.saturating_add(1);
-                faults
-                    .iter()
-                    .try_for_each(|fault| self.tell_fault(line.number, fault))
-            }
+            Ok(event) => self.compare(line.number, &event),
+            Err(faults) => self.tell_faults(line.number, &faults),
         }
+    }
+
+    /// Compares an event with those before it.
+    fn compare(&mut self, line: u64, event: &OutgoingEvent) -> io::Result<()> {
+        match self.ids.see(&event.id, event.contents, line) {
+            Seen::Other(first) => {
+                return self.tell_faults(line, &[other_event(Place::Line { line: first })]);
+            }
+            Seen::Same => self.counts.duplicates += 1,
+            Seen::Unknown => self.counts.ids_not_compared += 1,
+            Seen::New => {}
+        }
+        match self.versions.see(&event.id, event.is_erasure()) {
+            Some(note) => tell_note(self.out, self.json, line, &note),
+            None => Ok(()),
+        }
+    }
+
+    fn tell_faults(&mut self, line: u64, faults: &[Fault]) -> io::Result<()> {
+        self.counts.invalid = self.counts.invalid.saturating_add(1);
+        faults
+            .iter()
+            .try_for_each(|fault| self.tell_fault(line, fault))
     }
 
     fn tell_fault(&mut self, line: u64, fault: &Fault) -> io::Result<()> {
@@ -119,14 +143,28 @@ impl<'a, W: Write> Check<'a, W> {
             events,
             invalid,
             faults,
+            duplicates,
+            ids_not_compared,
             versions,
         } = &self.counts;
-        writeln!(
+        write!(
             self.out,
             "{} checked, {invalid} invalid, {}",
             counted(*events, "event", "events"),
             counted(*faults, "fault", "faults")
         )?;
+        if *duplicates != 0 {
+            let duplicates = counted(*duplicates, "duplicate", "duplicates");
+            write!(self.out, ", {duplicates} of events before")?;
+        }
+        if *ids_not_compared != 0 {
+            write!(
+                self.out,
+                "; the ids of {} behind the first million were not compared",
+                counted(*ids_not_compared, "event", "events")
+            )?;
+        }
+        writeln!(self.out)?;
         let VersionCounts {
             documents,
             missing,

@@ -1,19 +1,28 @@
 //! `publish`: a file of events into the stream.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
 
 use crate::cli::PublishArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
 use crate::nats::{self, Connection, REQUEST_WITHIN};
+use crate::printable::counted;
 use crate::producer::send::{How, Order};
-use crate::producer::{Checker, open, read_in_background};
+use crate::producer::{Checker, Place, open, other_event, other_events, read_in_background};
 use crate::signals;
 
-use super::sending::Sending;
+use super::sending::{Refusal, Sending};
+
+/// Lines that are told one by one.
+const TOLD_MAX: usize = 100;
 
 pub(crate) fn run(args: &PublishArgs) -> Result<(), Failure> {
     let config = NatsConfig::of(&args.nats)?;
+    look_through(args)?;
     let (input, length) = open(&args.input)?;
     super::block_on(async {
         let stop = signals::stop_token()?;
@@ -82,8 +91,44 @@ async fn how(args: &PublishArgs, connection: &Connection, stream: &str) -> How {
     };
     How {
         order,
+        verify_duplicates: args.verify_duplicates,
         pairs: args.atomic && settings.takes_batches,
         from_line: args.from_line,
         keeps_places: !args.wait.wait.is_empty(),
+    }
+}
+
+/// Sends nothing of a file in which an id stands for two events: which of them is right, nobody can tell. Of an input
+/// that comes once, such as a pipe, the second one is refused when it comes.
+fn look_through(args: &PublishArgs) -> Result<(), Failure> {
+    let is_file = args.input != Path::new("-") && args.input.is_file();
+    // Whatever keeps it from being opened is told where it is read.
+    let Some(mut file) = is_file.then(|| File::open(&args.input).ok()).flatten() else {
+        return Ok(());
+    };
+    let found = other_events(&mut file)
+        .with_context(|| format!("{} cannot be looked through", args.input.display()))?;
+    // What an earlier run settled is not sent again.
+    let found: Vec<_> = found
+        .iter()
+        .filter(|repeat| args.from_line <= repeat.line)
+        .collect();
+    for repeat in found.iter().take(TOLD_MAX) {
+        let fault = other_event(Place::Line { line: repeat.first });
+        let place = Place::Line { line: repeat.line };
+        let refusal = Refusal {
+            place,
+            fault: &fault,
+        };
+        // The error tells how many there are.
+        let _ = refusal.tell(args.json);
+    }
+    match u64::try_from(found.len()).unwrap_or(u64::MAX) {
+        0 => Ok(()),
+        many => Err(anyhow!(
+            "nothing was published: {} the id of another one",
+            counted(many, "event has", "events have")
+        )
+        .into()),
     }
 }

@@ -160,6 +160,7 @@ impl Sending<'_> {
             refused,
             pairs,
             last_sequence,
+            not_compared,
             ..
         } = account;
         let mut text = format!("{}: {new} new", self.stream);
@@ -182,6 +183,16 @@ impl Sending<'_> {
                 let _ = write!(text, ", and applied but for {parked} parked");
             }
             None => {}
+        }
+        if *not_compared != 0 {
+            let (ids, were) = match not_compared {
+                1 => ("1 id was".to_owned(), "what is stored under it was"),
+                ids => (format!("{ids} ids were"), "what is stored under them was"),
+            };
+            let _ = write!(
+                text,
+                "\n{ids} already stored; {were} not compared: the same command with --verify-duplicates compares it"
+            );
         }
         text
     }

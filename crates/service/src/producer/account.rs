@@ -13,6 +13,8 @@ pub(crate) struct Account {
     pub(crate) new: u64,
     /// Already in the stream.
     pub(crate) duplicates: u64,
+    /// Of these, those whose ids alone are known to be there.
+    pub(crate) not_compared: u64,
     /// Not sent, because the stream holds a later version of their document.
     pub(crate) passed: u64,
     /// Not sent, or not taken by the server, for a fault of their own.

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use domain::{Headers, RecordRef, Sequence, block_of};
 use serde_json::{Map, Value};
 
+use super::repeats::Contents;
+
 /// A checked event. Its record is exactly what the projector will read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OutgoingEvent {
@@ -17,6 +19,8 @@ pub struct OutgoingEvent {
     pub headers: Vec<(&'static str, String)>,
     /// The data.
     pub payload: Bytes,
+    /// What it says, to be compared with another event of its id.
+    pub contents: Contents,
 }
 
 /// Attributes and their headers. The trace context goes as plain headers too, where tracing tools look.
@@ -51,6 +55,7 @@ impl OutgoingEvent {
             subject: lane.subject(),
             headers,
             payload: serde_json::to_vec(data).ok()?.into(),
+            contents: Contents::of(event.get("type")?.as_str()?, data),
         })
     }
 

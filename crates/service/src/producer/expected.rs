@@ -14,9 +14,10 @@ use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 
 use super::attempt::{Behind, Outlet};
 use super::event::OutgoingEvent;
-use super::fault::Fault;
+use super::fault::{Fault, describe};
 use super::stored::{Stored, version_of};
 use crate::nats::NatsError;
+use crate::stored_messages::Reading;
 
 /// How often the subject may change under an event before it is given up.
 const TURNS_MAX: u32 = 5;
@@ -95,6 +96,46 @@ pub(super) async fn publish_in_turn(
         member: "data.entity.version".to_owned(),
         found: "a subject that others keep changing".to_owned(),
         expected: "one producer for each document".to_owned(),
+    }))
+}
+
+/// Looks at what the broker took an event for.
+pub(super) async fn compare(
+    outlet: &Outlet,
+    stream: &str,
+    event: &OutgoingEvent,
+    ack: PublishAck,
+) -> Result<Fate, Trouble> {
+    let reading = Reading {
+        jetstream: &outlet.jetstream,
+        stream,
+    };
+    let (id, sequence) = (&event.id, ack.sequence);
+    let found = reading.at(sequence).await;
+    let found = found.map_err(|error| {
+        let said = format!("message {sequence} cannot be read ({error:#})");
+        Trouble::Read(NatsError::Refused { said })
+    })?;
+    let (what, expected) = match found.map(|found| Stored::of_bytes(&found.message)) {
+        Some(there) if there.id.as_ref() == Some(id) && there.contents == Some(event.contents) => {
+            return Ok(Fate::Acked(ack));
+        }
+        Some(_) => (
+            "with other contents",
+            "what is stored, or the next version of the document",
+        ),
+        None => (
+            "and deleted since",
+            "an id that the broker does not know; it forgets one when the stream's duplicate window is over",
+        ),
+    };
+    Ok(Fate::Refused(Fault {
+        member: "id".to_owned(),
+        found: format!(
+            "{}, which was stored at sequence {sequence} {what}",
+            describe("id", Some(&id.as_str().into()))
+        ),
+        expected: expected.to_owned(),
     }))
 }
 
@@ -211,7 +252,7 @@ fn judge(
         return Verdict::Settled(Fate::Passed(sequence));
     }
     if version == held {
-        return if there.data == serde_json::from_slice(&event.payload).ok() {
+        return if there.contents == Some(event.contents) {
             Verdict::Settled(Fate::There(sequence))
         } else {
             let expected = format!("what the stream has for it at sequence {sequence}");

@@ -13,9 +13,10 @@ use tokio::sync::mpsc;
 use super::check::Checker;
 use super::event::OutgoingEvent;
 use super::fault::Fault;
+use super::repeats::{Ids, Seen, other_event};
 
 /// Bytes read at a time.
-const READ_BYTES: usize = 256 * 1024;
+pub(super) const READ_BYTES: usize = 256 * 1024;
 /// Lines handed over together; fewer when the input makes us wait.
 const BATCH_LINES: usize = 64;
 /// Batches read ahead. With events of the largest size this bounds the memory to 80 MiB.
@@ -108,13 +109,15 @@ fn read(
     let mut lines = Lines::of(BufReader::with_capacity(READ_BYTES, input));
     let mut batch = Vec::with_capacity(BATCH_LINES);
     let mut is_first = true;
+    let mut ids = Ids::new();
     while let Some(line) = lines.next_line()? {
         let is_other_file = std::mem::take(&mut is_first) && line.is_unfinished();
         let (number, bytes_read) = (line.number, line.bytes_read);
+        let event = checker.check(&line);
         batch.push(Judged {
             line: number,
             place: Place::Line { line: number },
-            event: checker.check(&line),
+            event: event.and_then(|event| event_of_its_own(event, &mut ids, number)),
         });
         if is_other_file || batch.len() == BATCH_LINES || lines.may_wait() {
             let lines = std::mem::take(&mut batch);
@@ -130,4 +133,16 @@ fn read(
         }
     }
     Ok(())
+}
+
+/// Refuses an event whose id stood for another one before.
+fn event_of_its_own(
+    event: OutgoingEvent,
+    ids: &mut Ids,
+    line: u64,
+) -> Result<OutgoingEvent, Vec<Fault>> {
+    match ids.see(&event.id, event.contents, line) {
+        Seen::Other(first) => Err(vec![other_event(Place::Line { line: first })]),
+        Seen::New | Seen::Same | Seen::Unknown => Ok(event),
+    }
 }

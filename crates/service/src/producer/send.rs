@@ -47,6 +47,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct How {
     pub(crate) order: Order,
+    /// Where the broker takes an event for a duplicate, what is stored is looked at.
+    pub(crate) verify_duplicates: bool,
     /// A user and its default profile as one atomic batch.
     pub(crate) pairs: bool,
     /// The lines before this one were settled by an earlier run.
@@ -206,6 +208,11 @@ impl<'a, R: Report> Sender<'a, R> {
         }
     }
 
+    /// Whether a duplicate is one in its contents too. Who compares documents may read the stream.
+    fn verifies(&self) -> bool {
+        self.how.verify_duplicates || self.how.order == Order::CompareAndSet
+    }
+
     /// Puts under way what may be.
     fn start_waiting(&mut self) {
         while self.open < self.open_max() && self.open_bytes < IN_FLIGHT_BYTES_MAX {
@@ -310,6 +317,7 @@ impl<'a, R: Report> Sender<'a, R> {
             stream: (self.how.order == Order::CompareAndSet).then(|| self.stream.to_owned()),
             known: self.known.get(&going.event.subject).cloned(),
             first_of: (!self.has_begun).then(|| self.stream.to_owned()),
+            duplicates_in: self.verifies().then(|| self.stream.to_owned()),
         }
     }
 
@@ -431,6 +439,9 @@ impl<'a, R: Report> Sender<'a, R> {
                 expected: self.stream.to_owned(),
                 found: ack.stream.clone(),
             });
+        }
+        if ack.duplicate && !self.verifies() {
+            self.account.not_compared = self.account.not_compared.saturating_add(1);
         }
         let count = if ack.duplicate {
             &mut self.account.duplicates

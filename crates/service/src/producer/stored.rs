@@ -1,7 +1,11 @@
 //! Messages of the stream, as far as commands look into them.
 
 use async_nats::jetstream::message::StreamMessage;
+use domain::Headers;
+use event_lines::Message;
 use serde_json::Value;
+
+use super::repeats::Contents;
 
 /// Document and version of an event id `<kind>:<document>:<version>`.
 pub(crate) fn version_of(id: &str) -> Option<(&str, u64)> {
@@ -15,8 +19,8 @@ pub(crate) fn version_of(id: &str) -> Option<(&str, u64)> {
 pub(super) struct Stored {
     /// The event's id.
     pub(super) id: Option<String>,
-    /// Its data.
-    pub(super) data: Option<Value>,
+    /// What it says.
+    pub(super) contents: Option<Contents>,
     /// Whether it says that a document is gone for good.
     pub(super) is_erasure: bool,
 }
@@ -29,7 +33,6 @@ impl Stored {
     }
 
     pub(super) fn of(message: &StreamMessage) -> Self {
-        let body: Option<Value> = serde_json::from_slice(&message.payload).ok();
         let header = |wanted: &str| {
             let mut headers = message.headers.iter();
             let found = headers.find(|(name, _)| {
@@ -38,21 +41,35 @@ impl Stored {
             });
             found.and_then(|(_, values)| values.first().map(ToString::to_string))
         };
+        Self::read(&message.payload, header)
+    }
+
+    /// Of a message in whatever bytes.
+    pub(super) fn of_bytes(message: &Message) -> Self {
+        Self::read(&message.payload, |wanted| {
+            let headers = Headers::of_block(&message.headers);
+            let mut headers = headers.iter().filter_map(Result::ok);
+            let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.to_owned())
+        })
+    }
+
+    fn read(payload: &[u8], header: impl Fn(&str) -> Option<String>) -> Self {
+        let body: Option<Value> = serde_json::from_slice(payload).ok();
         let member = |name: &str| Some(body.as_ref()?.get(name)?.as_str()?.to_owned());
         let (id, kind, is_binary) = match header("ce-id") {
             Some(id) => (Some(id), header("ce-type"), true),
             None => (member("id"), member("type"), false),
         };
-        let is_erasure = kind.is_some_and(|kind| kind.ends_with(".erased.v1"));
-        let data = if is_binary {
-            body
-        } else {
-            body.and_then(|mut body| body.get_mut("data").map(Value::take))
+        let data = match &body {
+            Some(body) if !is_binary => body.get("data"),
+            body => body.as_ref(),
         };
+        let contents = kind.as_deref().zip(data);
         Self {
             id,
-            data,
-            is_erasure,
+            contents: contents.map(|(kind, data)| Contents::of(kind, data)),
+            is_erasure: kind.is_some_and(|kind| kind.ends_with(".erased.v1")),
         }
     }
 }

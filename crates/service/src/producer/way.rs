@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::attempt::{Behind, Outlet};
 use super::event::OutgoingEvent;
-use super::expected::{Fate, Known, Trouble, publish_in_turn};
+use super::expected::{Fate, Known, Trouble, compare, publish_in_turn};
 use super::pair::publish_pair;
 use super::read::Place;
 
@@ -38,10 +38,28 @@ pub(super) struct Way {
     pub(super) known: Option<Known>,
     /// The stream that it is to go to, while none of the run has been stored.
     pub(super) first_of: Option<String>,
+    /// The stream to look into where the broker takes it for a duplicate.
+    pub(super) duplicates_in: Option<String>,
 }
 
 impl Way {
-    async fn go(self, event: &OutgoingEvent) -> Result<Fate, Trouble> {
+    /// Goes this way, unless the event went in a run before.
+    async fn go(self, event: &OutgoingEvent, ack: Option<PublishAck>) -> Result<Fate, Trouble> {
+        let duplicates_in = self.duplicates_in.clone();
+        let outlet = self.outlet.clone();
+        let fate = match ack {
+            Some(ack) => Fate::Acked(ack),
+            None => self.send(event).await?,
+        };
+        match (fate, duplicates_in) {
+            (Fate::Acked(ack), Some(stream)) if ack.duplicate && ack.stream == stream => {
+                compare(&outlet, &stream, event, ack).await
+            }
+            (fate, _) => Ok(fate),
+        }
+    }
+
+    async fn send(self, event: &OutgoingEvent) -> Result<Fate, Trouble> {
         if let Some(stream) = &self.stream {
             return publish_in_turn(&self.outlet, stream, event, self.known).await;
         }
@@ -64,10 +82,7 @@ pub(super) async fn send_run(outlet: Outlet, mut run: VecDeque<Going>, ways: Vec
     }
     for (ack, way) in acks.into_iter().zip(ways) {
         let Some(going) = run.pop_front() else { break };
-        let fate = match ack {
-            Some(ack) => Ok(Fate::Acked(ack)),
-            None => way.go(&going.event).await,
-        };
+        let fate = way.go(&going.event, ack).await;
         let has_failed = fate.is_err();
         done.ended.push((going, fate));
         if has_failed {
@@ -107,7 +122,7 @@ pub(super) async fn send_as_pair(
                 duplicate: false,
                 value: None,
             })),
-            None => way.go(&going.event).await,
+            None => way.go(&going.event, None).await,
         };
         done.ended.push((going, fate));
     }

@@ -162,7 +162,7 @@ pub(super) fn write(
     if role == Role::Publish {
         writeln!(
             out,
-            "# --compare-and-set also reads: \"{}\", which shows everybody's events.",
+            "# --compare-and-set and --verify-duplicates also read: \"{}\", which shows everybody's events.",
             nats.api.subject(&format!("STREAM.MSG.GET.{stream}"))
         )?;
     }

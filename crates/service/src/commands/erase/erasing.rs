@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::person::is_erasure_of;
 use super::report::Published;
-use super::stored::{Reading, TRY_AGAIN_AFTER};
 use crate::nats::Connection;
 use crate::producer::{Checker, OutgoingEvent, send_one};
+use crate::stored_messages::{Reading, TRY_AGAIN_AFTER};
 
 /// How many ids are tried that the broker takes for repetitions of something else.
 const IDS_MAX: u64 = 8;

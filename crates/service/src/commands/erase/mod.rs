@@ -14,7 +14,6 @@ mod erasing;
 mod others;
 mod person;
 mod report;
-mod stored;
 
 use std::time::Duration;
 
@@ -32,12 +31,12 @@ use crate::exit::Failure;
 use crate::nats::{self, Connection, REQUEST_WITHIN};
 use crate::producer::{Checker, OutgoingEvent};
 use crate::signals;
+use crate::stored_messages::Reading;
 
 use erasing::Erasures;
 use others::Others;
 use person::Person;
 use report::{Left, Report};
-use stored::Reading;
 
 /// How often messages are looked for again: a producer may go on while they are deleted.
 const ROUNDS_MAX: u32 = 3;

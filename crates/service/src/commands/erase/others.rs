@@ -8,8 +8,8 @@ use futures::TryStreamExt;
 use indicatif::ProgressBar;
 
 use super::person::Person;
-use super::stored::{Found, Reading, subjects_of};
 use crate::producer::OutgoingEvent;
+use crate::stored_messages::{Found, Reading, subjects_of};
 
 /// Users whose records are folded, and their identities.
 const USERS_MAX: usize = 1000;

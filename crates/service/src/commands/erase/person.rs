@@ -10,8 +10,8 @@ use domain::{Circle, Headers, Lane, ProfileId, erased_document};
 use event_lines::Line;
 use indicatif::ProgressBar;
 
-use super::stored::{Found, Reading, TRY_AGAIN_AFTER, subjects_of};
 use crate::producer::{Checker, HEADERS, version_of};
+use crate::stored_messages::{Found, Reading, TRY_AGAIN_AFTER, subjects_of};
 
 /// How often a deletion is asked for that is not answered.
 const TRIES_MAX: u32 = 4;

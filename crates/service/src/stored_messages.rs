@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 /// How often a request is made that is not answered.
 const TRIES_MAX: u32 = 4;
-pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Requests under way at once while a range is read.
 const TOGETHER: usize = 32;
 /// In how many pieces a range is read at most, and how many places one has at least.
@@ -25,9 +25,9 @@ const PIECES_MAX: u64 = 1024;
 const PLACES_MIN: u64 = 1000;
 
 /// One stored message.
-pub(super) struct Found {
-    pub(super) sequence: Sequence,
-    pub(super) message: Message,
+pub(crate) struct Found {
+    pub(crate) sequence: Sequence,
+    pub(crate) message: Message,
 }
 
 impl Found {
@@ -53,12 +53,12 @@ impl Found {
     }
 
     /// Lends the record that the projector reads.
-    pub(super) fn with_record<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> T {
+    pub(crate) fn with_record<T>(&self, read: impl FnOnce(&RecordRef<'_>) -> T) -> T {
         self.message.with_record(self.sequence, read)
     }
 
     /// The event's id, also of an event that is none.
-    pub(super) fn id(&self) -> Option<String> {
+    pub(crate) fn id(&self) -> Option<String> {
         self.header("ce-id").or_else(|| {
             let body: Value = serde_json::from_slice(&self.message.payload).ok()?;
             Some(body.get("id")?.as_str()?.to_owned())
@@ -66,7 +66,7 @@ impl Found {
     }
 
     /// Whether it calls itself an erasure.
-    pub(super) fn claims_erasure(&self) -> bool {
+    pub(crate) fn claims_erasure(&self) -> bool {
         let kind = self.header("ce-type").or_else(|| {
             let body: Value = serde_json::from_slice(&self.message.payload).ok()?;
             Some(body.get("type")?.as_str()?.to_owned())
@@ -84,25 +84,25 @@ impl Found {
 
 /// Where messages are read.
 #[derive(Clone, Copy)]
-pub(super) struct Reading<'a> {
-    pub(super) jetstream: &'a Context,
-    pub(super) stream: &'a str,
+pub(crate) struct Reading<'a> {
+    pub(crate) jetstream: &'a Context,
+    pub(crate) stream: &'a str,
 }
 
 impl Reading<'_> {
     /// The message at a place; `None` when it is gone or was never there.
-    pub(super) async fn at(&self, sequence: u64) -> anyhow::Result<Option<Found>> {
+    pub(crate) async fn at(&self, sequence: u64) -> anyhow::Result<Option<Found>> {
         self.ask(&json!({"seq": sequence})).await
     }
 
     /// The first message of these subjects from a place on.
-    pub(super) async fn next(&self, subjects: &str, from: u64) -> anyhow::Result<Option<Found>> {
+    pub(crate) async fn next(&self, subjects: &str, from: u64) -> anyhow::Result<Option<Found>> {
         self.ask(&json!({"seq": from, "next_by_subj": subjects}))
             .await
     }
 
     /// The messages of these subjects from one place to another, in any order.
-    pub(super) fn range(
+    pub(crate) fn range(
         &self,
         subjects: &str,
         first: u64,
@@ -169,6 +169,6 @@ fn is_none(error: &jetstream::Error) -> bool {
 }
 
 /// The subjects of one person.
-pub(super) fn subjects_of(user: &str) -> String {
+pub(crate) fn subjects_of(user: &str) -> String {
     format!("identity.v1.{user}.>")
 }
