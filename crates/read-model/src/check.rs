@@ -17,6 +17,7 @@ use redb::{
 use crate::StorageError;
 use crate::crc::{CHECK_BYTES, Check};
 use crate::damage::{Damage, Damages, ENGINE_FAILS};
+use crate::loader::Loader;
 use crate::tables::Bytes;
 
 type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -288,6 +289,20 @@ impl<'t> RowsMut<'t> {
             name,
             buffer: Vec::new(),
         })
+    }
+
+    /// To fill it; `None` if it has rows.
+    pub(crate) fn loader(&mut self) -> Result<Option<Loader<'_>>, StorageError> {
+        if !self
+            .table
+            .is_empty()
+            .map_err(StorageError::engine("read"))?
+        {
+            return Ok(None);
+        }
+        let end = self.table.upper_bound_mut(Bound::<&[u8]>::Unbounded);
+        let end = end.map_err(StorageError::engine("write"))?;
+        Ok(Some(Loader::new(end, self.check)))
     }
 
     /// Writes or removes a row; whether there was one.

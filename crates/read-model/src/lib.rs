@@ -28,6 +28,7 @@ mod endless;
 mod error;
 mod file;
 mod inspect;
+mod loader;
 mod look;
 mod meta;
 mod origin;

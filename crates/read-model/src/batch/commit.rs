@@ -71,13 +71,18 @@ impl Batch<'_> {
             rows = rows.saturating_add(usize::try_from(run.id.rows).unwrap_or(usize::MAX));
         }
         let number = newest.map_or(0, |newest| newest.saturating_add(1));
-        let mut run = RunWriter::new(&transaction, number, rows)?;
+        let mut table = RowsMut::open_named(&transaction, runs::table_name(number).into())?;
+        let loader = table
+            .loader()?
+            .ok_or_else(|| bad_row("runs")("a new run has rows"))?;
+        let mut run = RunWriter::new(loader, number, rows);
         let mut merge = Merge::new(sources);
         while let Some(entry) = merge.entry() {
             run.push(&entry)?;
             merge.advance()?;
         }
         let written = run.finish()?;
+        drop(table);
         for id in merged {
             delete_run(&transaction, id)?;
         }
@@ -213,16 +218,23 @@ fn delete_run(transaction: &WriteTransaction, id: RunId) -> Result<(), StorageEr
 
 /// Writes rows to where readers look for them for good.
 fn write_tables(transaction: &WriteTransaction, mut rows: Merge<'_>) -> Result<(), StorageError> {
-    let mut people = RowsMut::open(transaction, &PEOPLE)?;
-    let mut owners = RowsMut::open(transaction, &OWNERS)?;
-    while let Some(entry) = rows.entry() {
-        let table = match entry.kind {
-            Kind::Person => &mut people,
-            Kind::Owner => &mut owners,
-        };
-        let value = (!entry.kind.is_none(entry.value)).then_some(entry.value);
-        table.put(entry.key, value)?;
-        rows.advance()?;
+    for (kind, table) in [(Kind::Person, &PEOPLE), (Kind::Owner, &OWNERS)] {
+        let mut table = RowsMut::open(transaction, table)?;
+        if let Some(mut loader) = table.loader()? {
+            while let Some(entry) = rows.entry().filter(|entry| entry.kind == kind) {
+                if !kind.is_none(entry.value) {
+                    loader.push(entry.key, entry.value)?;
+                }
+                rows.advance()?;
+            }
+            loader.finish()?;
+        } else {
+            while let Some(entry) = rows.entry().filter(|entry| entry.kind == kind) {
+                let value = (!kind.is_none(entry.value)).then_some(entry.value);
+                table.put(entry.key, value)?;
+                rows.advance()?;
+            }
+        }
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::damage::Damages;
 use crate::rows::person;
 use crate::{Damage, StorageError};
 use domain::codec::{Cursor, Problem, Writer};
-use filter::Filter;
+use filter::{Filter, KeyHash};
 pub(crate) use merge::{Entry, Merge, Source};
 pub(crate) use view::{Row, rows};
 pub(crate) use write::RunWriter;
@@ -131,7 +131,7 @@ fn filter_of(id: RunId, table: &Rows) -> Result<Filter, StorageError> {
         let mut rest = Cursor(block.row());
         while !rest.is_empty() {
             let entry = Entry::read(&mut rest).map_err(bad_run)?;
-            filter.insert(entry.kind, entry.key);
+            filter.insert(KeyHash::of(entry.kind, entry.key));
         }
     }
     Ok(filter)
@@ -140,9 +140,6 @@ fn filter_of(id: RunId, table: &Rows) -> Result<Filter, StorageError> {
 impl Run {
     /// The row, if this run has it.
     fn get(&self, kind: Kind, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        if !self.filter.may_hold(kind, key) {
-            return Ok(None);
-        }
         let wanted = block_key(kind, key);
         if let Some(block) = self.table.last_upto(&wanted)? {
             let mut rest = Cursor(block.row());
@@ -161,7 +158,11 @@ impl Run {
 
 /// The newest row of any run.
 pub(crate) fn get(runs: &[Run], kind: Kind, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-    for run in runs {
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    let hash = KeyHash::of(kind, key);
+    for run in runs.iter().filter(|run| run.filter.may_hold(hash)) {
         let found = run.get(kind, key)?;
         if found.is_some() {
             return Ok(found);

@@ -1,11 +1,9 @@
 //! Writing a run: entries in order, gathered into blocks that fill a page each.
 
-use redb::WriteTransaction;
-
-use super::filter::Filter;
-use super::{Entry, RunId, Written, block_key, table_name};
+use super::filter::{Filter, KeyHash};
+use super::{Entry, RunId, Written, block_key};
 use crate::StorageError;
-use crate::check::RowsMut;
+use crate::loader::Loader;
 use domain::codec::Writer;
 
 /// A block, its key and what the engine adds fill a page of 4 KiB.
@@ -13,7 +11,7 @@ const BLOCK_BYTES: usize = 3_900;
 
 /// Writes one run within a transaction.
 pub(crate) struct RunWriter<'t> {
-    table: RowsMut<'t>,
+    table: Loader<'t>,
     number: u64,
     rows: u64,
     filter: Filter,
@@ -23,20 +21,16 @@ pub(crate) struct RunWriter<'t> {
 }
 
 impl<'t> RunWriter<'t> {
-    /// Begins run `number`, of at most `rows_max` rows.
-    pub(crate) fn new(
-        transaction: &'t WriteTransaction,
-        number: u64,
-        rows_max: usize,
-    ) -> Result<Self, StorageError> {
-        Ok(Self {
-            table: RowsMut::open_named(transaction, table_name(number).into())?,
+    /// Begins run `number`, of at most `rows_max` rows, whose table `table` fills.
+    pub(crate) fn new(table: Loader<'t>, number: u64, rows_max: usize) -> Self {
+        Self {
+            table,
             number,
             rows: 0,
             filter: Filter::with_room(rows_max),
             first: Vec::new(),
             block: Vec::with_capacity(BLOCK_BYTES),
-        })
+        }
     }
 
     /// Appends an entry, which lies behind the one before.
@@ -54,7 +48,7 @@ impl<'t> RunWriter<'t> {
         to.byte(entry.kind.byte());
         to.bytes(entry.key);
         to.bytes(entry.value);
-        self.filter.insert(entry.kind, entry.key);
+        self.filter.insert(KeyHash::of(entry.kind, entry.key));
         self.rows = self.rows.saturating_add(1);
         Ok(())
     }
@@ -63,7 +57,7 @@ impl<'t> RunWriter<'t> {
         if self.block.is_empty() {
             return Ok(());
         }
-        self.table.put(&self.first, Some(&self.block))?;
+        self.table.push(&self.first, &self.block)?;
         self.block.clear();
         Ok(())
     }
@@ -71,6 +65,7 @@ impl<'t> RunWriter<'t> {
     /// Writes what is left.
     pub(crate) fn finish(mut self) -> Result<Written, StorageError> {
         self.flush()?;
+        self.table.finish()?;
         let id = RunId {
             number: self.number,
             rows: self.rows,

@@ -1,5 +1,6 @@
 //! A snapshot to a file.
 
+use std::cmp::Ordering;
 use std::io::{Read, Take};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,6 +11,7 @@ use super::{END, Manifest, ROW_BYTES_MAX, RestoreError, SNAPSHOT_MAGIC, TABLES, 
 use crate::check::RowsMut;
 use crate::digest::Digest;
 use crate::file::{self, Options};
+use crate::loader::Loader;
 use crate::meta::{self, read_checkpoint, read_totals};
 use crate::tables::{LAYOUT, META};
 use crate::{Maker, Outgoing, Place, StorageError, place};
@@ -90,6 +92,9 @@ impl<R: Read> Incoming<R> {
         let mut next = self.code()?;
         for (code, definition, _) in TABLES {
             let mut table = RowsMut::open(&transaction, definition)?;
+            let mut table = table
+                .loader()?
+                .ok_or(RestoreError::Damaged("its file has rows"))?;
             let mut last = None;
             while next == code {
                 self.row(&mut table, definition.name(), &mut digest, &mut last)?;
@@ -99,6 +104,7 @@ impl<R: Read> Incoming<R> {
                 }
                 next = self.code()?;
             }
+            table.finish()?;
         }
         if next != END {
             return Err(RestoreError::Damaged("its tables are not in their order"));
@@ -124,7 +130,7 @@ impl<R: Read> Incoming<R> {
 
     fn row(
         &mut self,
-        table: &mut RowsMut<'_>,
+        table: &mut Loader<'_>,
         name: &str,
         digest: &mut Digest,
         last: &mut Option<Vec<u8>>,
@@ -133,15 +139,17 @@ impl<R: Read> Incoming<R> {
         let (mut key, mut value) = (Vec::new(), Vec::new());
         self.from.bytes(key_length, &mut key)?;
         self.from.bytes(value_length, &mut value)?;
-        if last.as_ref().is_some_and(|last| key < *last) {
-            return Err(RestoreError::Damaged("its rows are not in their order"));
+        match last.as_ref().map(|last| key.cmp(last)) {
+            Some(Ordering::Less) => {
+                return Err(RestoreError::Damaged("its rows are not in their order"));
+            }
+            Some(Ordering::Equal) => return Err(RestoreError::Damaged("a row is in it twice")),
+            Some(Ordering::Greater) | None => {}
         }
         if Digest::TABLES.contains(&name) {
             digest.add(name, &key, &value);
         }
-        if table.put(&key, Some(&value))? {
-            return Err(RestoreError::Damaged("a row is in it twice"));
-        }
+        table.push(&key, &value)?;
         *last = Some(key);
         Ok(())
     }
