@@ -110,7 +110,9 @@ async fn measure(sockets: u64) -> anyhow::Result<()> {
         drop((busy, idle));
         eventually("the sockets' end", SOON, async || {
             let metrics = service.client.operator("/metrics").await.ok()?.1;
-            metrics.contains("query_sync_sockets 0\n").then_some(())
+            metrics
+                .contains("profile_projector_sync_sockets 0\n")
+                .then_some(())
         })
         .await?;
     }

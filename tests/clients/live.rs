@@ -27,7 +27,7 @@ const WITHIN: Duration = Duration::from_mins(1);
 const REST: Duration = Duration::from_secs(12);
 
 /// How the service counts a socket whose token ended.
-const EXPIRED: &str = "query_sync_sockets_ended_total{reason=\"token_expired\"}";
+const EXPIRED: &str = "profile_projector_sync_sockets_ended_total{reason=\"token_expired\"}";
 
 /// How a client comes by a new token.
 #[derive(Clone, Copy, PartialEq)]

@@ -111,7 +111,10 @@ async fn a_flipped_bit_is_an_error_named_everywhere_and_healed_by_a_rebuild() ->
     assert_eq!(ready.0, StatusCode::SERVICE_UNAVAILABLE);
     assert!(ready.1.contains("a stored row is damaged"), "{}", ready.1);
     let metrics = service.client.operator("/metrics").await?.1;
-    assert!(metrics.contains("query_damaged_rows 1"), "{metrics}");
+    assert!(
+        metrics.contains("profile_projector_damaged_rows 1"),
+        "{metrics}"
+    );
 
     tools_name_it(&world, &service, named_row).await?;
 

@@ -27,6 +27,7 @@ mod jobs;
 mod keys;
 mod lag;
 mod mad_broker;
+mod metrics;
 mod nats_habits;
 mod neighbours;
 mod odd_bytes;

@@ -15,4 +15,5 @@ pub mod proxy;
 pub mod raw;
 pub mod service;
 pub mod small_disk;
+pub mod tools;
 pub mod world;

@@ -95,6 +95,8 @@ pub struct Progress {
     pub checkpoint: Option<Checkpoint>,
     /// The last sequence folded since the checkpoint, in memory yet. It changes without waking who watches.
     pub folded: u64,
+    /// When the first record folded since the checkpoint was stored in the stream.
+    pub unkept_ns: Option<i64>,
     /// The last sequence of the stream, as far as known.
     pub tail: Option<u64>,
     /// What was found to be left of the stream.

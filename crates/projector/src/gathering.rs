@@ -1,6 +1,7 @@
 //! A batch with what it has taken in so far: when it is complete, when it is large, how it is kept.
 
 use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use domain::{Checkpoint, Passed, apply};
 use metrics::histogram;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use crate::announcer::Announcer;
 use crate::chunk::Chunk;
 use crate::config::BatchLimits;
-use crate::metrics::{BATCH, COMMIT};
+use crate::metrics::{APPLY_DELAY, BATCH, COMMIT};
 use crate::writer::WriteError;
 
 /// A batch with what it has taken in so far.
@@ -20,6 +21,8 @@ pub(crate) struct Gathering<'m> {
     records: u32,
     /// Behind the checkpoint that is kept.
     passed: Passed,
+    /// When the first of them was stored.
+    oldest_ns: Option<i64>,
     until: Option<u64>,
     /// The tail that catching up leads to.
     target: Option<u64>,
@@ -35,6 +38,7 @@ impl<'m> Gathering<'m> {
             batch,
             records: 0,
             passed: Passed::default(),
+            oldest_ns: None,
             until,
             target,
             is_done: false,
@@ -60,6 +64,7 @@ impl<'m> Gathering<'m> {
             alarms.take(outcome, record);
             self.records = self.records.saturating_add(1);
             self.passed.push(place.at);
+            self.oldest_ns.get_or_insert(place.at.time_ns);
             self.pending = Some(place.pending);
             self.is_done = self
                 .until
@@ -68,7 +73,8 @@ impl<'m> Gathering<'m> {
         })?;
         alarms.look();
         if let Some(last) = self.passed.last() {
-            announcer.teller.folded(last.sequence.get());
+            let sequence = last.sequence.get();
+            announcer.teller.folded(sequence, self.oldest_ns);
         }
         Ok(())
     }
@@ -102,6 +108,7 @@ impl<'m> Gathering<'m> {
         note(started, self.records);
         self.records = 0;
         self.passed.clear();
+        self.oldest_ns = None;
         Ok(Some(committed))
     }
 
@@ -117,8 +124,13 @@ impl<'m> Gathering<'m> {
             return Ok(None);
         };
         let (started, records) = (Instant::now(), self.records);
+        let is_live = self.target.is_none() && self.until.is_none();
+        let live_since = self.oldest_ns.filter(|_| is_live);
         let committed = self.batch.commit(to)?;
         note(started, records);
+        if let Some(delay) = live_since.and_then(since) {
+            histogram!(APPLY_DELAY).record(delay);
+        }
         Ok(Some(committed))
     }
 
@@ -133,4 +145,11 @@ impl<'m> Gathering<'m> {
 fn note(started: Instant, records: u32) {
     histogram!(COMMIT).record(started.elapsed());
     histogram!(BATCH).record(f64::from(records));
+}
+
+/// How long ago a time of the broker was, by this machine's clock.
+fn since(time_ns: i64) -> Option<Duration> {
+    let time = Duration::from_nanos(u64::try_from(time_ns).ok()?);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(now.saturating_sub(time))
 }

@@ -1,51 +1,42 @@
-//! Metric names of this crate, with unit and help.
+//! What this crate measures. What it knows without measuring is read from the progress and the rows.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use domain::{Connection, Refusal};
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
-/// One gauge a phase; the current one is 1.
-pub(crate) const PHASE: &str = "profile_projector_phase";
-/// The last applied sequence.
-pub(crate) const APPLIED: &str = "profile_projector_applied_sequence";
-/// The last sequence read and folded, durable or not.
-pub(crate) const READ: &str = "profile_projector_read_sequence";
-/// The last sequence of the stream.
-pub(crate) const TAIL: &str = "profile_projector_tail_sequence";
-/// Tail minus applied.
-pub(crate) const LAG: &str = "profile_projector_lag_events";
-/// What became of records.
-pub(crate) const OUTCOMES: &str = "profile_projector_outcomes_total";
-/// Records parked now, by reason.
-pub(crate) const PARKED: &str = "profile_projector_parked_records";
-/// When the oldest of them was stored in the stream; 0 when nothing is parked.
-pub(crate) const OLDEST: &str = "profile_projector_parked_oldest_timestamp_seconds";
+use crate::source::Doubt;
+
 /// Time of a commit.
-pub(crate) const COMMIT: &str = "profile_projector_commit_seconds";
+pub(crate) const COMMIT: &str = "profile_projector_commit_duration_seconds";
 /// Records in a commit.
 pub(crate) const BATCH: &str = "profile_projector_batch_records";
+/// From storing in the stream to the commit, of the oldest record of each commit while live.
+pub(crate) const APPLY_DELAY: &str = "profile_projector_apply_delay_seconds";
 /// Attachments by what ended the one before.
 pub(crate) const ATTACHED: &str = "profile_projector_attachments_total";
 
-/// Gives every metric of this crate its unit and help text.
+/// Gives every metric of this crate its help, and makes it visible before anything happens.
 pub fn describe() {
-    describe_gauge!(PHASE, "1 for the phase that the projector is in");
-    describe_gauge!(APPLIED, "last applied sequence, durable");
-    describe_gauge!(READ, "last sequence read and folded, durable or not yet");
-    describe_gauge!(TAIL, "last sequence of the stream, as far as known");
-    describe_gauge!(LAG, "sequences between applied and tail");
-    describe_counter!(
-        OUTCOMES,
-        "what became of records, since the read model was made"
-    );
-    describe_gauge!(PARKED, "records that are parked now, by reason");
-    describe_gauge!(
-        OLDEST,
+    describe_histogram!(COMMIT, Unit::Seconds, "Time to make a batch durable");
+    describe_histogram!(BATCH, "Records in a batch");
+    describe_histogram!(
+        APPLY_DELAY,
         Unit::Seconds,
-        "when the oldest parked record was stored in the stream, since the epoch; 0 for none"
+        "From storing in the stream to durable and answered, of the oldest record of each commit while live"
     );
-    describe_histogram!(COMMIT, Unit::Seconds, "time to make a batch durable");
-    describe_histogram!(BATCH, "records in a batch");
     describe_counter!(
         ATTACHED,
-        "attachments to the stream, by what ended the one before"
+        "Attachments to the stream, by what ended the one before"
     );
+    for name in [COMMIT, BATCH, APPLY_DELAY] {
+        let _registered = histogram!(name);
+    }
+    let connections = Connection::ALL.into_iter().map(Connection::word);
+    let troubles = connections.filter(|word| *word != Connection::Connected.word());
+    for after in Doubt::WORDS
+        .into_iter()
+        .chain(Refusal::WORDS)
+        .chain(troubles)
+    {
+        counter!(ATTACHED, "after" => after).increment(0);
+    }
 }

@@ -151,7 +151,7 @@ mod tests {
         let watching = doing.watch(teller.clone(), feed.clone());
         let telling = async {
             teller.attached(0, outlook(9));
-            teller.folded(5);
+            teller.folded(5, None);
             sleep(PATIENCE + LOOK_EVERY * 3).await;
             let now = progress.borrow().clone();
             let said = now.standing_still().unwrap();

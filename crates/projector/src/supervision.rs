@@ -37,6 +37,7 @@ pub(crate) fn attached(progress: &mut Progress, applied: u64, outlook: Outlook) 
     } = outlook;
     progress.connection = Connection::Connected;
     progress.folded = applied;
+    progress.unkept_ns = None;
     progress.tail = Some(tail);
     progress.ahead = Ahead {
         void: Some(Void {
@@ -72,6 +73,7 @@ pub(crate) fn refused(progress: &mut Progress, refusal: Refusal) {
     progress.detail = Some(refusal.to_string());
     // What was read past the checkpoint is read again.
     progress.folded = progress.applied();
+    progress.unkept_ns = None;
     progress.phase = Phase::Blocked(refusal);
 }
 
@@ -81,6 +83,7 @@ pub(crate) fn committed(progress: &mut Progress, checkpoint: Checkpoint, pending
     let applied = checkpoint.sequence();
     progress.tail = progress.tail.max(Some(applied));
     progress.checkpoint = Some(checkpoint);
+    progress.unkept_ns = None;
     let counted = progress.ahead.counted.take().zip(pending);
     progress.ahead.counted = counted.map(|(before, pending)| Counted { pending, ..before });
     let target = match progress.phase {

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use domain::{Checkpoint, Connection, Phase, Progress, Refusal, Void};
-use metrics::gauge;
 use tokio::sync::watch;
 
-use crate::metrics::{APPLIED, LAG, PHASE, READ, TAIL};
 use crate::source::Outlook;
 use crate::supervision;
 
@@ -14,7 +12,7 @@ use crate::supervision;
 #[derive(Clone)]
 pub(crate) struct Teller {
     progress: Arc<watch::Sender<Progress>>,
-    /// Whether it is the progress of the rows that are served: of no other are metrics told.
+    /// Whether it is the progress of the rows that are served: of no other does the log tell.
     is_served: bool,
 }
 
@@ -46,13 +44,6 @@ impl Teller {
             if before != now {
                 tracing::info!(phase = now, applied = progress.applied(), "phase is {now}");
             }
-            for word in Phase::WORDS {
-                gauge!(PHASE, "phase" => word).set(if word == now { 1.0 } else { 0.0 });
-            }
-            gauge!(APPLIED).set(exact(progress.applied()));
-            gauge!(READ).set(exact(progress.read()));
-            gauge!(TAIL).set(exact(progress.tail.unwrap_or(0)));
-            gauge!(LAG).set(exact(progress.lag_events()));
         });
     }
 
@@ -92,14 +83,13 @@ impl Teller {
     }
 
     /// Records up to this one are folded. Wakes nobody: what is not durable is not waited for.
-    pub(crate) fn folded(&self, sequence: u64) {
+    /// `oldest_ns` is when the first since the checkpoint was stored.
+    pub(crate) fn folded(&self, sequence: u64, oldest_ns: Option<i64>) {
         self.progress.send_if_modified(|progress| {
             progress.folded = sequence;
+            progress.unkept_ns = oldest_ns;
             false
         });
-        if self.is_served {
-            gauge!(READ).set(exact(sequence));
-        }
     }
 
     /// Nothing moves because of this, or something does again.
@@ -136,14 +126,4 @@ impl Teller {
     pub(crate) fn is_live(&self) -> bool {
         self.progress.borrow().phase == Phase::Live
     }
-}
-
-/// Sequences are far below 2^53, where doubles are exact.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    reason = "a gauge is a double"
-)]
-fn exact(sequence: u64) -> f64 {
-    sequence as f64
 }

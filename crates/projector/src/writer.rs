@@ -91,7 +91,6 @@ impl Writer {
     /// the source, told to, has attached again behind the checkpoint.
     pub(crate) async fn run(mut self) -> Result<ReadModel, WriteError> {
         let mut follows = false;
-        self.announcer.metrics(&self.model.reader());
         let mut next = self.next_feed().await;
         while let Some(feed) = next.take() {
             let after = match feed {
@@ -221,7 +220,6 @@ impl Writer {
         {
             let changes = Changes::everything();
             self.announcer.committed(
-                &self.model.reader(),
                 Committed {
                     checkpoint,
                     changes,
@@ -246,7 +244,6 @@ impl Writer {
     async fn batch(&mut self, records: Chunk) -> Result<Next, WriteError> {
         let target = self.announcer.teller.target();
         let mut time_max = Instant::now() + self.limits.time_max;
-        let reader = self.model.reader();
         let mut gathering = Gathering::new(self.model.begin(), self.until, target);
         gathering.take(&records, &mut self.announcer)?;
         let mut next = Next::Feed(None);
@@ -274,7 +271,7 @@ impl Writer {
                 time_max = Instant::now() + self.limits.time_max;
                 let pending = gathering.pending;
                 if let Some(committed) = gathering.spill(&self.limits)? {
-                    self.announcer.committed(&reader, committed, pending);
+                    self.announcer.committed(committed, pending);
                 }
             }
         }
@@ -283,7 +280,7 @@ impl Writer {
         }
         let pending = gathering.pending;
         if let Some(committed) = gathering.keep(&self.limits)? {
-            self.announcer.committed(&reader, committed, pending);
+            self.announcer.committed(committed, pending);
             self.note_live()?;
         }
         Ok(next)

@@ -11,21 +11,23 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use domain::{Checkpoint, Fingerprint, Outcome, Phase, Progress};
+use domain::{Checkpoint, Outcome, Phase, Progress};
+use read_model::Inspection;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::KeysStatus;
-use crate::{AdminDoor, QueryState, metrics, quarantine};
+use crate::exposition::Exposition;
+use crate::{AdminDoor, QueryState, figures, quarantine};
 
 /// What the operators' routes need.
 pub struct Admin {
     /// Whose progress and figures they tell.
     pub query: Arc<QueryState>,
-    /// Renders the process's metrics in Prometheus' text format.
-    pub render_metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// Writes what others measure.
+    pub more_metrics: Box<dyn Fn(&mut Exposition) + Send + Sync>,
     /// What others tell in `/status`, by the member's name.
     pub more_status: Box<dyn Fn() -> BTreeMap<&'static str, serde_json::Value> + Send + Sync>,
     /// Who may ask about persons.
@@ -63,16 +65,18 @@ async fn status(State(admin): Shared) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): Shared) -> impl IntoResponse {
-    metrics::damaged(admin.query.reader.damages().len());
+    let mut page = Exposition::default();
+    figures::write(&mut page, &admin);
+    (admin.more_metrics)(&mut page);
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4")],
-        (admin.render_metrics)(),
+        page.into_text(),
     )
 }
 
 impl Admin {
     /// Why requests should go elsewhere. Lag is no reason: all replicas would leave together.
-    fn unready(&self) -> Option<&'static str> {
+    pub(crate) fn unready(&self) -> Option<&'static str> {
         let progress = self.query.progress.borrow();
         if self.stopping.is_cancelled() {
             Some("stopping")
@@ -84,6 +88,27 @@ impl Admin {
             None
         } else {
             Some("the read model has not been live yet")
+        }
+    }
+}
+
+/// Rows and progress at one moment.
+pub(crate) struct Look {
+    pub(crate) inspection: Inspection,
+    pub(crate) progress: Progress,
+}
+
+impl Look {
+    /// Every figure is of one commit, which may be newer than what was told of.
+    pub(crate) fn of(query: &QueryState) -> Self {
+        let mut progress = query.progress.borrow().clone();
+        let inspection = query.reader.inspect();
+        if let Some(checkpoint) = inspection.checkpoint() {
+            progress.checkpoint = Some(checkpoint.clone());
+        }
+        Self {
+            inspection,
+            progress,
         }
     }
 }
@@ -141,12 +166,10 @@ struct Last {
 impl Status {
     fn of(admin: &Admin) -> Self {
         let query = &admin.query;
-        let mut progress = query.progress.borrow().clone();
-        // Every figure is of this one commit, which may be newer than what was told of.
-        let inspection = query.reader.inspect();
-        if let Some(checkpoint) = inspection.checkpoint() {
-            progress.checkpoint = Some(checkpoint.clone());
-        }
+        let Look {
+            inspection,
+            progress,
+        } = Look::of(query);
         let totals = inspection.totals();
         // Whoever asks how it is must be answered, also when a row cannot be read.
         let oldest = quarantine::oldest(&inspection).ok().flatten();
@@ -218,12 +241,14 @@ pub(crate) fn since(time_ns: i64) -> Option<Duration> {
     Some(now.saturating_sub(time))
 }
 
-/// How old the last applied record is while newer ones wait; null while that is unknown.
-fn lag_seconds(progress: &Progress) -> Option<f64> {
+/// How old the oldest record that is not applied is, at most: the first that was read, or else the last one that
+/// was applied. Null while that is unknown.
+pub(crate) fn lag_seconds(progress: &Progress) -> Option<f64> {
     progress.tail?;
     if progress.lag_events() == 0 {
         return Some(0.0);
     }
-    let Fingerprint { time_ns, .. } = progress.checkpoint.as_ref()?.applied?;
+    let applied = || Some(progress.checkpoint.as_ref()?.applied?.time_ns);
+    let time_ns = progress.unkept_ns.or_else(applied)?;
     since(time_ns).map(|since| since.as_secs_f64())
 }

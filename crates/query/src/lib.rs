@@ -17,6 +17,8 @@ mod admin_door;
 pub mod auth;
 mod call;
 mod crowd;
+pub mod exposition;
+mod figures;
 #[cfg(test)]
 mod golden_streams;
 pub mod http;

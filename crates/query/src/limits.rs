@@ -1,7 +1,7 @@
 //! Every bound of the door, in one place, and what they come to: [`Limits::memory`].
 //!
 //! An operator sets the counts (`--max-connections`, `--max-sockets`, `--max-per-address`); the sizes are the same
-//! everywhere. What is refused or ended because of a bound is counted by `query_shed_total`.
+//! everywhere. What is refused or ended because of a bound is counted by `profile_projector_shed_total`.
 
 use std::time::Duration;
 

@@ -6,110 +6,139 @@ use std::time::{Duration, Instant};
 
 use ::metrics::{Counter, Gauge, Histogram, Unit};
 
-/// Requests answered, by `route` (its template) and `status`.
-pub const REQUESTS: &str = "query_requests_total";
-/// From the end of a request's header to its answer, by `route`.
-pub const REQUEST_SECONDS: &str = "query_request_seconds";
+/// Requests answered, by `route` and `code`, the class of the status.
+pub const REQUESTS: &str = "profile_projector_requests_total";
+/// From the end of a request's header to its answer, of requests that run the query.
+pub const REQUEST_SECONDS: &str = "profile_projector_request_duration_seconds";
 /// Connections that are open, by `listener`.
-pub const CONNECTIONS: &str = "query_connections";
+pub const CONNECTIONS: &str = "profile_projector_connections";
 /// Connections that ended, by `listener` and `reason`.
-pub const CONNECTIONS_ENDED: &str = "query_connections_ended_total";
+pub const CONNECTIONS_ENDED: &str = "profile_projector_connections_ended_total";
 
 /// Sockets of the sync protocol that are open.
-pub const SOCKETS: &str = "query_sync_sockets";
+pub const SOCKETS: &str = "profile_projector_sync_sockets";
+/// Queries that sockets are subscribed to.
+pub const SUBSCRIPTIONS: &str = "profile_projector_sync_subscriptions";
 /// Sockets that ended, by `reason`; `slow` are clients that did not take what was sent.
-pub const SOCKETS_ENDED: &str = "query_sync_sockets_ended_total";
+pub const SOCKETS_ENDED: &str = "profile_projector_sync_sockets_ended_total";
 /// What was refused or ended because a bound was reached, by `what`.
-pub const SHED: &str = "query_shed_total";
+pub const SHED: &str = "profile_projector_shed_total";
 /// Transitions sent.
-pub const TRANSITIONS: &str = "query_sync_transitions_total";
+pub const TRANSITIONS: &str = "profile_projector_sync_transitions_total";
 /// Values read for sockets.
-pub const EVALUATIONS: &str = "query_sync_evaluations_total";
+pub const EVALUATIONS: &str = "profile_projector_sync_evaluations_total";
 /// Sockets woken by a commit.
-pub const WAKES: &str = "query_sync_wakes_total";
+pub const WAKES: &str = "profile_projector_sync_wakes_total";
 
-/// Rows of the read model whose check failed when they were read.
-pub const DAMAGED: &str = "query_damaged_rows";
+/// Why connections end.
+const CONNECTION_ENDS: [&str; 8] = [
+    "age", "broken", "closed", "crowded", "idle", "silent", "slow", "stop",
+];
 
-/// Tells the recorder what the metrics mean.
+/// Gives every metric of this crate its help, and makes it visible before anything happens.
 pub fn describe() {
-    ::metrics::describe_counter!(
-        REQUESTS,
-        Unit::Count,
-        "Requests answered, by route and status"
-    );
+    ::metrics::describe_counter!(REQUESTS, "Requests answered, by route and class of status");
     ::metrics::describe_histogram!(
         REQUEST_SECONDS,
         Unit::Seconds,
-        "Time from a request's header to its answer, by route"
+        "Time from a request's header to its answer, of requests that run the query"
     );
-    ::metrics::describe_gauge!(CONNECTIONS, Unit::Count, "Open connections, by listener");
+    ::metrics::describe_gauge!(CONNECTIONS, "Open connections, by listener");
     ::metrics::describe_counter!(
         CONNECTIONS_ENDED,
-        Unit::Count,
         "Connections that ended, by listener and reason"
     );
-    ::metrics::describe_gauge!(SOCKETS, Unit::Count, "Open sockets of the sync protocol");
-    ::metrics::describe_counter!(SOCKETS_ENDED, Unit::Count, "Sockets that ended, by reason");
+    ::metrics::describe_gauge!(SOCKETS, "Open sockets of the sync protocol");
+    ::metrics::describe_gauge!(SUBSCRIPTIONS, "Queries that open sockets are subscribed to");
+    ::metrics::describe_counter!(SOCKETS_ENDED, "Sockets that ended, by reason");
     ::metrics::describe_counter!(
         SHED,
-        Unit::Count,
         "Refused or ended because a bound was reached, by what ran out"
     );
-    ::metrics::describe_counter!(TRANSITIONS, Unit::Count, "Transitions sent to sockets");
-    ::metrics::describe_counter!(EVALUATIONS, Unit::Count, "Values read for sockets");
-    ::metrics::describe_gauge!(
-        DAMAGED,
-        "Stored rows that were found damaged since the read model was opened"
-    );
-    ::metrics::describe_counter!(WAKES, Unit::Count, "Sockets woken by a commit");
+    ::metrics::describe_counter!(TRANSITIONS, "Transitions sent to sockets");
+    ::metrics::describe_counter!(EVALUATIONS, "Values read for sockets");
+    ::metrics::describe_counter!(WAKES, "Sockets woken by a commit");
+    for listener in ["public", "admin"] {
+        ::metrics::gauge!(CONNECTIONS, "listener" => listener).increment(0.0);
+        for reason in CONNECTION_ENDS {
+            ::metrics::counter!(CONNECTIONS_ENDED, "listener" => listener, "reason" => reason)
+                .increment(0);
+        }
+    }
+    ::metrics::gauge!(SOCKETS).increment(0.0);
+    ::metrics::gauge!(SUBSCRIPTIONS).increment(0.0);
+    for reason in crate::sync::ends() {
+        ::metrics::counter!(SOCKETS_ENDED, "reason" => reason).increment(0);
+    }
+    for name in [TRANSITIONS, EVALUATIONS, WAKES] {
+        ::metrics::counter!(name).increment(0);
+    }
+    crate::auth::describe_metrics();
 }
 
-/// The statuses that have a counter of their own; any other counts as `other`.
-const STATUSES: [(u16, &str); 11] = [
-    (101, "101"),
-    (200, "200"),
-    (400, "400"),
-    (401, "401"),
-    (403, "403"),
-    (404, "404"),
-    (405, "405"),
-    (408, "408"),
-    (500, "500"),
-    (503, "503"),
-    (0, "other"),
-];
+/// Routes that are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteKind {
+    /// They run the query once, or refuse to.
+    Query,
+    /// It runs it several times.
+    Batch,
+    /// They begin a socket.
+    Sync,
+    /// What is answered without rows, and what there is not.
+    Other,
+}
+
+impl RouteKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Batch => "batch",
+            Self::Sync => "sync",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The class of a status.
+fn class(status: u16) -> usize {
+    match status {
+        ..200 => 0,
+        200..300 => 1,
+        300..500 => 2,
+        500.. => 3,
+    }
+}
 
 /// The metrics of a route, looked up once: a request then costs two atomic additions.
 pub(crate) struct RouteMetrics {
-    seconds: Histogram,
-    requests: [(u16, Counter); STATUSES.len()],
+    seconds: Option<Histogram>,
+    requests: [Counter; 4],
 }
 
 impl RouteMetrics {
     /// Registers with the recorder that is installed now.
-    pub(crate) fn new(route: &'static str) -> Self {
+    pub(crate) fn new(kind: RouteKind) -> Self {
+        let route = kind.word();
+        let is_timed = matches!(kind, RouteKind::Query | RouteKind::Batch);
         Self {
-            seconds: ::metrics::histogram!(REQUEST_SECONDS, "route" => route),
-            requests: STATUSES.map(|(status, label)| {
-                let counter = ::metrics::counter!(REQUESTS, "route" => route, "status" => label);
-                (status, counter)
+            seconds: is_timed.then(|| ::metrics::histogram!(REQUEST_SECONDS, "route" => route)),
+            requests: ["1xx", "2xx", "4xx", "5xx"].map(|code| {
+                let counter = ::metrics::counter!(REQUESTS, "route" => route, "code" => code);
+                counter.increment(0);
+                counter
             }),
         }
     }
 
     pub(crate) fn answered(&self, status: u16, elapsed: Duration) {
-        self.seconds.record(elapsed);
-        let own = self.requests.iter().find(|(known, _)| *known == status);
-        if let Some((_, counter)) = own.or(self.requests.last()) {
+        if let Some(seconds) = &self.seconds {
+            seconds.record(elapsed);
+        }
+        if let Some(counter) = self.requests.get(class(status)) {
             counter.increment(1);
         }
     }
-}
-
-pub(crate) fn damaged(rows: usize) {
-    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
-    ::metrics::gauge!(DAMAGED).set(f64::from(rows));
 }
 
 /// Counts a connection for as long as it lives.
@@ -130,12 +159,16 @@ impl Drop for OpenConnection {
 }
 
 pub(crate) fn connection_ended(listener: &'static str, reason: &'static str) {
+    debug_assert!(CONNECTION_ENDS.contains(&reason), "{reason} is not listed");
     ::metrics::counter!(CONNECTIONS_ENDED, "listener" => listener, "reason" => reason).increment(1);
 }
 
 /// A socket's metrics. It counts as open until this is dropped.
 pub(crate) struct SyncMetrics {
     open: Gauge,
+    subscribed: Gauge,
+    /// This socket's part of them.
+    subscriptions: usize,
     pub(crate) transitions: Counter,
     pub(crate) evaluations: Counter,
 }
@@ -146,19 +179,40 @@ impl SyncMetrics {
         open.increment(1.0);
         Self {
             open,
+            subscribed: ::metrics::gauge!(SUBSCRIPTIONS),
+            subscriptions: 0,
             transitions: ::metrics::counter!(TRANSITIONS),
             evaluations: ::metrics::counter!(EVALUATIONS),
         }
     }
 }
 
+impl SyncMetrics {
+    /// The socket is subscribed to so many queries now.
+    pub(crate) fn subscribed(&mut self, now: usize) {
+        let difference = |more: usize, than: usize| {
+            f64::from(u32::try_from(more.saturating_sub(than)).unwrap_or(u32::MAX))
+        };
+        self.subscribed
+            .increment(difference(now, self.subscriptions));
+        self.subscribed
+            .decrement(difference(self.subscriptions, now));
+        self.subscriptions = now;
+    }
+}
+
 impl Drop for SyncMetrics {
     fn drop(&mut self) {
+        self.subscribed(0);
         self.open.decrement(1.0);
     }
 }
 
 pub(crate) fn socket_ended(reason: &'static str) {
+    debug_assert!(
+        crate::sync::ends().any(|end| end == reason),
+        "{reason} is not listed"
+    );
     ::metrics::counter!(SOCKETS_ENDED, "reason" => reason).increment(1);
 }
 
@@ -205,5 +259,9 @@ pub(crate) fn shed(what: &'static str) {
     let count = std::mem::take(&mut shed.untold);
     shed.told = Some(Instant::now());
     drop(so_far);
-    tracing::warn!(what, count, "a bound is reached: see query_shed_total");
+    tracing::warn!(
+        what,
+        count,
+        "a bound is reached: see profile_projector_shed_total"
+    );
 }

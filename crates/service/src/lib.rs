@@ -15,6 +15,7 @@ pub mod config;
 mod credentials;
 mod exit;
 mod exposure;
+mod figures;
 #[cfg(test)]
 mod golden;
 mod keeper;

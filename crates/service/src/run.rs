@@ -20,6 +20,7 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, FromSnapshot, PemPair};
+use crate::figures::Figures;
 use crate::keeper::{Desk, Keeper, LastGood, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
@@ -90,6 +91,7 @@ pub(crate) struct Service {
     admin_tls: Option<Arc<Tls>>,
     door: Arc<AdminDoor>,
     limits: Limits,
+    memory_bytes: usize,
     public: TcpListener,
     admin: TcpListener,
 }
@@ -115,8 +117,11 @@ impl Service {
         } else {
             TextMode::Redacted
         };
-        let most = memory::sum(&memory::bounds(&limits, config.memory_budget));
-        tracing::info!(mebibytes = most >> 20, "all limits together bound memory");
+        let memory_bytes = memory::sum(&memory::bounds(&limits, config.memory_budget));
+        tracing::info!(
+            mebibytes = memory_bytes >> 20,
+            "all limits together bound memory"
+        );
         exposure::warn(&config);
         let folder = config.data_dir;
         let log =
@@ -139,6 +144,7 @@ impl Service {
             admin_tls,
             door,
             limits,
+            memory_bytes,
             public,
             admin,
         })
@@ -165,9 +171,18 @@ impl Service {
         };
         let folder = self.folder.clone();
         let snapshots = SnapshotDesk::new(self.reader, self.folder, parts.stop.clone());
+        let figures = Figures {
+            folder: folder.clone(),
+            desk: self.desk.clone(),
+            memory_bytes: self.memory_bytes,
+            started: SystemTime::now(),
+        };
         let operators = admin::router(admin::Admin {
             query: Arc::clone(&self.query),
-            render_metrics: Box::new(|| metrics.render()),
+            more_metrics: Box::new(move |page| {
+                figures.write(page);
+                page.rendered(&metrics.render());
+            }),
             more_status: more_status(self.desk.clone(), snapshots.clone(), folder),
             door: Arc::clone(&self.door),
             stopping: parts.stop.clone(),

@@ -80,10 +80,12 @@ pub fn metrics() -> anyhow::Result<&'static PrometheusHandle> {
         })
         .and_then(PrometheusBuilder::install_recorder)
         .context("the metrics cannot be started")?;
+    let handle = HANDLE.get_or_init(|| handle);
     projector::describe_metrics();
     query::metrics::describe();
     crate::snapshot::describe_metrics();
-    Ok(HANDLE.get_or_init(|| handle))
+    crate::keeper::describe_metrics();
+    Ok(handle)
 }
 
 /// From a single event to what a rebuild commits at once.

@@ -80,8 +80,8 @@ async fn shed(service: &Service) -> anyhow::Result<BTreeMap<String, u64>> {
     });
     let metrics = metrics.await?;
     let counted = [
-        "query_shed_total",
-        "query_sync_sockets_ended_total",
+        "profile_projector_shed_total",
+        "profile_projector_sync_sockets_ended_total",
         "profile_projector_outcomes_total",
     ];
     let lines = metrics

@@ -94,6 +94,19 @@ impl End {
         Some(Close { code, reason })
     }
 
+    /// Every label.
+    pub const LABELS: [&'static str; 9] = [
+        "fatal",
+        "protocol",
+        "token_refused",
+        "token_expired",
+        "internal",
+        "overloaded",
+        "too_large",
+        "disconnected",
+        "stop",
+    ];
+
     /// A short fixed label for metrics.
     pub fn label(&self) -> &'static str {
         match self {

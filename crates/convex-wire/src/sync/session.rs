@@ -126,6 +126,11 @@ impl Session {
         self.query_set != 0
     }
 
+    /// How many queries the client is subscribed to.
+    pub fn subscriptions(&self) -> usize {
+        self.queries.len()
+    }
+
     /// The token was bad.
     pub fn refused(&self, message: String) -> End {
         End::TokenRefused {

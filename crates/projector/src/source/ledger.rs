@@ -36,6 +36,21 @@ pub(crate) enum Doubt {
 }
 
 impl Doubt {
+    /// Every word.
+    pub(crate) const WORDS: [&'static str; 11] = [
+        "delivery_gap",
+        "tail_lost",
+        "reread",
+        "foreign_record",
+        "silence",
+        "connection_lost",
+        "no_frame",
+        "consumer_ended",
+        "stream_changed",
+        "stalled",
+        "read_alone",
+    ];
+
     /// The word for it in metrics and logs.
     pub(crate) fn word(&self) -> &'static str {
         match self {
@@ -281,6 +296,28 @@ mod tests {
             time_ns: 5,
             pending: 0,
         }
+    }
+
+    #[test]
+    fn every_doubt_is_among_the_words() {
+        let why = String::new;
+        let all = [
+            Doubt::DeliveryGap {
+                expected: 1,
+                found: 2,
+            },
+            Doubt::TailLost { ours: 1, theirs: 2 },
+            Doubt::Reread { sequence: 1 },
+            Doubt::Foreign,
+            Doubt::Silence { millis: 1 },
+            Doubt::ConnectionLost { why: why() },
+            Doubt::NoFrame { why: why() },
+            Doubt::ConsumerEnded { said: why() },
+            Doubt::StreamChanged,
+            Doubt::Stalled { sequence: 1 },
+            Doubt::ReadAlone { sequence: 1 },
+        ];
+        assert_eq!(all.map(|doubt| doubt.word()), Doubt::WORDS);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use convex_wire::TextMode;
 
 /// A refusal. Every variant but the last two is the caller's fault and a 401.
 ///
-/// `reason` members are fixed labels for metrics: they never hold a part of the token.
+/// `reason` members are fixed words: they never hold a part of the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// The payload is not a JSON object of claims, or the token is not worth taking apart.
@@ -136,7 +136,37 @@ impl AuthError {
         matches!(self, Self::NoKeys | Self::NoClock).then_some(RETRY_AFTER_SECONDS)
     }
 
-    /// A short fixed label for metrics.
+    /// Every kind of refusal, for metrics.
+    pub const KINDS: [&'static str; 10] = [
+        "payload",
+        "no_issuer",
+        "no_provider",
+        "header",
+        "signature",
+        "expired",
+        "early",
+        "claims",
+        "no_keys",
+        "no_clock",
+    ];
+
+    /// The kind of refusal, for metrics: one of [`Self::KINDS`].
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Payload { .. } => "payload",
+            Self::NoIssuer => "no_issuer",
+            Self::NoProvider { .. } => "no_provider",
+            Self::Header { .. } => "header",
+            Self::Signature { .. } => "signature",
+            Self::Expired { .. } => "expired",
+            Self::Early { .. } => "early",
+            Self::Claims { .. } => "claims",
+            Self::NoKeys => "no_keys",
+            Self::NoClock => "no_clock",
+        }
+    }
+
+    /// A short fixed word for the log, more exact than the kind.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoIssuer => "no_issuer",

@@ -151,10 +151,7 @@ impl Keeper {
     }
 
     async fn run(mut self, client: &Client, stop: &CancellationToken) {
-        if let Some(set) = self.source.usable() {
-            let source = self.source.location.to_string();
-            metrics::in_use(&source, set.keys.len(), set.age());
-        }
+        metrics::begin_loads(&self.source.location.to_string());
         let mut forced = true;
         loop {
             let pause = tokio::select! {
@@ -249,10 +246,7 @@ impl Keeper {
     }
 
     fn succeeded(&self) {
-        let keys = self.source.usable().map_or(0, |set| set.keys.len());
-        let source = self.source.location.to_string();
-        metrics::loaded(&source);
-        metrics::in_use(&source, keys, Duration::ZERO);
+        metrics::loaded(&self.source.location.to_string());
         self.source.progress.send_modify(|progress| {
             progress.ended(None);
         });

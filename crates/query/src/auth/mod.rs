@@ -33,6 +33,7 @@ pub use config::{AuthConfig, ConfigFault, ConfigFaults};
 pub use error::AuthError;
 pub use keys::KeysStatus;
 pub use loader::{ClientError, KeyLoader};
+pub(crate) use metrics::describe_metrics;
 pub use verifier::{Identity, Verifier, WallClock};
 
 /// How many keys of a key set (RFC 7517) a verifier would use. An error is for people.

@@ -100,7 +100,14 @@ impl Verifier {
         let result = self.authenticate_uncounted(token).await;
         match &result {
             Ok(_) => self.accepted.get_or_init(metrics::accepted).increment(1),
-            Err(error) => metrics::refused(error),
+            Err(error) => {
+                tracing::debug!(
+                    kind = error.kind(),
+                    reason = error.reason(),
+                    "a token is refused"
+                );
+                metrics::refused(error);
+            }
         }
         result
     }

@@ -21,7 +21,7 @@ use super::Shared;
 use super::failure::Failure;
 use crate::QueryState;
 use crate::crowd::OfAddress;
-use crate::metrics::{RouteMetrics, shed};
+use crate::metrics::{RouteKind, RouteMetrics, shed};
 use crate::shares::{Held, Peer};
 
 /// What a header's field takes beside its text.
@@ -44,9 +44,9 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    pub(super) fn door(route: &'static str, cors: bool) -> Self {
+    pub(super) fn door(kind: RouteKind, cors: bool) -> Self {
         let behind = Self {
-            door: Door::new(route, cors),
+            door: Door::new(kind, cors),
             methods: MethodRouter::new(),
         };
         behind.add(None, |_, _| async { StatusCode::METHOD_NOT_ALLOWED })
@@ -133,7 +133,7 @@ impl QueryState {
 
 /// Where no route leads.
 pub(super) fn nowhere() -> MethodRouter<Shared> {
-    let door = Door::new("none", false);
+    let door = Door::new(RouteKind::Other, false);
     any(move |request: Request| {
         let door = Arc::clone(&door);
         async move {
@@ -144,8 +144,8 @@ pub(super) fn nowhere() -> MethodRouter<Shared> {
 }
 
 impl Door {
-    fn new(route: &'static str, cors: bool) -> Arc<Self> {
-        let metrics = RouteMetrics::new(route);
+    fn new(kind: RouteKind, cors: bool) -> Arc<Self> {
+        let metrics = RouteMetrics::new(kind);
         Arc::new(Self { metrics, cors })
     }
 

@@ -21,7 +21,7 @@ use self::door::{Behind, nowhere};
 pub(crate) use self::failure::chain;
 pub(crate) use self::freshness::Waiting;
 use crate::QueryState;
-use crate::metrics::begin_shed;
+use crate::metrics::{RouteKind, begin_shed};
 
 /// What a deployment says at its root.
 const GREETING: &str = "This Convex deployment is running. See https://docs.convex.dev/.";
@@ -40,22 +40,36 @@ const OURS: &str = "/api/run/profiles/queries/getCurrentUserProfile";
 /// now.
 pub fn router(state: Arc<QueryState>) -> Router {
     begin_shed();
-    let run = Behind::door("/api/run/{*path}", true).post(routes::run);
+    let run = Behind::door(RouteKind::Query, true).post(routes::run);
     let convex = [
         ("/api/run/{*path}", run.clone()),
         (OURS, run),
-        on("/api/query", |behind| {
+        on("/api/query", RouteKind::Query, |behind| {
             behind.get(routes::get_query).post(routes::query)
         }),
-        on("/api/query_batch", |b| b.post(routes::query_batch)),
-        on("/api/query_ts", |b| b.post(routes::query_ts)),
-        on("/api/query_at_ts", |b| b.post(routes::query_at_ts)),
-        on("/api/function", |b| b.post(routes::function)),
-        on("/api/mutation", |b| b.post(routes::mutation)),
-        on("/api/action", |b| b.post(routes::action)),
-        on("/api/public_openapi.json", |b| b.get(openapi)),
-        on("/api/sync", |b| b.get(upgrade::upgrade)),
-        on("/api/{version}/sync", |b| b.get(upgrade::upgrade_versioned)),
+        on("/api/query_batch", RouteKind::Batch, |b| {
+            b.post(routes::query_batch)
+        }),
+        on("/api/query_ts", RouteKind::Query, |b| {
+            b.post(routes::query_ts)
+        }),
+        on("/api/query_at_ts", RouteKind::Query, |b| {
+            b.post(routes::query_at_ts)
+        }),
+        on("/api/function", RouteKind::Query, |b| {
+            b.post(routes::function)
+        }),
+        on("/api/mutation", RouteKind::Query, |b| {
+            b.post(routes::mutation)
+        }),
+        on("/api/action", RouteKind::Query, |b| b.post(routes::action)),
+        on("/api/public_openapi.json", RouteKind::Other, |b| {
+            b.get(openapi)
+        }),
+        on("/api/sync", RouteKind::Sync, |b| b.get(upgrade::upgrade)),
+        on("/api/{version}/sync", RouteKind::Sync, |b| {
+            b.get(upgrade::upgrade_versioned)
+        }),
     ];
     let small = [
         ("/", GREETING),
@@ -64,10 +78,13 @@ pub fn router(state: Arc<QueryState>) -> Router {
         ("/instance_version", env!("CARGO_PKG_VERSION")),
     ];
     let small = small.map(|(route, text)| {
-        let behind = Behind::door(route, false);
+        let behind = Behind::door(RouteKind::Other, false);
         (route, behind.get(move |_, _| async move { text }))
     });
-    let echo = ("/echo", Behind::door("/echo", false).post(echo::echo));
+    let echo = (
+        "/echo",
+        Behind::door(RouteKind::Other, false).post(echo::echo),
+    );
     let router = convex
         .into_iter()
         .chain(small)
@@ -79,8 +96,12 @@ pub fn router(state: Arc<QueryState>) -> Router {
 }
 
 /// A route of Convex's, on which browsers' pages may ask.
-fn on(route: &'static str, add: impl FnOnce(Behind) -> Behind) -> (&'static str, Behind) {
-    (route, add(Behind::door(route, true)))
+fn on(
+    route: &'static str,
+    kind: RouteKind,
+    add: impl FnOnce(Behind) -> Behind,
+) -> (&'static str, Behind) {
+    (route, add(Behind::door(kind, true)))
 }
 
 async fn openapi(_state: Shared, _request: Request) -> impl IntoResponse {

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::registry::Registry;
+pub(crate) use self::socket::ends;
 use crate::crowd::{Crowd, Place};
 use crate::shares::Peer;
 use crate::{Limits, QueryState};

@@ -85,6 +85,13 @@ fn check(path: FunctionPath, called: FunctionKind, args: &RawValue) -> Result<()
     check_call(path, called, Wording::Public, args)
 }
 
+/// The words for every end.
+pub(crate) fn ends() -> impl Iterator<Item = &'static str> {
+    let ours = [Ended::Left, Ended::Slow, Ended::Crowded, Ended::Unused];
+    let ours = ours.map(|ended| ended.label());
+    ours.into_iter().chain(End::LABELS)
+}
+
 /// Why a conversation ended.
 enum Ended {
     /// The client closed the socket, or broke it off.
@@ -319,6 +326,7 @@ impl Conversation<'_> {
                 () = self.follower.woken() => self.session.invalidate(),
                 text = socket.hear() => {
                     self.receive(&text?, socket).await?;
+                    socket.metrics.subscribed(self.session.subscriptions());
                     self.place.used(self.of_use());
                 }
             }

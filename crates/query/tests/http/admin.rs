@@ -66,7 +66,21 @@ async fn status_says_why_it_is_blocked_and_how_far_behind() {
         (json!(4711), json!(4720)),
         "what is read is not durable yet"
     );
-    assert!(member("lag_seconds").as_f64().is_some());
+    let lag = |status: &Value| status.get("lag_seconds").and_then(Value::as_f64);
+    assert!(lag(&status) > Some(1_000.0), "since the last applied one");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seven = std::time::Duration::from_secs(7);
+    let waits = now.unwrap().checked_sub(seven).unwrap();
+    let unkept_ns = i64::try_from(waits.as_nanos()).ok();
+    running
+        .progress
+        .send_modify(|progress| progress.unkept_ns = unkept_ns);
+    let status: Value = serde_json::from_str(&running.admin("/status").await.body).unwrap();
+    let lag = lag(&status).unwrap();
+    assert!(
+        (6.9..60.0).contains(&lag),
+        "{lag}: since the first that waits was stored, however long the stream was quiet before"
+    );
     running
         .progress
         .send_modify(|progress| progress.tail = None);
@@ -115,7 +129,9 @@ async fn ready_means_keys_and_rows_that_were_live() {
 #[tokio::test]
 async fn the_operators_routes_are_not_public() {
     let running = Running::start(Setup::default()).await;
-    assert_eq!(running.admin("/metrics").await.body, "some_metric 1\n");
+    let page = running.admin("/metrics").await.body;
+    assert!(page.contains("profile_projector_users 6\n"), "{page}");
+    assert!(page.ends_with("some_metric 1\n"), "{page}");
     for route in ["/status", "/metrics", "/readyz", "/livez"] {
         let reply = exchange(running.address, &request("GET", route, &[], b"")).await;
         assert_eq!(reply.status, 404, "{route}");

@@ -94,7 +94,7 @@ impl Running {
         let operators = admin::router(admin::Admin {
             query: state,
             door: Arc::clone(&door),
-            render_metrics: Box::new(|| "some_metric 1\n".to_owned()),
+            more_metrics: Box::new(|page| page.rendered("some_metric 1\n")),
             more_status: Box::new(std::collections::BTreeMap::new),
             stopping: stop.clone(),
         });

@@ -4,6 +4,7 @@
 mod build;
 mod compare;
 mod files;
+mod metrics;
 pub(crate) mod routes;
 mod status;
 mod swap;
@@ -24,6 +25,7 @@ use crate::log_access::LogAccess;
 use build::Goal;
 use compare::Comparison;
 pub(crate) use files::LastGood;
+pub(crate) use metrics::describe as describe_metrics;
 pub(crate) use status::{Job, JobKind, JobState, JobStatus};
 use swap::goes_on;
 
@@ -226,6 +228,7 @@ impl Keeper {
         let kind = job.kind.word();
         match result {
             Ok(comparison) => {
+                metrics::done(job, &comparison);
                 let compared = comparison.summary();
                 if job.kind == JobKind::Verify && comparison.equal() == Some(false) {
                     tracing::error!(
@@ -249,6 +252,7 @@ impl Keeper {
                 if matches!(fault, JobFault::Stopped) {
                     tracing::info!(kind, "the {kind} is cut off: {fault}");
                 } else {
+                    metrics::failed(job);
                     tracing::error!(
                         kind,
                         "the live read model stays, the {kind} failed: {fault}"

@@ -45,6 +45,9 @@ pub(crate) enum JobKind {
 }
 
 impl JobKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Rebuild, Self::Rollback, Self::Verify, Self::GiveUp];
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Rebuild => "rebuild",

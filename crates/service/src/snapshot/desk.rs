@@ -182,12 +182,17 @@ async fn snapshot(
     (answer, Json(desk.status()))
 }
 
-/// Gives the metrics of snapshots their help.
+/// Gives the metrics of snapshots their help, and makes them visible before the first.
 pub(crate) fn describe_metrics() {
     metrics::describe_gauge!(
         MADE,
         metrics::Unit::Seconds,
-        "when the latest snapshot since the start was made, since the epoch"
+        "When the latest snapshot since the start was made, since the epoch; 0 for none"
     );
-    metrics::describe_gauge!(SEQUENCE, "the sequence that it is of");
+    metrics::describe_gauge!(
+        SEQUENCE,
+        "The sequence that the latest snapshot is of; 0 for none"
+    );
+    gauge!(MADE).set(0.0);
+    gauge!(SEQUENCE).set(0.0);
 }
