@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alerts;
 mod answers;
 mod bad_events;
 mod broker_faults;
