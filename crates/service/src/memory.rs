@@ -7,7 +7,7 @@ use crate::run::ADMIN_CONNECTIONS;
 const MIB: usize = 1024 * 1024;
 
 /// The pages of a read model's file that are kept (`read_model::Options`).
-const PAGES_BYTES: usize = 64 * MIB;
+const PAGES_BYTES: usize = 40 * MIB;
 /// Records on their way from the broker, header bytes and bodies: eight MiB asked for ahead, and what is handed to the
 /// writer. More only where the server takes messages above one MiB (`max_payload`).
 const RECORDS_BYTES: usize = 20 * MIB;
