@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,12 +19,8 @@ struct Dev {
     _printed: BufReader<ChildStdout>,
 }
 
-/// Two that start at the same moment could take the same port for free.
-static STARTING: Mutex<()> = Mutex::new(());
-
 impl Dev {
     fn start(home: &Path) -> Self {
-        let _one_at_a_time = STARTING.lock();
         let mut child = Command::new(env!("CARGO_BIN_EXE_profile-projector"))
             .args(["dev", "--data-dir", "data/dev"])
             .current_dir(home)
@@ -137,6 +133,27 @@ fn the_printed_lines_work_also_at_the_second_start() {
         dev.interrupt();
         assert_eq!(processes_of(&home), Vec::<String>::new());
     }
+}
+
+#[test]
+fn those_that_start_at_the_same_moment_all_start() {
+    let begin = Barrier::new(3);
+    let start = || {
+        let folder = TempDir::new().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        begin.wait();
+        let dev = Dev::start(&home);
+        // Each answers at its own ports.
+        let answer = paste(dev.lines()[0], &home);
+        assert!(answer.contains(r#""status":"success""#), "{answer}");
+        begin.wait();
+        dev.interrupt();
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(start);
+        }
+    });
 }
 
 #[test]

@@ -64,13 +64,33 @@ async fn start_server(
 ) -> anyhow::Result<NatsServer> {
     let named = config.nats_server.clone();
     let binary = tokio::task::spawn_blocking(move || locate(named.as_deref())).await??;
-    let setup = Setup {
-        binary,
+    let setup = |ports: Ports| Setup {
+        binary: binary.clone(),
         dir: folder.join("nats"),
         port: Some(ports.nats).filter(|port| *port != 0),
         arguments: Vec::new(),
     };
-    Ok(NatsServer::start(setup).await?)
+    match (NatsServer::start(setup(ports)).await, ports.without_taken()) {
+        (Err(_taken), Some(left)) => Ok(NatsServer::start(setup(left)).await?),
+        (started, _) => Ok(started?),
+    }
+}
+
+/// Opens the service's ports.
+async fn bind(
+    config: &DevConfig,
+    folder: &DevFolder,
+    nats: NatsConfig,
+    ports: Ports,
+) -> anyhow::Result<Service> {
+    let bound = Service::bind(service_config(config, folder, nats.clone(), ports)?).await;
+    // Of those that are left none is the server's: that is taken.
+    match (bound, ports.without_taken()) {
+        (Err(_taken), Some(left)) => {
+            Service::bind(service_config(config, folder, nats, left)?).await
+        }
+        (bound, _) => bound,
+    }
 }
 
 /// Everything that needs the server.
@@ -90,7 +110,7 @@ async fn run_on(
     let token = folder.join("token");
     folder.write_private(&token, &token::mint(folder.path(), samples::IDENTITY)?)?;
 
-    let service = Service::bind(service_config(config, folder, nats, ports)?).await?;
+    let service = bind(config, folder, nats, ports).await?;
     let (listen, admin) = (service.public_address()?, service.admin_address()?);
     let now = Ports {
         listen: listen.port(),

@@ -44,6 +44,18 @@ impl Ports {
         }
     }
 
+    /// Without those that somebody took since they were chosen: another `dev` may start at the same moment. `None` if they
+    /// all are free still, so that whatever failed failed otherwise.
+    pub(super) fn without_taken(self) -> Option<Self> {
+        let free = |port: u16| if is_free(port) { port } else { 0 };
+        let now = Self {
+            listen: free(self.listen),
+            admin: free(self.admin),
+            nats: free(self.nats),
+        };
+        (now != self).then_some(now)
+    }
+
     /// Remembers those that were taken, for the next start.
     pub(super) fn remember(self, folder: &DevFolder) -> anyhow::Result<()> {
         let text = serde_json::to_string(&self)?;
@@ -92,5 +104,11 @@ mod tests {
             nats: 0,
         };
         assert_eq!(Ports::free(defaults, last), expected);
+        assert_eq!(expected.without_taken(), None);
+        let since = Ports {
+            nats: taken.0,
+            ..expected
+        };
+        assert_eq!(since.without_taken(), Some(expected));
     }
 }
