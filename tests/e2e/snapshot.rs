@@ -227,3 +227,48 @@ async fn rows_make_place_when_told_to_and_are_kept() -> anyhow::Result<()> {
     service.stop().await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_snapshot_left_goes_at_the_next_start() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    world.broker.publish(people(0..3)).await?;
+    let url = world.broker.server.url();
+    let service = world.serve_from(&url, "model", &[]).await?;
+    service.status_when("live", live).await?;
+    service.stop().await?;
+    let folder = world.data("model");
+    let kept = names(&folder);
+    for left in ["read-model.snapshot", "read-model.snapshot.unfinished"] {
+        std::fs::write(folder.join(left), "everybody's profiles")?;
+    }
+    let service = world.serve_from(&url, "model", &[]).await?;
+    service.status_when("live", live).await?;
+    assert_eq!(names(&folder), kept);
+    service.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_whose_beginning_is_damaged_is_not_blamed_on_the_stream() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    world.broker.publish(people(0..3)).await?;
+    let url = world.broker.server.url();
+    let service = world.serve_from(&url, "model", &[]).await?;
+    service.status_when("live", live).await?;
+    service.stop().await?;
+    let path = world.data("snapshot");
+    let shown = path.to_str().unwrap();
+    done(&world, "model", &["snapshot", shown]).await?;
+    let mut bytes = std::fs::read(&path)?;
+    let name = bytes
+        .windows(STREAM.len())
+        .position(|found| found == STREAM.as_bytes());
+    bytes[name.unwrap()] ^= 1;
+    std::fs::write(&path, &bytes)?;
+    let said = refused(&world, "new", &["restore", shown]).await?;
+    assert!(
+        said.contains("it is damaged: its hash is not that of its contents"),
+        "{said}"
+    );
+    assert!(names(&world.data("new")).is_empty());
+    Ok(())
+}

@@ -138,6 +138,25 @@ fn r6_a_snapshot_that_was_cut_off_or_changed_leaves_nothing() {
 }
 
 #[test]
+fn r6_a_hash_is_judged_without_believing_anything_else() {
+    let bytes = sample();
+    let check = |bytes: &[u8]| Incoming::open(bytes).and_then(Incoming::check);
+    check(&bytes).unwrap();
+    // Behind magic, layout and rows stands the checkpoint: stream, times, places.
+    for at in (28..bytes.len()).step_by(7) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x01;
+        let refused = check(&changed).unwrap_err();
+        let is_named = matches!(refused, RestoreError::Damaged(_) | RestoreError::CutOff);
+        assert!(is_named, "{at}: {refused}");
+    }
+    for length in [bytes.len() - 1, bytes.len() - 40] {
+        check(&bytes[..length]).unwrap_err();
+    }
+    check(&[&bytes[..], b"x"].concat()).unwrap_err();
+}
+
+#[test]
 fn r4_a_snapshot_of_another_layout_or_of_something_else_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut other = sample();

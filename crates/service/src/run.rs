@@ -101,6 +101,7 @@ impl Service {
     pub(crate) async fn bind(config: Config) -> anyhow::Result<Self> {
         query::auth::install_crypto();
         let model = open_read_model(&config.data_dir)?;
+        snapshot::remove_left(&config.data_dir)?;
         let reader = model.reader();
         let (verifier, mut keys) = Verifier::new(config.auth.clone(), Arc::new(SystemTime::now))?;
         // Before the ports open, so that the first request finds them.

@@ -16,6 +16,9 @@ use crate::meta::{self, read_checkpoint, read_totals};
 use crate::tables::{LAYOUT, META};
 use crate::{Maker, Outgoing, Place, StorageError, place};
 
+/// Read at a time where nothing but the hash is of interest.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
 /// A snapshot that is being read.
 pub struct Incoming<R> {
     manifest: Manifest,
@@ -54,6 +57,35 @@ impl<R: Read> Incoming<R> {
     /// What it says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Whether it ends with the hash of everything before: what it says of itself is judged by that too.
+    pub fn check(mut self) -> Result<(), RestoreError> {
+        let mut held = Vec::new();
+        let mut hasher = self.from.hasher;
+        loop {
+            let read = self
+                .from
+                .from
+                .by_ref()
+                .take(PIECE_BYTES)
+                .read_to_end(&mut held)?;
+            if read == 0 {
+                break;
+            }
+            // The hash itself is what comes last.
+            let until = held.len().saturating_sub(blake3::OUT_LEN);
+            let piece: Vec<u8> = held.drain(..until).collect();
+            hasher.update(&piece);
+        }
+        let found: [u8; blake3::OUT_LEN] =
+            held.try_into().map_err(|_short| RestoreError::CutOff)?;
+        if hasher.finalize() != found {
+            return Err(RestoreError::Damaged(
+                "its hash is not that of its contents",
+            ));
+        }
+        Ok(())
     }
 
     /// Makes the live file of `folder` from it: whole, or not at all (R6). A live file that is there

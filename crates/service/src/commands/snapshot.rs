@@ -57,15 +57,23 @@ async fn copy(args: &SnapshotArgs, nats: &NatsConfig) -> anyhow::Result<String> 
         SnapshotAt::Object { bucket, .. } => Some(Bucket::open(nats, bucket).await?),
         SnapshotAt::File(_) => None,
     };
-    let made = make(args).await?;
-    let (path, status) = &made;
+    // Whoever opens the read model removes what nobody fetched: a stopped one stays ours until it is fetched.
+    let Made {
+        path,
+        status,
+        model: _held,
+    } = &make(args).await?;
     match (&args.to, &bucket) {
         (SnapshotAt::Object { name, .. }, Some(bucket)) => {
             let bar = bar::of_bytes(status.bytes);
             let sent = |bytes| bar.set_position(bytes);
             snapshot::upload(bucket, name, about(status), path, sent).await?;
             bar.finish_and_clear();
-            fs::remove_file(path)?;
+            match fs::remove_file(path) {
+                // Its service was started again meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
         (SnapshotAt::File(to), _) => snapshot::move_to(path, to)?,
         (SnapshotAt::Object { .. }, None) => {}
@@ -97,8 +105,16 @@ fn about(status: &SnapshotStatus) -> HashMap<String, String> {
         .collect()
 }
 
+/// A snapshot in the data folder.
+struct Made {
+    path: PathBuf,
+    status: SnapshotStatus,
+    /// Of a stopped service.
+    model: Option<ReadModel>,
+}
+
 /// A snapshot in the data folder, made by whoever has the read model open, or else here.
-async fn make(args: &SnapshotArgs) -> anyhow::Result<(PathBuf, SnapshotStatus)> {
+async fn make(args: &SnapshotArgs) -> anyhow::Result<Made> {
     let folder = &args.data_dir;
     if !Place::Live.is_there(folder)? {
         bail!(
@@ -110,16 +126,21 @@ async fn make(args: &SnapshotArgs) -> anyhow::Result<(PathBuf, SnapshotStatus)> 
     let path = folder.join(FILE_NAME);
     match ReadModel::open(folder, Options::default()) {
         Ok(model) => {
-            let status = tokio::task::spawn_blocking({
-                let path = path.clone();
-                move || of_stopped(&model, &path)
+            let making = tokio::task::spawn_blocking(move || {
+                let status = of_stopped(&model, &path)?;
+                anyhow::Ok(Made {
+                    path,
+                    status,
+                    model: Some(model),
+                })
             });
-            Ok((path, status.await??))
+            making.await?
         }
-        Err(OpenError::InUse { .. }) => {
-            let status = of_running(&args.admin, &path).await?;
-            Ok((path, status))
-        }
+        Err(OpenError::InUse { .. }) => Ok(Made {
+            status: of_running(&args.admin, &path).await?,
+            path,
+            model: None,
+        }),
         Err(error) => Err(error.into()),
     }
 }

@@ -56,6 +56,33 @@ fn cannot_write(path: &Path, error: SnapshotError) -> anyhow::Error {
     }
 }
 
+/// Removes what a `snapshot` left in the read model's folder that was killed, finished or not: it holds everybody's
+/// profiles, and nobody fetches it any more. For whoever has the read model open.
+pub(crate) fn remove_left(folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join(FILE_NAME);
+    for left in [unfinished(&path), path] {
+        match fs::remove_file(&left) {
+            Ok(()) => {
+                tracing::warn!(file = %left.display(), "a snapshot that nobody fetched was removed");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!(
+                        "{} is a snapshot that nobody fetched, and cannot be removed",
+                        left.display()
+                    )
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_added_extension("unfinished")
+}
+
 /// Gives a snapshot's file another place, on another disk if need be.
 pub(crate) fn move_to(from: &Path, to: &Path) -> anyhow::Result<()> {
     match fs::rename(from, to) {
@@ -77,7 +104,7 @@ fn cannot_make(path: &Path) -> String {
 
 /// Makes a file under another name, and gives it its own when it is whole and on disk.
 fn whole<T>(path: &Path, fill: impl FnOnce(&mut File) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let unfinished = path.with_added_extension("unfinished");
+    let unfinished = unfinished(path);
     let made = make_unfinished(&unfinished, path, fill);
     if made.is_err() {
         // The error tells more, and the next attempt begins with the same removal.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 pub(crate) use desk::{Order, SnapshotDesk, SnapshotStatus, describe_metrics, routes};
-pub(crate) use make::{FILE_NAME, is_replaceable, make, move_to};
+pub(crate) use make::{FILE_NAME, is_replaceable, make, move_to, remove_left};
 pub(crate) use object::{Bucket, upload};
 pub(crate) use restore::{Restore, has_rows, restore};
 

@@ -47,7 +47,12 @@ pub(crate) async fn restore(
     let refused = || format!("the snapshot {at} is refused");
     let (incoming, _bucket) = open(at, what.nats).await?;
     let manifest = incoming.manifest().clone();
-    check(&manifest, what.nats).await.with_context(refused)?;
+    if let Err(error) = check(&manifest, what.nats).await {
+        // A beginning that is damaged names another stream, or another place in it.
+        let checked = tokio::task::spawn_blocking(|| incoming.check()).await?;
+        checked.with_context(refused)?;
+        return Err(error).with_context(refused);
+    }
     let (folder, stop) = (what.folder.to_owned(), stop.clone());
     let rows = manifest.rows;
     let restored = tokio::task::spawn_blocking(move || {
