@@ -161,7 +161,7 @@ async fn an_erasure_goes_on_where_it_was_interrupted_and_can_be_repeated() -> an
     let status = service.applied(last).await?;
     assert_eq!(status["outcomes"]["resurrect"], 1);
     let again = erase(&world.broker, &["u2", "--wait", &url]).await?;
-    let said = "user u2: published nothing, the erasures are there\ndeleted 1 messages from the stream; 0 are left\n";
+    let said = "user u2: published nothing, the erasures are there\ndeleted 1 message from the stream; 0 are left\n";
     assert!(again.output.starts_with(said), "{again:?}");
     let again = erase(&world.broker, &["u2"]).await?;
     assert_eq!(again.code, Some(0));

@@ -262,7 +262,7 @@ async fn it_asks_on_a_terminal_and_wants_a_flag_elsewhere() -> anyhow::Result<()
         let ended = command_on_terminal(&arguments, typed).await?;
         assert_eq!(ended.code, Some(1), "{ended:?}");
         for text in [
-            "1 messages are deleted from the stream, for ever",
+            "1 message is deleted from the stream, for ever",
             "waits for no service; name each with --wait",
             "changes the rows of u2",
             "Erase user u1? [y/N]",

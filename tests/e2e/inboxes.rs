@@ -129,7 +129,15 @@ async fn a_neighbour_hears_nothing_of_what_others_are_answered() -> anyhow::Resu
         ("doctor", &["doctor", "--consumer-name", "svc"]),
         (
             "quarantine-drop",
-            &["quarantine", "drop", GRACE, "1", "--reason", "test"],
+            &[
+                "quarantine",
+                "drop",
+                GRACE,
+                "1",
+                "--reason",
+                "test",
+                "--force",
+            ],
         ),
         ("erase", &["erase", ADA, "--yes", "--request-id", "r1"]),
     ] {

@@ -63,7 +63,15 @@ pub(crate) async fn all_commands_work(
     let looked = run(&["doctor", "--consumer-name", "looks"]).await?;
     ensure!(looked.output.contains("seen     stream: "), "{looked:?}");
     good(&run(&["erase", ADA, "--yes", "--request-id", "r1"]).await?)?;
-    let dropping = ["quarantine", "drop", "u2", "1", "--reason", "test"];
+    let dropping = [
+        "quarantine",
+        "drop",
+        "u2",
+        "1",
+        "--reason",
+        "test",
+        "--force",
+    ];
     good(&run(&dropping).await?)?;
     service.stop().await?;
     Ok(())

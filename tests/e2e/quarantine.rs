@@ -211,7 +211,7 @@ async fn each_trouble_with_the_quarantine_is_one_line_that_says_what_to_do() -> 
         "r",
     ];
     let long = "x".repeat(201);
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 19] = [
         (&list, &["--admin", "http://127.0.0.1:9"]),
         (&list, &["--admin", "nowhere"]),
         (&list, &["--admin", &public]),
@@ -223,9 +223,11 @@ async fn each_trouble_with_the_quarantine_is_one_line_that_says_what_to_do() -> 
         (&drop, &["u2", "3", "--wait", &admin]),
         (&drop, &["u1", "5", "--wait", &admin]),
         (&drop, &["u 1", "5"]),
+        (&drop, &["u1", "1", "--admin", &admin]),
+        (&drop, &["u1", "3", "--admin", "http://127.0.0.1:9"]),
         (&drop[..4], &["u1", "3", "--reason", &long]),
-        (&drop, &["u1", "3", "--stream", "OTHER"]),
-        (&drop, &["u1", "99999"]),
+        (&drop, &["u1", "3", "--force", "--stream", "OTHER"]),
+        (&drop, &["u1", "99999", "--force"]),
         (&list, &["--admin", &admin, "--parked-for", "nothing"]),
         (&list, &["--admin", &admin, "--lane", "fast"]),
         (&drop_all, &["--admin", &admin]),

@@ -281,7 +281,15 @@ fn commands<'a>(
         ),
         (
             "quarantine-drop",
-            vec!["quarantine", "drop", "u1", "1", "--reason", "test"],
+            vec![
+                "quarantine",
+                "drop",
+                "u1",
+                "1",
+                "--reason",
+                "test",
+                "--force",
+            ],
             "identity.v1.*.quarantine",
         ),
         (

@@ -5,7 +5,6 @@
 
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::doctor::permissions::Role;
@@ -345,8 +344,8 @@ pub(crate) struct AsOfArgs {
     /// Whose answer: the user's id
     #[arg(long, value_name = "ID")]
     pub(crate) user: Option<String>,
-    /// When: behind this message of the stream
-    #[arg(long, value_name = "N")]
+    /// When: behind this message of the stream, the first of which is 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sequence: Option<u64>,
     /// When: at this time of the server's clock, such as 2026-11-24T12:00:00Z
     #[arg(long, value_name = "TIME")]
@@ -419,7 +418,7 @@ pub(crate) struct PublishArgs {
     pub(crate) atomic: bool,
     /// Begin at this line; an interrupted run names it
     #[arg(long, value_name = "LINE")]
-    #[arg(default_value_t = 1)]
+    #[arg(default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) from_line: u64,
     /// Print refusals and the account as JSON, one object a line
     #[arg(long)]
@@ -502,6 +501,7 @@ pub(crate) struct EraseArgs {
     pub(crate) wait: WaitArgs,
     /// The erasure request, for the record; nothing personal
     #[arg(long, value_name = "ID")]
+    #[arg(value_parser = impersonal)]
     pub(crate) request_id: String,
     /// Change nothing; show what would be done
     #[arg(long)]
@@ -607,11 +607,18 @@ pub(crate) struct DropArgs {
     pub(crate) nats: NatsArgs,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
+    /// The service to ask whether the record is parked: those of --wait where they are given, else
+    /// <http://127.0.0.1:3211>
+    #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
+    pub(crate) admin: Option<String>,
+    /// Ask no service: publish the decision whether the record is parked or not
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) force: bool,
     /// Why, for whoever reads the stream; nothing personal
     #[arg(long, value_name = "TEXT")]
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = impersonal)]
     pub(crate) reason: String,
-    /// Publish nothing; show the decision, and with --wait whether the record is parked
+    /// Publish nothing; show the decision
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print what was done as one JSON object
@@ -639,7 +646,7 @@ pub(crate) struct DropAllArgs {
     pub(crate) wait: WaitArgs,
     /// Why, for whoever reads the stream; nothing personal
     #[arg(long, value_name = "TEXT")]
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = impersonal)]
     pub(crate) reason: String,
     /// Publish nothing; show which records it would be
     #[arg(long)]
@@ -680,6 +687,20 @@ pub(crate) struct DevArgs {
     pub(crate) nats_server: Option<PathBuf>,
 }
 
+/// A text for the record. It stays in the stream for ever: erasing a person does not reach it.
+fn impersonal(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.contains('@') {
+        return Err(
+            "it has an @ in it, as addresses have: it stays in the stream for ever, so it must name nobody; give the number \
+             of a ticket",
+        );
+    }
+    Ok(text.to_owned())
+}
+
 /// Reads the command line and the environment; usage faults and help are printed by clap, which also ends the process.
 pub(crate) fn parse() -> Result<(Command, Origins), ConfigFaults> {
     let prepared = Prepared::of(Cli::command(), |name| std::env::var_os(name));
@@ -713,6 +734,27 @@ mod tests {
         "log",
         "log-format",
     ];
+
+    #[test]
+    fn what_names_a_person_or_no_place_is_refused() {
+        let refused = |words: &[&str]| {
+            let words = [&["profile-projector"], words].concat();
+            let error = Cli::try_parse_from(words).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        let drop = ["quarantine", "drop", "u1", "3", "--reason"];
+        for reason in ["asked for by ada@example.com", ""] {
+            let said = refused(&[&drop[..], &[reason]].concat());
+            assert!(said.contains("--reason <TEXT>"), "{said}");
+        }
+        let said = refused(&["erase", "u1", "--request-id", "ada@example.com"]);
+        assert!(said.contains("it must name nobody"), "{said}");
+        let said = refused(&["publish", "x", "--from-line", "0"]);
+        assert!(said.contains("0 is not in 1.."), "{said}");
+        let said = refused(&["as-of", "--user", "u1", "--sequence", "0"]);
+        assert!(said.contains("0 is not in 1.."), "{said}");
+    }
 
     #[test]
     fn a_variable_of_serve_means_nothing_to_other_commands() {

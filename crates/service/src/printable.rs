@@ -39,10 +39,10 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// A number of things.
-pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
-    match count {
+pub(crate) fn counted(count: impl TryInto<u64>, one: &str, more: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {one}"),
-        _ => format!("{count} {more}"),
+        count => format!("{count} {more}"),
     }
 }
 

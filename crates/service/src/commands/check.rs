@@ -11,7 +11,7 @@ use crate::exit::Failure;
 use crate::printable::{self, counted};
 use crate::producer::{
     Checker, Fault, Ids, Line, Lines, Note, OutgoingEvent, Place, Seen, VersionCounts, Versions,
-    open, other_event,
+    of_first, open, other_event,
 };
 
 /// Bytes read at a time.
@@ -83,11 +83,14 @@ impl<'a, W: Write> Check<'a, W> {
         let mut lines = Lines::of(BufReader::with_capacity(READ_BYTES, input));
         let mut is_first = true;
         while let Some(line) = lines.next_line()? {
-            self.judge(&line)?;
-            // What follows would be a line of nonsense for each line.
-            if std::mem::take(&mut is_first) && line.is_unfinished() {
+            if std::mem::take(&mut is_first)
+                && let Some(fault) = of_first(&line)
+            {
+                self.counts.events = 1;
+                self.tell_faults(line.number, &[fault])?;
                 break;
             }
+            self.judge(&line)?;
         }
         self.counts.versions = self.versions.counts();
         self.tell_summary()?;
@@ -254,7 +257,8 @@ mod tests {
     #[test]
     fn files_in_other_encodings_and_damaged_ones_are_told_line_by_line() {
         let event = FAULTY.lines().next().unwrap();
-        let mut input = Vec::new();
+        // A file is judged as a whole by its first line.
+        let mut input = b"{}\n".to_vec();
         for line in [
             [b"\xef\xbb\xbf", event.as_bytes()].concat(),
             event
@@ -281,18 +285,49 @@ mod tests {
     }
 
     #[test]
-    fn a_pretty_printed_file_is_told_once_with_the_way_out() {
+    fn a_file_of_another_format_is_told_once_with_the_way_out() {
         let event: serde_json::Value =
             serde_json::from_str(FAULTY.lines().next().unwrap()).unwrap();
         let pretty = serde_json::to_string_pretty(&event).unwrap();
         let array = serde_json::to_string_pretty(&[&event, &event]).unwrap();
-        for input in [pretty.clone(), format!("\n{pretty}\n{pretty}"), array] {
-            let told = said(input.as_bytes(), false);
+        let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let table = "id;version;display name\nk57a;3;x\n";
+        let inputs: [(Vec<u8>, &str); 14] = [
+            (pretty.clone().into(), "jq -c . FILE"),
+            (format!("\n{pretty}\n{pretty}").into(), "jq -c . FILE"),
+            (array.into(), "jq -c '.[]' FILE"),
+            (format!("[{event},{event}]\n").into(), "jq -c '.[]' FILE"),
+            (
+                format!("[\n{event},\n{event}\n]").into(),
+                "jq -c '.[]' FILE",
+            ),
+            (
+                format!("{event}{event}\n{event}{event}").into(),
+                "jq -c . FILE",
+            ),
+            (
+                format!("\u{1e}{event}\n\u{1e}{event}\n").into(),
+                "tr -d '\\036'",
+            ),
+            (format!("\u{feff}{event}\n{event}\n").into(), "sed '1s/"),
+            (
+                utf16(&format!("\u{feff}{event}\n{event}\n")),
+                "iconv -f UTF-16",
+            ),
+            (utf16(&format!("{event}\n{event}\n")), "iconv -f UTF-16"),
+            (b"\x1f\x8b\x08\0\n\0\x03\n".into(), "gzip -dc FILE"),
+            (
+                b"PK\x03\x04\n\n\x01\n".into(),
+                "profile-projector import FILE",
+            ),
+            (table.into(), "schemas/README.md"),
+            (table.replace(';', ",").into(), "schemas/README.md"),
+        ];
+        for (input, cure) in inputs {
+            let told = said(&input, false);
             assert_eq!(told.lines().count(), 2, "{told}");
             assert!(
-                told.contains(
-                    "found JSON that goes on in the next line, expected one event a line: `jq -c .`"
-                ),
+                told.contains(": file: found ") && told.contains(cure),
                 "{told}"
             );
             assert!(
@@ -300,16 +335,6 @@ mod tests {
                 "{told}"
             );
         }
-        let told = said(format!("{event}{event}").as_bytes(), false);
-        assert!(
-            told.contains("more than one JSON value: `jq -c .` writes one a line"),
-            "{told}"
-        );
-        let told = said(format!("[{event},{event}]").as_bytes(), false);
-        assert!(
-            told.contains("found an array of 2, expected an object (`jq -c '.[]'`"),
-            "{told}"
-        );
     }
 
     #[test]

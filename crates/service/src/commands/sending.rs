@@ -104,9 +104,10 @@ impl Sending<'_> {
         }
         if PARKED_TOLD_MAX < count && !self.json {
             let more = count.saturating_sub(PARKED_TOLD_MAX);
+            let admin = services.first().map_or("", |first| first.url());
             writeln!(
                 io::stderr(),
-                "{more} more are parked: profile-projector quarantine list"
+                "{more} more are parked: profile-projector quarantine list --admin {admin}"
             )?;
         }
         Ok(count)

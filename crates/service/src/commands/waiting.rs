@@ -177,7 +177,8 @@ pub(super) async fn parked(
     }
     let looked_at = PAGES_MAX.saturating_mul(PAGE_MAX);
     bail!(
-        "{} has more than {looked_at} records parked from sequence {first} on: whether any behind sequence {after} is of this run was not looked at; profile-projector quarantine list --after {after} lists them",
+        "{} has more than {looked_at} records parked from sequence {first} on: whether any behind sequence {after} is of this run was not looked at; profile-projector quarantine list --admin {} --after {after} lists them",
+        service.url(),
         service.url()
     )
 }

@@ -3,6 +3,8 @@
 use domain::Checkpoint;
 use read_model::{Audit, Difference, Reader, StorageError, Totals, differences};
 
+use crate::printable::counted;
+
 /// Differences that are named.
 const NAMED_MAX: usize = 10;
 
@@ -108,7 +110,7 @@ impl Comparison {
     pub(crate) fn summary(&self) -> String {
         match self {
             Self::Impossible(why) => format!("nothing to compare: {why}"),
-            Self::Equal { users } => format!("equal, {users} users"),
+            Self::Equal { users } => format!("equal, {}", counted(*users, "user", "users")),
             Self::Different { .. } => self.lines().join("; "),
         }
     }

@@ -40,14 +40,6 @@ impl Checker {
             let expected = format!("one event a line (`jq -c .`), at most {LINE_BYTES_MAX} bytes");
             vec![whole_line("a longer line", &expected)]
         })?;
-        if line.is_unfinished() {
-            let expected =
-                "one event a line: `jq -c .` writes events so, `jq -c '.[]'` an array of them";
-            return Err(vec![whole_line(
-                "JSON that goes on in the next line",
-                expected,
-            )]);
-        }
         encoding::check(text).map_err(|fault| vec![fault])?;
         if text.len() > EVENT_LINE_BYTES_MAX {
             return Err(vec![too_long(text)]);

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::check::Checker;
 use super::event::OutgoingEvent;
 use super::fault::Fault;
+use super::other_format::of_first;
 use super::repeats::{Ids, Seen, other_event};
 
 /// Bytes read at a time.
@@ -111,9 +112,14 @@ fn read(
     let mut is_first = true;
     let mut ids = Ids::new();
     while let Some(line) = lines.next_line()? {
-        let is_other_file = std::mem::take(&mut is_first) && line.is_unfinished();
+        let other = if std::mem::take(&mut is_first) {
+            of_first(&line)
+        } else {
+            None
+        };
         let (number, bytes_read) = (line.number, line.bytes_read);
-        let event = checker.check(&line);
+        let is_other_file = other.is_some();
+        let event = other.map_or_else(|| checker.check(&line), |fault| Err(vec![fault]));
         batch.push(Judged {
             line: number,
             place: Place::Line { line: number },

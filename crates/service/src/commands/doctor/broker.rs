@@ -11,6 +11,7 @@ use super::report::Report;
 use super::{account, consumers, server};
 use crate::config::NatsConfig;
 use crate::nats::{self, NatsError};
+use crate::printable::counted;
 
 /// A page of consumers has 256.
 const CONSUMER_PAGES_MAX: usize = 8;
@@ -106,7 +107,8 @@ fn extent(info: &Value) -> String {
     let name = info.get("config").and_then(|config| config.get("name"));
     let name = name.and_then(Value::as_str).unwrap_or("without a name");
     let (messages, first, last) = (state("messages"), state("first_seq"), state("last_seq"));
-    format!("{name}, {messages} messages from {first} to {last}")
+    let messages = counted(messages, "message", "messages");
+    format!("{name}, {messages} from {first} to {last}")
 }
 
 async fn account(

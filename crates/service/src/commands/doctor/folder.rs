@@ -20,6 +20,8 @@ use crate::printable::counted;
 
 /// The part that this is about.
 pub(super) const PART: &str = "read model";
+/// What is in the file.
+pub(super) const ROWS: &str = "rows";
 /// What the service does when something is in the way of the next event.
 const BLOCKED: &str = "nothing more is applied, the rows so far are served";
 /// What is not known of a file that is not looked into.
@@ -69,7 +71,11 @@ pub(super) async fn look(
     }
     // Closed again before anything else is done: while it is read, no service can open it.
     match Place::Live.look(folder) {
-        Ok(Some(glance)) => closed(&glance, &stream, log, report).await,
+        Ok(Some(glance)) => {
+            closed(&glance, &stream, log, report).await;
+            let whose = format!("--data-dir {}", folder.display());
+            report.see(ROWS, not_looked_at(&whose));
+        }
         Ok(None) => report.not_seen(
             PART,
             "it was never closed, and its next opening has to put it in order",
@@ -87,6 +93,11 @@ pub(super) async fn look(
         },
         Err(error) => cannot_open(&error, report),
     }
+}
+
+/// Which command looks at every row: bytes that changed within a page are seen by nobody else before they are read.
+pub(super) fn not_looked_at(whose: &str) -> String {
+    format!("not looked at, damaged ones are not seen here: profile-projector verify {whose}")
 }
 
 fn cannot_open(error: &OpenError, report: &mut Report) {

@@ -7,7 +7,7 @@ use projector::{Finding, Severity};
 use serde_json::json;
 
 use crate::exit::Failure;
-use crate::printable;
+use crate::printable::{self, counted};
 
 /// Everything that is told.
 #[derive(Debug, Default)]
@@ -100,6 +100,9 @@ impl Report {
             writeln!(out, "{:<8} {subject}: {what}", severity.word())?;
             writeln!(out, "         why:  {why}\n         mend: {mend}")?;
         }
-        writeln!(out, "{dangers} dangers, {warnings} warnings, {notes} notes")
+        let dangers = counted(dangers, "danger", "dangers");
+        let warnings = counted(warnings, "warning", "warnings");
+        let notes = counted(notes, "note", "notes");
+        writeln!(out, "{dangers}, {warnings}, {notes}")
     }
 }

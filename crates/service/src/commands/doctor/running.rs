@@ -4,9 +4,10 @@ use domain::Progress;
 use projector::{Finding, Severity};
 use serde::Deserialize;
 
-use super::folder::{PART, UNKNOWN, blocked, other_stream, parked};
+use super::folder::{PART, ROWS, UNKNOWN, blocked, not_looked_at, other_stream, parked};
 use super::report::Report;
 use crate::admin_client::AdminClient;
+use crate::printable::counted;
 
 /// Its `/status`.
 #[derive(Deserialize)]
@@ -37,7 +38,10 @@ pub(super) async fn look(admin: &str, stream: &str, report: &mut Report) {
             .await
     };
     match asked.await {
-        Ok(status) => judge(&status, stream, report),
+        Ok(status) => {
+            judge(&status, stream, report);
+            report.see(ROWS, not_looked_at(&format!("--admin {admin}")));
+        }
         Err(error) => report.not_seen(
             PART,
             &format!("another process has it open, and {error:#}"),
@@ -63,11 +67,13 @@ fn judge(status: &Status, stream: &str, report: &mut Report) {
         report.find([other_stream(&of.name)]);
     }
     if let Some(damage) = status.damaged.first() {
-        let rows = status.damaged.len();
         report.find([Finding::new(
             Severity::Danger,
             PART,
-            format!("{rows} damaged rows were read, the first: {damage}"),
+            format!(
+                "{} read, the first: {damage}",
+                counted(status.damaged.len(), "damaged row was", "damaged rows were")
+            ),
             "who needs them gets an error, and the service is not ready",
             "profile-projector rebuild; look at the disk and its log",
         )]);
@@ -133,28 +139,28 @@ mod tests {
         let parked = "note     quarantine: 1 record is parked\n";
         assert_eq!(
             says("live", None, "connected", "S"),
-            format!("{}{parked}0 dangers, 0 warnings, 1 notes", seen("live"))
+            format!("{}{parked}0 dangers, 0 warnings, 1 note", seen("live"))
         );
         assert_eq!(
             says("live", Some("standing_still"), "connected", "S"),
             format!(
-                "{}danger   read model: the service stands still: why\n{parked}1 dangers, 0 warnings, 1 notes",
+                "{}danger   read model: the service stands still: why\n{parked}1 danger, 0 warnings, 1 note",
                 seen("live")
             )
         );
         assert_eq!(
             says("blocked", Some("disk_low"), "connected", "S"),
             format!(
-                "{}danger   read model: blocked: disk_low: why\n{parked}1 dangers, 0 warnings, 1 notes",
+                "{}danger   read model: blocked: disk_low: why\n{parked}1 danger, 0 warnings, 1 note",
                 seen("blocked")
             )
         );
         assert_eq!(
             says("blocked", Some("damaged"), "connected", "S"),
             format!(
-                "{}danger   read model: 1 damaged rows were read, the first: the row of people for u7 is \
+                "{}danger   read model: 1 damaged row was read, the first: the row of people for u7 is \
                  damaged: its check fails\ndanger   read model: blocked: damaged: why\n{parked}2 dangers, 0 \
-                 warnings, 1 notes",
+                 warnings, 1 note",
                 seen("blocked")
             )
         );
@@ -162,7 +168,7 @@ mod tests {
             says("live", None, "stream_missing", "T"),
             format!(
                 "{}danger   read model: its rows are of stream T\ndanger   read model: the service says stream_missing: why\n\
-                 {parked}2 dangers, 0 warnings, 1 notes",
+                 {parked}2 dangers, 0 warnings, 1 note",
                 seen("live")
             )
         );

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::person::Person;
 use crate::cli::EraseArgs;
-use crate::printable;
+use crate::printable::{self, counted};
 use crate::producer::OutgoingEvent;
 
 /// Users that are named in a sentence.
@@ -113,10 +113,12 @@ impl Report {
     ) -> String {
         let user = &self.user;
         let mut text = format!("user {user}:\n");
-        let _ = writeln!(text, "  {} erasures are published", events.len());
+        let erasures = counted(events.len(), "erasure is", "erasures are");
+        let _ = writeln!(text, "  {erasures} published");
         let _ = writeln!(
             text,
-            "  {messages} messages are deleted from the stream, for ever"
+            "  {} deleted from the stream, for ever",
+            counted(messages, "message is", "messages are")
         );
         let services = if services.is_empty() {
             "no service; name each with --wait".to_owned()
@@ -212,7 +214,7 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let (user, deleted) = (&self.user, self.deleted);
+        let user = &self.user;
         let ids: Vec<_> = self.published.iter().map(|event| &*event.id).collect();
         let ids = if ids.is_empty() {
             "nothing, the erasures are there".to_owned()
@@ -220,14 +222,15 @@ impl Report {
             ids.join(", ")
         };
         let mut text = String::new();
+        let messages = counted(self.deleted, "message", "messages");
         if self.dry_run {
             let _ = writeln!(text, "user {user}: would publish {ids}");
-            let _ = writeln!(text, "would delete {deleted} messages from the stream");
+            let _ = writeln!(text, "would delete {messages} from the stream");
         } else {
             let _ = writeln!(text, "user {user}: published {ids}");
             let _ = writeln!(
                 text,
-                "deleted {deleted} messages from the stream; {} are left",
+                "deleted {messages} from the stream; {} are left",
                 self.left_in_stream
             );
             if 0 < self.left_in_stream || 0 < self.unproved {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use tokio::time::timeout;
 
-use super::parked;
+use super::{ADMIN, parked};
 use crate::admin_client::AdminClient;
 use crate::cli::DropArgs;
 use crate::commands::{block_on, waiting};
@@ -31,7 +31,8 @@ pub(super) fn run(args: &DropArgs) -> Result<(), Failure> {
     let services = waiting::services(&args.wait)?;
     let (event, outgoing) = decision(&args.user, args.sequence, &args.reason)?;
     block_on(async {
-        for service in &services {
+        let nearest = nearest(args)?;
+        for service in services.iter().chain(&nearest) {
             check_parked(service, args).await?;
         }
         if args.dry_run {
@@ -126,10 +127,27 @@ async fn check_there(connection: &Connection, stream: &str, sequence: u64) -> an
     Ok(())
 }
 
+/// Who is asked whether the record is parked, where no service is waited for. A decision on one that is not means
+/// nothing, and stays.
+fn nearest(args: &DropArgs) -> anyhow::Result<Option<AdminClient>> {
+    if args.force || !args.wait.wait.is_empty() {
+        return Ok(None);
+    }
+    let url = args.admin.as_deref().unwrap_or(ADMIN);
+    let token_file = args.wait.admin_token_file.as_deref();
+    AdminClient::new(url, token_file).map(Some)
+}
+
 /// Whoever mistypes a sequence is told before anything is published.
 async fn check_parked(service: &AdminClient, args: &DropArgs) -> anyhow::Result<()> {
     let (url, sequence, user) = (service.url(), args.sequence, &args.user);
-    let Some(Shown { entry, .. }) = parked(service, sequence).await? else {
+    let asked = parked(service, sequence).await.with_context(|| {
+        format!(
+            "whether record {sequence} is parked is not known, and nothing was published: name its service with --admin URL \
+             or --wait URL, or --force to ask none"
+        )
+    });
+    let Some(Shown { entry, .. }) = asked? else {
         bail!("record {sequence} is not parked at {url}: nothing was published");
     };
     match &entry.user {

@@ -58,7 +58,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<(), Failure> {
         let text = if args.json {
             serde_json::to_string(&shown).context("the record cannot be written")?
         } else {
-            card(&shown)
+            card(&shown, source.stream().await.as_deref())
         };
         print(&text)
     })
@@ -137,7 +137,8 @@ fn what(entry: &Entry) -> String {
     }
 }
 
-fn card(shown: &Shown) -> String {
+fn card(shown: &Shown, stream: Option<&str>) -> String {
+    let stream = stream.unwrap_or("STREAM");
     let entry = &shown.entry;
     let mut text = format!("record {} is parked: {}\n", entry.sequence, entry.reason);
     let mut line = |name: &str, value: String| {
@@ -162,7 +163,7 @@ fn card(shown: &Shown) -> String {
     line(
         "body",
         format!(
-            "{} bytes; nats stream get STREAM {sequence} shows them",
+            "{} bytes; nats stream get {stream} {sequence} shows them",
             entry.bytes
         ),
     );
@@ -221,7 +222,7 @@ mod tests {
         empty.parked_records = 0;
         let shown = |mut entry: serde_json::Value, heals: serde_json::Value| {
             entry["heals"] = heals;
-            card(&serde_json::from_value(entry).unwrap())
+            card(&serde_json::from_value(entry).unwrap(), Some("EVENTS"))
         };
         let texts = [
             table(&empty),

@@ -68,6 +68,20 @@ impl Source {
         Ok(Self::Stopped(Box::new(opened)))
     }
 
+    /// The stream that the records are in, if that is known.
+    async fn stream(&self) -> Option<String> {
+        match self {
+            Self::Running(service) => {
+                let status: serde_json::Value = service.get("/status").await.ok()?;
+                Some(status.pointer("/stream/name")?.as_str()?.to_owned())
+            }
+            Self::Stopped(model) => {
+                let checkpoint = model.reader().checkpoint()?;
+                Some(checkpoint.stream.name.to_string())
+            }
+        }
+    }
+
     async fn page(&self, wanted: &Wanted) -> anyhow::Result<Page> {
         match self {
             Self::Running(service) => service.get(&path_of(wanted)).await,
