@@ -244,7 +244,8 @@ async fn what_a_killed_snapshot_left_goes_at_the_next_start() -> anyhow::Result<
     let service = world.serve_from(&url, "model", &[]).await?;
     service.status_when("live", live).await?;
     assert_eq!(names(&folder), kept);
-    service.stop().await
+    service.stop().await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
