@@ -172,12 +172,12 @@ async fn a_record_is_given_up_by_command() -> anyhow::Result<()> {
     let status = service.applied(6).await?;
     assert_eq!(status["parked_by_reason"], json!({"invalid": 1}));
     assert_eq!(
-        drop(&["u1", "3"]).await?,
+        drop(&["u1", "3", "--force"]).await?,
         said(
             "record 3: the decision is at sequence 6 (it was there already); a service has applied it when its applied_sequence reaches 6"
         )
     );
-    let told = drop(&["u1", "3", "--json"]).await?.output;
+    let told = drop(&["u1", "3", "--force", "--json"]).await?.output;
     let told: serde_json::Value = serde_json::from_str(&told)?;
     assert_eq!(
         (
