@@ -28,6 +28,7 @@ mod printable;
 pub mod producer;
 mod run;
 mod schema_routes;
+mod service_manager;
 mod signals;
 pub mod snapshot;
 mod stored_messages;

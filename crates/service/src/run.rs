@@ -24,7 +24,7 @@ use crate::figures::Figures;
 use crate::keeper::{Desk, Keeper, LastGood, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
-use crate::{exposure, memory, open_files, schema_routes, telemetry};
+use crate::{exposure, memory, open_files, schema_routes, service_manager, telemetry};
 
 /// What requests under way are given at the end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(4);
@@ -227,6 +227,8 @@ impl Service {
             });
         }
         parts.spawn("metrics", upkeep(metrics, parts.stop.clone()));
+        let told = service_manager::keep_told(parts.stop.clone());
+        parts.spawn("service manager", told);
         parts.run().await
     }
 }
