@@ -33,6 +33,7 @@ mod nats_habits;
 mod neighbours;
 mod odd_bytes;
 mod operators_door;
+mod operators_view;
 mod process;
 mod publish;
 mod publish_order;

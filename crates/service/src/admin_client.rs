@@ -71,6 +71,20 @@ impl AdminClient {
         self.parsed(status, &body)
     }
 
+    /// Whether requests may be sent to the service, and what it says of that.
+    pub(crate) async fn ready(&self) -> anyhow::Result<(bool, String)> {
+        let (status, body) = self.ask(self.http.get(self.at("/readyz")?)).await?;
+        let said = String::from_utf8_lossy(&body).trim().to_owned();
+        match status {
+            StatusCode::OK if said == "ready" => Ok((true, said)),
+            StatusCode::SERVICE_UNAVAILABLE if said.starts_with("not ready") => Ok((false, said)),
+            _ => bail!(
+                "{} answers {status} and not as a service of this release does: is this its --admin-listen?",
+                self.url()
+            ),
+        }
+    }
+
     /// Where the service is.
     pub(crate) fn url(&self) -> &str {
         &self.shown

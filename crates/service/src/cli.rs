@@ -30,6 +30,10 @@ pub(crate) enum Command {
         and --max-sockets set it; the first line of the log says what they come to, and deploy/MEMORY.md has the sum."
     )]
     Serve(Box<ServeArgs>),
+    /// Show how a running service is, on one screen
+    Status(StatusArgs),
+    /// Say whether a running service takes requests; exit code 1 if not, or if none answers
+    Ready(ReadyArgs),
     /// Build the read model of a running service anew, beside the one it serves, and swap
     Rebuild(RebuildArgs),
     /// Copy a read model while it is served, for another folder to begin with
@@ -270,6 +274,24 @@ pub(crate) struct AdminArgs {
     /// File with the service's admin token; on the service's machine its own is found
     #[arg(long, env = "PROFILE_PROJECTOR_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub(crate) admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    /// Look again every two seconds, until Ctrl-C; a service that is away is waited for
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print what /status answers
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadyArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 #[derive(Debug, Args)]

@@ -18,11 +18,12 @@ pub(crate) fn stop_token() -> anyhow::Result<CancellationToken> {
     let token = stop.clone();
     tokio::spawn(async move {
         for first in [true, false] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            let signal = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
             if first {
+                tracing::info!(signal, "told to end");
                 token.cancel();
             }
         }

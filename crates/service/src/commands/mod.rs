@@ -10,6 +10,7 @@ mod import;
 mod job;
 mod publish;
 mod quarantine;
+mod ready;
 mod rebuild;
 mod replay;
 mod restore;
@@ -17,6 +18,7 @@ mod schema;
 mod sending;
 mod serve;
 mod snapshot;
+mod status;
 mod token;
 mod verify;
 mod waiting;
@@ -49,11 +51,13 @@ pub(crate) fn run(command: Command, warning: Option<&str>) -> Result<(), Failure
         Command::Quarantine(command) => quarantine::run(&command),
         Command::AsOf(args) => as_of::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Ready(args) => ready::run(&args),
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Serve(args) => serve::run(&args, warning),
         Command::Snapshot(args) => snapshot::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Verify(args) => verify::run(&args),
     }
