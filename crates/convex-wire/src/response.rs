@@ -32,6 +32,12 @@ impl RequestId {
     pub fn from_random(random: u64) -> Self {
         Self(format!("{random:016x}").into())
     }
+
+    /// Whether it may be logged: digits and hyphens. A client can name its request anything, also a person.
+    pub fn is_plain(&self) -> bool {
+        let is_digit = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+        self.0.len() <= 64 && self.0.bytes().all(is_digit)
+    }
 }
 
 impl fmt::Display for RequestId {
@@ -135,5 +141,19 @@ pub fn write_transport_error(buffer: &mut Vec<u8>, code: &str, message: &str) {
 impl From<BadFormat> for crate::TransportError {
     fn from(fault: BadFormat) -> Self {
         Self::BadFormat(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_could_be_a_persons_is_not_logged() {
+        assert!(RequestId::from_random(7).is_plain());
+        assert!(RequestId::given("0f8c-11").is_plain());
+        for text in ["ada@example.com", "eyJhbGciOi.J9", &"a".repeat(65)] {
+            assert!(!RequestId::given(text).is_plain(), "{text}");
+        }
     }
 }

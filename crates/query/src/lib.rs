@@ -19,6 +19,7 @@ mod call;
 mod crowd;
 pub mod exposition;
 mod figures;
+mod flood;
 #[cfg(test)]
 mod golden_streams;
 pub mod http;

@@ -1,8 +1,6 @@
 //! Names of this crate's metrics, with unit and help. The tokens' are in `auth`.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::metrics::{Counter, Gauge, Histogram, Unit};
 
@@ -216,9 +214,6 @@ pub(crate) fn socket_ended(reason: &'static str) {
     ::metrics::counter!(SOCKETS_ENDED, "reason" => reason).increment(1);
 }
 
-/// Each kind is said in the log at most so often, with how often it happened since.
-const SHED_TOLD_EVERY: Duration = Duration::from_mins(1);
-
 /// What can be shed.
 const SHED_WHAT: [&str; 8] = [
     "connections",
@@ -238,30 +233,14 @@ pub(crate) fn begin_shed() {
     }
 }
 
-/// When a kind was last told of, and how often it happened since.
-#[derive(Default)]
-struct Shed {
-    told: Option<Instant>,
-    untold: u64,
-}
-
 /// Counts what is refused or ended because a bound was reached.
 pub(crate) fn shed(what: &'static str) {
-    static SO_FAR: Mutex<BTreeMap<&str, Shed>> = Mutex::new(BTreeMap::new());
     ::metrics::counter!(SHED, "what" => what).increment(1);
-    let mut so_far = SO_FAR.lock().unwrap_or_else(PoisonError::into_inner);
-    let shed = so_far.entry(what).or_default();
-    shed.untold = shed.untold.saturating_add(1);
-    let is_recent = |told: Instant| told.elapsed() < SHED_TOLD_EVERY;
-    if shed.told.is_some_and(is_recent) {
-        return;
+    if let Some(count) = crate::flood::to_be_told(what) {
+        tracing::warn!(
+            what,
+            count,
+            "a bound is reached: see profile_projector_shed_total"
+        );
     }
-    let count = std::mem::take(&mut shed.untold);
-    shed.told = Some(Instant::now());
-    drop(so_far);
-    tracing::warn!(
-        what,
-        count,
-        "a bound is reached: see profile_projector_shed_total"
-    );
 }

@@ -110,8 +110,10 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if let Self::Storage(error) = &self {
-            tracing::error!(error = %chain(error), "a row could not be read");
+        if let Self::Storage(error) = &self
+            && let Some(count) = crate::flood::to_be_told("row")
+        {
+            tracing::error!(error = %chain(error), count, "a row could not be read");
         }
         if matches!(self, Self::BodyTimeout) {
             return status.into_response();

@@ -326,7 +326,11 @@ impl QueryState {
     }
 
     fn write_error(&self, body: &mut Vec<u8>, asked: &Asked<'_>, error: &FunctionError) {
-        write_failure(body, &error.error_message(&asked.request_id(), self.texts));
+        let request = asked.request_id();
+        if request.is_plain() {
+            tracing::debug!(%request, "a call is answered with an error");
+        }
+        write_failure(body, &error.error_message(&request, self.texts));
     }
 }
 

@@ -413,7 +413,9 @@ impl Conversation<'_> {
         metrics.evaluations.increment(u64::from(update.runs()));
         update.finish(now, rand::random, || {
             let json = read(state, follower).map_err(|error| {
-                tracing::error!(error = %chain(&error), "a row could not be read for a socket");
+                if let Some(count) = crate::flood::to_be_told("row of a socket") {
+                    tracing::error!(error = %chain(&error), count, "a row could not be read for a socket");
+                }
                 End::Internal
             })?;
             follower.value(json, |json| {
