@@ -8,13 +8,16 @@
 )]
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use domain::testing::{Form, named, profile_state, records, user_state};
 use domain::{Checkpoint, Fingerprint, StreamId, WorkosUserId, apply};
 use read_model::{
-    Difference, DifferenceKind, OpenError, Options, Outgoing, Place, ReadModel, differences,
+    Difference, DifferenceKind, Incoming, OpenError, Options, Outgoing, Place, ReadModel,
+    differences,
 };
 
 /// Puts the user `u` with this name into the read model.
@@ -343,5 +346,66 @@ fn differences_are_named_by_user_and_table() {
             found("users", DifferenceKind::OnlySecond),
             found("profiles", DifferenceKind::OnlySecond)
         ]
+    );
+}
+
+/// A disk that takes nothing more until it is told to.
+struct Slow {
+    written: Vec<u8>,
+    begun: Option<mpsc::Sender<()>>,
+    goes_on: mpsc::Receiver<()>,
+}
+
+impl io::Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(begun) = self.begun.take() {
+            begun.send(()).map_err(io::Error::other)?;
+            self.goes_on.recv().map_err(io::Error::other)?;
+        }
+        self.written.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_snapshot_to_a_slow_disk_neither_holds_a_swap_up_nor_is_broken_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut live = ReadModel::open(folder, Options::default()).unwrap();
+    fill_with(&mut live, "old", 1_000);
+    let inspection = live.reader().inspect();
+    let (begun, has_begun) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let writing = std::thread::spawn(move || {
+        let mut slow = Slow {
+            written: Vec::new(),
+            begun: Some(begun),
+            goes_on,
+        };
+        let made = inspection.write_snapshot(&mut slow, |_| ControlFlow::Continue(()));
+        made.map(|_hash| slow.written)
+    });
+    has_begun.recv().unwrap();
+    let mut next = made(folder, Place::Rebuild, "new");
+    Place::Rebuild.put_live(folder, Outgoing::Previous).unwrap();
+    // It would wait here for ever if the swap waited for the snapshot.
+    next.succeed(live);
+    assert_eq!(name_in(&next), "new");
+    go_on.send(()).unwrap();
+    let snapshot = writing.join().unwrap().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let incoming = Incoming::open(snapshot.as_slice()).unwrap();
+    let restored = incoming.restore(elsewhere.path(), Options::default(), |_| {
+        ControlFlow::Continue(())
+    });
+    restored.unwrap();
+    let restored = ReadModel::open(elsewhere.path(), Options::default()).unwrap();
+    assert_eq!(
+        name_in(&restored),
+        "old",
+        "it is of the state it began with"
     );
 }
