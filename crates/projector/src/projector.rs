@@ -85,6 +85,13 @@ pub struct Handle {
     teller: Teller,
 }
 
+impl Handle {
+    /// Tells why nothing moves while no projector runs, or that this is over.
+    pub fn waits_for(&self, what: Option<String>) {
+        self.teller.waits_for(what);
+    }
+}
+
 /// Folds one stream into one read model.
 pub struct Projector {
     source: Source<Nats>,

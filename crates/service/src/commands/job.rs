@@ -12,7 +12,7 @@ use super::bar;
 use crate::admin_client::AdminClient;
 use crate::cli::AdminArgs;
 use crate::exit::Failure;
-use crate::keeper::{Job, JobKind, JobState, JobStatus};
+use crate::keeper::{Job, JobKind, JobState, JobStatus, Stage};
 use crate::signals;
 
 /// How often the service is asked how far it is.
@@ -68,10 +68,13 @@ pub(super) fn show(shown: &ProgressBar, job: &JobStatus) {
     bar::advance(shown, job.read_sequence, target);
     let is_read = target != 0 && target <= job.read_sequence;
     let mut said = format!("{} parked", HumanCount(job.parked_records));
-    match &job.detail {
-        Some(detail) => said.extend(["; ", detail]),
-        None if is_read => said.push_str("; all is read: writing, checking, comparing"),
-        None => {}
+    match (&job.detail, job.stage) {
+        (Some(detail), _) => said.extend(["; ", detail]),
+        (None, Some(Stage::Reading) | None) if is_read => {
+            said.push_str("; all is read: writing, checking, comparing");
+        }
+        (None, Some(Stage::Reading) | None) => {}
+        (None, Some(stage)) => said.extend(["; all is read: ", stage.word()]),
     }
     bar::note(shown, &said);
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::verify::damages_in;
-use super::{Job, JobFault, JobKind, Keeper, Running};
+use super::{Job, JobFault, JobKind, Keeper, Running, Stage};
 use crate::log_access::BESIDE;
 
 /// A job that does not get on for this long has failed.
@@ -42,12 +42,17 @@ impl Keeper {
         goal: &Goal,
         stop: &CancellationToken,
     ) -> Result<ReadModel, JobFault> {
-        let model = self.fold(job, goal, stop).await?;
+        let folding = Box::pin(self.fold(job, goal, stop));
+        let model = self.in_stage(Stage::Reading, folding).await?;
         let model = match job.kind {
-            JobKind::Rebuild => self.compact(job.place(), model, stop).await?,
+            JobKind::Rebuild => {
+                let compacting = self.compact(job.place(), model, stop);
+                self.in_stage(Stage::Compacting, compacting).await?
+            }
             JobKind::Rollback | JobKind::Verify | JobKind::GiveUp => model,
         };
-        let damages = damages_in(model.reader()).await?;
+        let checking = damages_in(model.reader());
+        let damages = self.in_stage(Stage::Checking, checking).await?;
         let Some(damage) = damages.first() else {
             return Ok(model);
         };

@@ -6,6 +6,7 @@ mod compare;
 mod files;
 mod metrics;
 pub(crate) mod routes;
+mod stage;
 mod status;
 mod swap;
 mod verify;
@@ -26,7 +27,7 @@ use build::Goal;
 use compare::Comparison;
 pub(crate) use files::LastGood;
 pub(crate) use metrics::describe as describe_metrics;
-pub(crate) use status::{Job, JobKind, JobState, JobStatus};
+pub(crate) use status::{Job, JobKind, JobState, JobStatus, Stage};
 use swap::goes_on;
 
 /// Jobs that may wait; one is under way at a time, and more are refused.
@@ -241,6 +242,7 @@ impl Keeper {
                 }
                 self.tell(|status| {
                     status.state = JobState::Done;
+                    status.stage = None;
                     if job.kind != JobKind::Verify {
                         status.applied_sequence = self.handle.progress.borrow().applied();
                         status.read_sequence = status.applied_sequence;
@@ -260,6 +262,7 @@ impl Keeper {
                 }
                 self.tell(|status| {
                     status.state = JobState::Failed;
+                    status.stage = None;
                     status.detail = Some(fault.to_string());
                 });
             }

@@ -70,6 +70,34 @@ pub(crate) enum JobState {
     Failed,
 }
 
+/// What a job is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    /// The stream is read and folded.
+    Reading,
+    /// The file is made as small as its rows.
+    Compacting,
+    /// Every row is read.
+    Checking,
+    /// The live rows have to come as far.
+    Waiting,
+    /// The rows take the live ones' place; nothing is applied meanwhile.
+    Swapping,
+}
+
+impl Stage {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Reading => "reading",
+            Self::Compacting => "compacting",
+            Self::Checking => "checking",
+            Self::Waiting => "waiting",
+            Self::Swapping => "swapping",
+        }
+    }
+}
+
 /// The member `job` of `/status`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct JobStatus {
@@ -77,6 +105,9 @@ pub(crate) struct JobStatus {
     /// Counts the jobs since the start.
     pub(crate) number: u64,
     pub(crate) kind: Option<JobKind>,
+    /// What it is doing; none when it is not running.
+    #[serde(default)]
+    pub(crate) stage: Option<Stage>,
     /// Durable in the file that it makes.
     pub(crate) applied_sequence: u64,
     /// Read and folded; what is above the applied one is in memory yet.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::compare::Comparison;
 use super::files::of_another_release;
 use super::verify::damages_in;
-use super::{Job, JobFault, JobKind, Keeper, Running};
+use super::{Job, JobFault, JobKind, Keeper, Running, Stage};
 
 /// How long the live projector may take to get as far as the one beside it, before it is taken as it is.
 const LIVE_BEHIND_MAX: Duration = Duration::from_secs(10);
@@ -39,14 +39,19 @@ impl Keeper {
         stop: &CancellationToken,
     ) -> anyhow::Result<TakenOver> {
         // While the live projector goes on: what it adds from here on is checked as it is read.
-        let damages = damages_in(self.reader.pinned()).await?;
-        let trusted = self.wait_for_live(&built).await;
-        let old = live.stop().await?;
+        let checking = damages_in(self.reader.pinned());
+        let damages = self.in_stage(Stage::Checking, checking).await?;
+        let waiting = self.wait_for_live(&built);
+        let trusted = self.in_stage(Stage::Waiting, waiting).await;
         let judged = Judged { trusted, damages };
-        let (model, result) = match self.ready(job, built, &old, judged, stop).await {
-            Ok(accepted) => self.swap(job, accepted, old).await?,
-            Err(fault) => (old, Err(fault)),
-        };
+        let swapping = Box::pin(async {
+            let old = live.stop().await?;
+            match self.ready(job, built, &old, judged, stop).await {
+                Ok(accepted) => self.swap(job, accepted, old).await,
+                Err(fault) => Ok((old, Err(fault))),
+            }
+        });
+        let (model, result) = self.in_stage(Stage::Swapping, swapping).await?;
         let config = self.log.projector_config("");
         let projector = Projector::in_place_of(&self.handle, config, model);
         Ok((Running::start(projector), result))

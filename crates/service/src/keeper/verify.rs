@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::Goal;
 use super::compare::{Comparison, damages_of};
-use super::{Job, JobFault, Keeper};
+use super::{Job, JobFault, Keeper, Stage};
 
 /// Reads everything that a reader sees, and says what is not as it was written.
 pub(super) async fn damages_in(reader: Reader) -> Result<Vec<String>, JobFault> {
@@ -37,7 +37,8 @@ impl Keeper {
         } else {
             model
         };
-        let damages = damages_in(live.clone()).await?;
+        let checking = damages_in(live.clone());
+        let damages = self.in_stage(Stage::Checking, checking).await?;
         let compared = Comparison::of(&live, &model.reader(), is_of_it, damages);
         drop(model);
         Place::Verify.discard(&self.folder)?;
