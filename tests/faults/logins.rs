@@ -141,10 +141,16 @@ pub(crate) async fn each_permission_taken_and_given_back() -> anyhow::Result<See
 const REFUSED: &str = " refused our credentials: ";
 
 pub(crate) async fn password_wrong_or_none() -> anyhow::Result<Seen> {
-    for given in ["service:right@", ""] {
+    for (given, why) in [
+        (
+            "service:right@",
+            "check the user and the password in --nats-url",
+        ),
+        ("", "it asks who we are, and nothing says it"),
+    ] {
         let broker = configured("{user: service, password: other}").await?;
         let reading = Reading::start(broker, given, &[]).await?;
-        let why = format!("{REFUSED}check --nats-creds, --nats-nkey or the user in --nats-url");
+        let why = format!("{REFUSED}{why}");
         reading.told("unauthorized", &why).await?;
         if !given.is_empty() {
             reading.world.broker.reload(&user("")).await?;

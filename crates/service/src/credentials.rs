@@ -61,7 +61,7 @@ pub(crate) fn why_refused(config: &NatsConfig) -> String {
             why_jwt_refused(&jwt, path)
         }
         (NatsCredentials::Nkey(path), Identity::Key { key, .. }) => format!(
-            "it has no user with the public key {} of {}: add it, or give another --nats-nkey",
+            "it has no user with the public key {} of {}: add it, or put another key in its place",
             key.public_key(),
             path.display()
         ),
@@ -69,7 +69,15 @@ pub(crate) fn why_refused(config: &NatsConfig) -> String {
             format!("check that it has the user {user}, and this user the password of {password}")
         }
         (NatsCredentials::Token(token), _) => format!("check that its token is that of {token}"),
-        _ => "check --nats-creds, --nats-nkey or the user in --nats-url".to_owned(),
+        (_, Identity::Anonymous) => {
+            "it asks who we are, and nothing says it: give --nats-creds, --nats-nkey, \
+             --nats-user with --nats-password-file, --nats-token-file, or a context"
+                .to_owned()
+        }
+        (_, Identity::Token(_)) => format!("check the token in {}", config.servers_by),
+        (_, Identity::Password { .. } | Identity::Key { .. }) => {
+            format!("check the user and the password in {}", config.servers_by)
+        }
     }
 }
 

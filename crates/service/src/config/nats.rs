@@ -21,6 +21,8 @@ const HERE: &str = "nats://127.0.0.1:4222";
 pub struct NatsConfig {
     /// One or several servers of one cluster.
     pub servers: Vec<ServerAddr>,
+    /// Who named the servers: a flag, a member of a context, or a variable.
+    pub servers_by: String,
     /// Who we are.
     pub credentials: NatsCredentials,
     /// By what the server is trusted, and our certificate.
@@ -84,6 +86,7 @@ impl NatsConfig {
     pub(crate) fn plain(server: ServerAddr, stream: &str) -> Self {
         Self {
             servers: vec![server],
+            servers_by: "--nats-url".to_owned(),
             credentials: NatsCredentials::Url,
             tls: TlsFiles::default(),
             api: ApiPrefix::default(),
@@ -123,6 +126,7 @@ impl NatsConfig {
         let api = sources.api(judge);
         let config = Self {
             servers: judge_servers(&place, &url, judge)?,
+            servers_by: place.into_owned(),
             credentials,
             tls,
             api: api?,

@@ -77,12 +77,7 @@ impl Sources<'_> {
                 NatsCredentials::Token(Secret::File(path)),
             ));
         }
-        let mut given = given.into_iter();
-        let (first, credentials) = given.next()?;
-        for (flag, _) in given {
-            judge.fault(flag, format!("excludes {first}: give one"));
-        }
-        Some(credentials)
+        one_of(given, judge)
     }
 
     /// Who is named by the flag goes before what a context says.
@@ -97,30 +92,27 @@ impl Sources<'_> {
             text: text.to_owned(),
             by: context.place(member),
         };
-        // In the order in which the tool takes them.
+        let mut given: Vec<(Place, _)> = Vec::new();
         if let Some(user) = context.text("user") {
-            return Some(NatsCredentials::Password {
-                user: user.to_owned(),
-                password: told("password", context.text("password").unwrap_or_default()),
-            });
+            let user = user.to_owned();
+            let password = told("password", context.text("password").unwrap_or_default());
+            let password = NatsCredentials::Password { user, password };
+            given.push((context.place("user").into(), password));
         }
-        let mut path = |member: &str| {
-            let path = context.file(member);
-            file(context.place(member), path.as_ref(), judge)
-        };
-        if let Some(creds) = path("creds") {
-            return Some(NatsCredentials::Creds(creds));
-        }
-        if let Some(nkey) = path("nkey") {
-            return Some(NatsCredentials::Nkey(nkey));
+        for (member, kind) in FILES {
+            let (place, path) = (context.place(member), context.file(member));
+            if let Some(path) = file(place.clone(), path.as_ref(), judge) {
+                given.push((place.into(), kind(path)));
+            }
         }
         if let Some(token) = context.text("token") {
-            return Some(NatsCredentials::Token(told("token", token)));
+            let secret = NatsCredentials::Token(told("token", token));
+            given.push((context.place("token").into(), secret));
         }
-        context
-            .text("url")
-            .filter(|url| url.contains('@'))
-            .map(|_| NatsCredentials::Url)
+        one_of(given, judge).or_else(|| {
+            let url = context.text("url").filter(|url| url.contains('@'));
+            url.map(|_| NatsCredentials::Url)
+        })
     }
 
     fn by_variables(&self, judge: &mut Judge) -> Option<NatsCredentials> {
@@ -128,31 +120,33 @@ impl Sources<'_> {
             text,
             by: name.to_owned(),
         };
+        let mut given: Vec<(Place, _)> = Vec::new();
         let user = (self.variable)("NATS_USER");
-        let password = (self.variable)("NATS_PASSWORD");
-        match (user, password) {
+        match (user, (self.variable)("NATS_PASSWORD")) {
             (Some(user), Some(password)) => {
                 let password = told("NATS_PASSWORD", password);
-                return Some(NatsCredentials::Password { user, password });
+                let password = NatsCredentials::Password { user, password };
+                given.push(("NATS_USER".into(), password));
             }
             // As the tool reads it: a user without a password is a token.
             (Some(token), None) => {
-                return Some(NatsCredentials::Token(told("NATS_USER", token)));
+                let token = NatsCredentials::Token(told("NATS_USER", token));
+                given.push(("NATS_USER".into(), token));
             }
-            (None, _) => {}
+            (None, Some(_)) => judge.fault("NATS_USER", "is missing, NATS_PASSWORD needs it"),
+            (None, None) => {}
         }
-        let mut path = |name: &'static str| {
+        for (name, (_, kind)) in ["NATS_CREDS", "NATS_NKEY"].into_iter().zip(FILES) {
             let path = (self.variable)(name).map(PathBuf::from);
-            file(name, path.as_ref(), judge)
-        };
-        if let Some(creds) = path("NATS_CREDS") {
-            return Some(NatsCredentials::Creds(creds));
+            if let Some(path) = file(name, path.as_ref(), judge) {
+                given.push((name.into(), kind(path)));
+            }
         }
-        if let Some(nkey) = path("NATS_NKEY") {
-            return Some(NatsCredentials::Nkey(nkey));
+        if let Some(token) = (self.variable)("NATS_TOKEN") {
+            let token = NatsCredentials::Token(told("NATS_TOKEN", token));
+            given.push(("NATS_TOKEN".into(), token));
         }
-        let token = (self.variable)("NATS_TOKEN")?;
-        Some(NatsCredentials::Token(told("NATS_TOKEN", token)))
+        one_of(given, judge)
     }
 
     /// By what a server is trusted, and our certificate.
@@ -234,6 +228,27 @@ impl Sources<'_> {
         }
         api
     }
+}
+
+/// What of a context is a file that says who we are.
+const FILES: [(&str, Kind); 2] = [
+    ("creds", NatsCredentials::Creds),
+    ("nkey", NatsCredentials::Nkey),
+];
+
+type Kind = fn(PathBuf) -> NatsCredentials;
+
+/// The only one that was given; which of several was meant is not guessed.
+fn one_of(
+    given: Vec<(impl Into<Place>, NatsCredentials)>,
+    judge: &mut Judge,
+) -> Option<NatsCredentials> {
+    let mut given = given.into_iter().map(|(place, who)| (place.into(), who));
+    let (first, credentials) = given.next()?;
+    for (place, _) in given {
+        judge.fault(place, format!("excludes {first}: give one"));
+    }
+    Some(credentials)
 }
 
 /// A file that was given, if it was; it must be there.

@@ -176,6 +176,55 @@ fn settings_that_belong_together_come_from_one_place() {
 }
 
 #[test]
+fn who_we_are_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a");
+    std::fs::write(&file, "x").unwrap();
+    let file = file.to_str().unwrap();
+    for (variables, expected) in [
+        (
+            &[
+                ("NATS_USER", "u"),
+                ("NATS_PASSWORD", "p"),
+                ("NATS_TOKEN", "t"),
+            ][..],
+            "NATS_TOKEN excludes NATS_USER: give one",
+        ),
+        (
+            &[("NATS_USER", "u"), ("NATS_TOKEN", "t")],
+            "NATS_TOKEN excludes NATS_USER: give one",
+        ),
+        (
+            &[("NATS_CREDS", file), ("NATS_NKEY", file)],
+            "NATS_NKEY excludes NATS_CREDS: give one",
+        ),
+        (
+            &[("NATS_NKEY", file), ("NATS_TOKEN", "t")],
+            "NATS_TOKEN excludes NATS_NKEY: give one",
+        ),
+        (
+            &[("NATS_PASSWORD", "p")],
+            "NATS_USER is missing, NATS_PASSWORD needs it",
+        ),
+    ] {
+        let said = nats(&[], variables).unwrap_err().to_string();
+        assert!(said.contains(expected), "{variables:?}: {said}");
+        // A flag goes before them all.
+        nats(&["--nats-creds", file], variables).unwrap();
+    }
+    let contexts = folder.path().join("nats/context");
+    std::fs::create_dir_all(&contexts).unwrap();
+    let context = format!(r#"{{"user":"u","password":"p","creds":"{file}","token":"hunter2"}}"#);
+    std::fs::write(contexts.join("c.json"), context).unwrap();
+    let home = folder.path().to_str().unwrap();
+    let said = nats(&["--nats-context", "c"], &[("XDG_CONFIG_HOME", home)]);
+    let said = said.unwrap_err().to_string();
+    for member in ["creds excludes context c", "token excludes context c"] {
+        assert!(said.contains(member) && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn what_of_a_context_cannot_be_kept_to_is_refused_by_name() {
     let config = tempfile::tempdir().unwrap();
     let folder = config.path().join("nats/context");
