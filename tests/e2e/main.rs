@@ -40,6 +40,7 @@ mod publish_order;
 mod quarantine;
 mod rebuild;
 mod replay;
+mod replay_serve;
 mod routes;
 mod runbook;
 mod same_reading;

@@ -322,6 +322,10 @@ pub(crate) enum Kept {
 }
 
 #[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct ReplayArgs {
     /// Events, one a line; - is standard input. Without it the stream is replayed, see --stream
     #[arg(value_name = "FILE")]
@@ -349,6 +353,11 @@ pub(crate) struct ReplayArgs {
     /// publish read it
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
+    /// Answer requests on standard input until it ends: a JSON object with a list of events a line, what
+    /// they come to a line; for kits in other languages
+    #[arg(long)]
+    #[arg(conflicts_with_all = ["input", "until", "sub", "expect", "strict", "digest", "json", "write"])]
+    pub(crate) serve: bool,
     /// Name of the consumer that reads, for a user who may make no other; one that nobody has by default
     #[arg(long, value_name = "NAME")]
     pub(crate) consumer_name: Option<String>,
@@ -704,6 +713,9 @@ pub(crate) struct DevArgs {
     /// Address of /livez, /readyz, /metrics and /status; 127.0.0.1:3211 by default, or another port
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin_listen: Option<String>,
+    /// Port of the nats-server; 4222 by default, or another port; 0 is any free one
+    #[arg(long, value_name = "PORT")]
+    pub(crate) nats_port: Option<u16>,
     /// The nats-server to run; else `NATS_SERVER_BIN`, else the one on PATH, else one is installed
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_SERVER", value_name = "FILE")]
     pub(crate) nats_server: Option<PathBuf>,

@@ -13,6 +13,7 @@ mod quarantine;
 mod ready;
 mod rebuild;
 mod replay;
+mod replay_serve;
 mod restore;
 mod schema;
 mod sending;

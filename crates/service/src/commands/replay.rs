@@ -7,10 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use event_lines::{Lines, Message};
-use replay_kit::{FoundParked, Replay};
-use serde_json::{Value, json};
+use replay_kit::{FoundParked, Replay, ReplayError};
+use serde_json::{Map, Value, json};
 
-use super::{bar, new_file};
+use super::{bar, new_file, replay_serve};
 use crate::cli::ReplayArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
@@ -23,6 +23,9 @@ use crate::{nats, producer};
 const TOGETHER: usize = 10_000;
 
 pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    if args.serve {
+        return replay_serve::run();
+    }
     let expected = args.expect.as_deref().map(read_value).transpose()?;
     let until = match &args.until {
         Some(text) => parse_until(text)?,
@@ -191,18 +194,33 @@ fn answer(args: &ReplayArgs, replay: &Replay) -> anyhow::Result<Option<String>> 
 }
 
 fn as_json(args: &ReplayArgs, replay: &Replay) -> anyhow::Result<Value> {
-    let totals = replay.totals();
-    let outcomes = totals.outcomes.iter().filter(|(_, count)| *count != 0);
-    let outcomes: serde_json::Map<String, Value> = outcomes
-        .map(|(outcome, count)| (outcome.as_str().to_owned(), count.into()))
-        .collect();
     let answer = answer(args, replay)?;
     let answer: Option<Value> = answer.map(|text| serde_json::from_str(&text)).transpose()?;
-    Ok(json!({
-        "sequence": replay.sequence(), "users": totals.users, "profiles": totals.profiles,
-        "parked": replay.parked()?, "outcomes": outcomes, "digest": totals.digest.to_string(),
-        "answer": answer,
-    }))
+    let mut figures = figures(replay)?;
+    figures.insert("answer".to_owned(), answer.into());
+    Ok(figures.into())
+}
+
+/// What a replay comes to, for programs.
+pub(super) fn figures(replay: &Replay) -> Result<Map<String, Value>, ReplayError> {
+    let totals = replay.totals();
+    let outcomes = totals.outcomes.iter().filter(|(_, count)| *count != 0);
+    let outcomes: Map<String, Value> = outcomes
+        .map(|(outcome, count)| (outcome.as_str().to_owned(), count.into()))
+        .collect();
+    let parked = replay.parked()?.iter().map(|one| json!(one)).collect();
+    let members = [
+        ("sequence", replay.sequence().into()),
+        ("users", totals.users.into()),
+        ("profiles", totals.profiles.into()),
+        ("parked", Value::Array(parked)),
+        ("outcomes", outcomes.into()),
+        ("digest", totals.digest.to_string().into()),
+    ];
+    Ok(members
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect())
 }
 
 fn for_people(replay: &Replay, parked: &[FoundParked], answer: Option<&str>) -> String {

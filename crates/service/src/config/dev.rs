@@ -16,6 +16,8 @@ pub(crate) struct DevConfig {
     pub(crate) listen: Option<SocketAddr>,
     /// Address of the admin routes; one of its own without.
     pub(crate) admin_listen: Option<SocketAddr>,
+    /// Port of the nats-server; one of its own without, any free one if 0.
+    pub(crate) nats_port: Option<u16>,
     /// The nats-server to run.
     pub(crate) nats_server: Option<PathBuf>,
 }
@@ -32,6 +34,7 @@ impl DevConfig {
             listen: address("--listen", args.listen),
             admin_listen: address("--admin-listen", args.admin_listen),
             data_dir: args.data_dir,
+            nats_port: args.nats_port,
             nats_server: args.nats_server,
         };
         let judged = judge.end(log.map(|log| (config, log)));

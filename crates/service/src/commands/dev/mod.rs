@@ -67,7 +67,7 @@ async fn start_server(
     let setup = |ports: Ports| Setup {
         binary: binary.clone(),
         dir: folder.join("nats"),
-        port: Some(ports.nats).filter(|port| *port != 0),
+        port: Some(config.nats_port.unwrap_or(ports.nats)).filter(|port| *port != 0),
         arguments: Vec::new(),
     };
     match (NatsServer::start(setup(ports)).await, ports.without_taken()) {
