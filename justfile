@@ -23,6 +23,10 @@ test:
 lint:
     bash .ci/run format lint docs
 
+# The packages for Python and npm, installed and tested
+packages:
+    bash tests/packages/run
+
 # The benchmarks of PERFORMANCE.md, against a bare reader, a bare handler and PostgreSQL
 bench:
     cargo bench -p read-model --bench answers --bench fold
