@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the types of the packages from the schemas: `generate.py`; with `--check` only compares."""
+"""Writes what follows from the schemas: the types of the packages, and the table of members in
+schemas/README.md. With `--check` it only compares."""
 
 import json
 import sys
@@ -10,6 +11,8 @@ HERE = Path(__file__).parent
 SCHEMAS = HERE.parent.parent / "schemas"
 PYTHON = HERE / "python/src/profile_projector/events.py"
 TYPESCRIPT = HERE / "npm/src/events.ts"
+PAGE = SCHEMAS / "README.md"
+BEGIN, END = "<!-- members: generate.py writes them -->\n", "<!-- /members -->\n"
 
 
 def upper(name):
@@ -130,6 +133,47 @@ class Python:
         return text
 
 
+class Table:
+    """The members of the documents, for people."""
+
+    TITLES = {"userState": "user", "profileState": "profile"}
+
+    def kind(self, definitions, schema):
+        if "$ref" in schema:
+            return self.kind(definitions, definitions[schema["$ref"].split("/")[-1]])
+        if "enum" in schema:
+            return ", ".join(f"`{value}`" for value in schema["enum"])
+        if schema["type"] == "array":
+            return f"list of {self.kind(definitions, schema['items'])}s"
+        return schema["type"]
+
+    def in_patch(self, schema):
+        is_removable = "null" in kinds_of(schema) or None in schema.get("enum", [])
+        return "a value or null" if is_removable else "a value"
+
+    def rows(self):
+        definitions = json.loads((SCHEMAS / "events/common.json").read_text())["$defs"]
+        patched = definitions["profilePatch"]["properties"]
+        yield "| document | member | always | JSON | in a patch | |"
+        yield "| --- | --- | --- | --- | --- | --- |"
+        for definition, title in self.TITLES.items():
+            schema = definitions[definition]
+            for name, value in schema["properties"].items():
+                always = "yes" if name in schema["required"] else ""
+                patch = self.in_patch(patched[name]) if title == "profile" else ""
+                milliseconds = value.get("$ref", "").endswith("/milliseconds")
+                note = value.get("description", "milliseconds since the epoch" if milliseconds else "")
+                cells = [title, f"`{name}`", always, self.kind(definitions, value), patch, note]
+                yield f"| {' | '.join(cells)} |".replace("  ", " ").replace("  ", " ")
+
+    def page(self):
+        """The whole page with the table as the schemas say."""
+        text = PAGE.read_text()
+        before, rest = text.split(BEGIN)
+        after = rest.split(END)[1]
+        return before + BEGIN + "\n".join(self.rows()) + "\n" + END + after
+
+
 def written(language, blank):
     declarations = [language.declaration(name, schema) for name, schema in declared()]
     return language.head + blank + blank.join(declarations)
@@ -137,7 +181,12 @@ def written(language, blank):
 
 def main():
     stale = []
-    for path, text in [(PYTHON, written(Python(), "\n\n")), (TYPESCRIPT, written(TypeScript(), "\n"))]:
+    files = {
+        PYTHON: written(Python(), "\n\n"),
+        TYPESCRIPT: written(TypeScript(), "\n"),
+        PAGE: Table().page(),
+    }
+    for path, text in files.items():
         if path.exists() and path.read_text() == text:
             continue
         if "--check" in sys.argv[1:]:

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::doctor::permissions::Role;
 use crate::config::ConfigFaults;
+use crate::producer::ExampleForm;
 use crate::snapshot::SnapshotAt;
 use crate::variables::{Origins, Prepared};
 
@@ -471,6 +472,11 @@ pub(crate) struct SchemaArgs {
     #[arg(long, value_name = "DIR")]
     #[arg(conflicts_with_all = ["asyncapi", "answer", "name"])]
     pub(crate) output: Option<PathBuf>,
+    /// Print its example instead: `structured` as a line of a file, `binary` as a message, `nats` as a
+    /// command of the nats tool
+    #[arg(long, value_name = "FORM", value_enum, num_args = 0..=1, default_missing_value = "structured")]
+    #[arg(conflicts_with_all = ["asyncapi", "output"])]
+    pub(crate) example: Option<ExampleForm>,
     /// An event type (user.updated is enough), common, answer or asyncapi; all are listed without
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -713,9 +719,9 @@ pub(crate) struct DevArgs {
     /// Address of /livez, /readyz, /metrics and /status; 127.0.0.1:3211 by default, or another port
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin_listen: Option<String>,
-    /// Port of the nats-server; 4222 by default, or another port; 0 is any free one
-    #[arg(long, value_name = "PORT")]
-    pub(crate) nats_port: Option<u16>,
+    /// Address of the nats-server, on 127.0.0.1 or 0.0.0.0; 127.0.0.1:4222 by default, or another port
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) nats_listen: Option<String>,
     /// The nats-server to run; else `NATS_SERVER_BIN`, else the one on PATH, else one is installed
     #[arg(long, env = "PROFILE_PROJECTOR_NATS_SERVER", value_name = "FILE")]
     pub(crate) nats_server: Option<PathBuf>,

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::cli::SchemaArgs;
 use crate::exit::Failure;
-use crate::producer::{DOCUMENTS, Document};
+use crate::producer::{DOCUMENTS, Document, example};
 
 pub(crate) fn run(args: &SchemaArgs) -> Result<(), Failure> {
     if let Some(folder) = &args.output {
@@ -20,9 +20,10 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<(), Failure> {
         (None, false, true) => Some("answer"),
         (None, false, false) => None,
     };
-    let text = match name {
-        Some(name) => document(name)?.text.to_owned(),
-        None => list(),
+    let text = match (name, args.example) {
+        (Some(name), Some(form)) => example(document(name)?, form)?,
+        (Some(name), None) => document(name)?.text.to_owned(),
+        (None, _) => list(),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever reads the output has seen enough.

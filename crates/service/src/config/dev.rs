@@ -1,6 +1,6 @@
 //! What `dev` is told.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::faults::{ConfigFaults, Judge};
@@ -16,8 +16,8 @@ pub(crate) struct DevConfig {
     pub(crate) listen: Option<SocketAddr>,
     /// Address of the admin routes; one of its own without.
     pub(crate) admin_listen: Option<SocketAddr>,
-    /// Port of the nats-server; one of its own without, any free one if 0.
-    pub(crate) nats_port: Option<u16>,
+    /// Address of the nats-server, which is on the loopback address too; one of its own without.
+    pub(crate) nats_listen: Option<SocketAddr>,
     /// The nats-server to run.
     pub(crate) nats_server: Option<PathBuf>,
 }
@@ -30,11 +30,18 @@ impl DevConfig {
         let mut address = |flag, text: Option<String>| {
             text.and_then(|text| judge_address(flag, &text, &mut judge))
         };
+        let listen = address("--listen", args.listen);
+        let admin_listen = address("--admin-listen", args.admin_listen);
+        let nats_listen = address("--nats-listen", args.nats_listen);
+        let can_be_reached = |ip: IpAddr| ip == Ipv4Addr::LOCALHOST || ip == Ipv4Addr::UNSPECIFIED;
+        if nats_listen.is_some_and(|address| !can_be_reached(address.ip())) {
+            judge.fault("--nats-listen", "is neither on 127.0.0.1 nor on 0.0.0.0");
+        }
         let config = Self {
-            listen: address("--listen", args.listen),
-            admin_listen: address("--admin-listen", args.admin_listen),
+            listen,
+            admin_listen,
             data_dir: args.data_dir,
-            nats_port: args.nats_port,
+            nats_listen,
             nats_server: args.nats_server,
         };
         let judged = judge.end(log.map(|log| (config, log)));

@@ -109,7 +109,8 @@ async function end(child: ChildProcess): Promise<void> {
 export async function startDev(options: DevOptions = {}): Promise<Dev> {
   const { natsServer, binary = findBinary(), startWithin = 120_000 } = options;
   const folder = await mkdtemp(join(tmpdir(), "profile-projector-"));
-  const args = ["dev", "--data-dir", folder, "--nats-port=0", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
+  const listen = ["--listen", "--admin-listen", "--nats-listen"].map((flag) => `${flag}=127.0.0.1:0`);
+  const args = ["dev", "--data-dir", folder, ...listen];
   if (natsServer !== undefined) args.push("--nats-server", natsServer);
   const log = openSync(join(folder, "dev.log"), "w");
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", log], env: environment() });

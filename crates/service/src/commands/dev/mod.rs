@@ -64,11 +64,14 @@ async fn start_server(
 ) -> anyhow::Result<NatsServer> {
     let named = config.nats_server.clone();
     let binary = tokio::task::spawn_blocking(move || locate(named.as_deref())).await??;
-    let setup = |ports: Ports| Setup {
-        binary: binary.clone(),
-        dir: folder.join("nats"),
-        port: Some(config.nats_port.unwrap_or(ports.nats)).filter(|port| *port != 0),
-        arguments: Vec::new(),
+    let setup = |ports: Ports| {
+        let listen = config.nats_listen.unwrap_or(local(ports.nats));
+        Setup {
+            binary: binary.clone(),
+            dir: folder.join("nats"),
+            port: Some(listen.port()).filter(|port| *port != 0),
+            arguments: vec!["--addr".into(), listen.ip().to_string().into()],
+        }
     };
     match (NatsServer::start(setup(ports)).await, ports.without_taken()) {
         (Err(_taken), Some(left)) => Ok(NatsServer::start(setup(left)).await?),

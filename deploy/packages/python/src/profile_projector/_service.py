@@ -70,7 +70,7 @@ class Service:
         if self._process is not None:
             raise ServiceError("it runs already")
         self._folder = tempfile.TemporaryDirectory(prefix="profile-projector-")
-        command = [self._binary, "dev", "--data-dir", self._folder.name, "--nats-port=0"]
+        command = [self._binary, "dev", "--data-dir", self._folder.name, "--nats-listen=127.0.0.1:0"]
         command += ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]
         if self._nats_server is not None:
             command += ["--nats-server", str(self._nats_server)]
