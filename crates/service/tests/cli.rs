@@ -207,3 +207,33 @@ fn a_token_is_printed_by_itself() {
     assert_eq!(token.trim_end().split('.').count(), 3);
     assert_eq!(token.lines().count(), 1);
 }
+
+#[test]
+fn an_example_is_printed_in_the_form_that_is_asked_for() {
+    let example = |flags: &[&str]| run(&[&["schema"], flags].concat(), &[], "");
+    let (_, structured, _) = example(&["user.deleted", "--example"]);
+    let (_, binary, _) = example(&["user.deleted", "--example", "binary"]);
+    let (_, command, _) = example(&["user.deleted", "--example", "nats"]);
+    assert!(structured.starts_with(r#"{"specversion":"1.0","id":"user:jd7f:5","#));
+    assert!(binary.starts_with(r#"{"subject":"identity.v1.jd7f.user","headers":{"#));
+    assert_eq!(command, include_str!("../golden/schema_example.txt"));
+    for line in [structured, binary] {
+        let right = "1 event checked, 0 invalid, 0 faults\n";
+        assert_eq!(run(&["check", "-"], &[], &line).1, right);
+    }
+    let (code, _, said) = example(&["--example"]);
+    let missing = "error: --example is of one type: schema user.updated --example\n";
+    assert_eq!((code, said.as_str()), (Some(1), missing));
+    let (code, _, said) = example(&["common", "--example"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(1), "error: common has no example\n")
+    );
+}
+
+#[test]
+fn dev_says_where_its_nats_server_can_listen() {
+    let (code, _, said) = run(&["dev", "--nats-listen", "10.0.0.1:4222"], &[], "");
+    let fault = "error: configuration: --nats-listen is neither on 127.0.0.1 nor on 0.0.0.0 (example: --nats-listen 0.0.0.0:4222)\n";
+    assert_eq!((code, said.as_str()), (Some(2), fault));
+}

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use crate::cli::SchemaArgs;
 use crate::exit::Failure;
@@ -23,7 +23,10 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<(), Failure> {
     let text = match (name, args.example) {
         (Some(name), Some(form)) => example(document(name)?, form)?,
         (Some(name), None) => document(name)?.text.to_owned(),
-        (None, _) => list(),
+        (None, Some(_)) => {
+            return Err(anyhow!("--example is of one type: schema user.updated --example").into());
+        }
+        (None, None) => list(),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever reads the output has seen enough.

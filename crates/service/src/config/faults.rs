@@ -37,6 +37,7 @@ fn example(flag: &str) -> &'static str {
         "--nats-tls-ca" => "/etc/nats/ca.pem",
         "--nats-tls-cert" | "--tls-cert" => "/run/secrets/tls.crt",
         "--nats-tls-key" | "--tls-key" => "/run/secrets/tls.key",
+        "--nats-listen" => "0.0.0.0:4222",
         "--stream" => "IDENTITY_EVENTS",
         "--consumer-name" => "profile-projector-1",
         "--from-snapshot" => "object:snapshots/latest",
