@@ -87,20 +87,23 @@ async fn it_tells_whose_the_read_model_is_and_how_far_it_is() -> anyhow::Result<
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(before == std::fs::read(&file)?, "it was written to");
 
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644))?;
-    let ended = look(&["--json"]).await?;
-    let lines: Vec<Value> = ended
-        .output
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let exposed = lines
-        .iter()
-        .any(|line| line["severity"] == "danger" && line["subject"] == "mode");
-    assert!(exposed, "{ended:?}");
-    assert_eq!(lines.last().unwrap()["stream_seen"], true, "{ended:?}");
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600))?;
+    let token = file.with_file_name("admin-token");
+    for exposed in [file, token] {
+        std::fs::set_permissions(&exposed, PermissionsExt::from_mode(0o644))?;
+        let ended = look(&["--json"]).await?;
+        let lines: Vec<Value> = ended
+            .output
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let is_found = lines
+            .iter()
+            .any(|line| line["severity"] == "danger" && line["subject"] == "mode");
+        assert!(is_found, "{ended:?}");
+        assert_eq!(lines.last().unwrap()["stream_seen"], true, "{ended:?}");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        std::fs::set_permissions(&exposed, PermissionsExt::from_mode(0o600))?;
+    }
     Ok(())
 }
 

@@ -5,22 +5,23 @@
 //! another origin.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 use serde_json::json;
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The token's file, in the data folder.
 pub const TOKEN_FILE: &str = "admin-token";
@@ -73,6 +74,7 @@ impl AdminDoor {
             short @ TokenFault::TooShort { .. } => TokenFault::OwnTooShort(Box::new(short)),
             other @ (TokenFault::File { .. } | TokenFault::OwnTooShort(_)) => other,
         })?;
+        close_to_others(&token_file);
         Ok(Arc::new(Self { token_file, hosts }))
     }
 
@@ -114,26 +116,35 @@ impl AdminDoor {
 
     fn refuse_origin(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
-        let named = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let named = named.and_then(|host| host.parse::<Authority>().ok());
-        let Some(host) = named.as_ref().or(request.uri().authority()) else {
-            let problem = "the Host header names no host";
+        let named = once(headers, &HOST).map(|host| host.map(HeaderValue::as_bytes));
+        let in_target = request
+            .uri()
+            .authority()
+            .map(|host| host.as_str().as_bytes());
+        // A request that names two hosts may have been judged by the other one before it came here.
+        let host = match (named, in_target) {
+            (Ok(Some(named)), Some(target)) => Some(named).filter(|named| target == *named),
+            (Ok(named), target) => named.or(target),
+            (Err(Repeated), _) => None,
+        };
+        let host = host.and_then(|host| std::str::from_utf8(host).ok());
+        let Some((host, name)) = host.and_then(|host| Some((host, host_name(host)?))) else {
+            let problem = "the Host header must be one host, with a port or without";
             return Some(refusal(StatusCode::BAD_REQUEST, problem));
         };
-        if !self.is_ours(host.host()) {
+        if !self.is_ours(name) {
             let problem = "this service has another name: an address, localhost, or a name of its --admin-host";
             return Some(refusal(StatusCode::MISDIRECTED_REQUEST, problem));
         }
-        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-        let is_foreign_site = site.is_some_and(|site| site != b"same-origin" && site != b"none");
-        let is_foreign = headers.get_all(ORIGIN).iter().any(|origin| {
-            let origin = origin
-                .to_str()
-                .ok()
-                .and_then(|origin| origin.split_once("://"));
-            origin.is_none_or(|(_, origin)| !origin.eq_ignore_ascii_case(host.as_str()))
-        });
-        if is_foreign || is_foreign_site {
+        let is_own_site = match once(headers, &SEC_FETCH_SITE) {
+            Ok(site) => site.is_none_or(|site| site == "same-origin" || site == "none"),
+            Err(Repeated) => false,
+        };
+        let is_own_origin = match once(headers, &ORIGIN) {
+            Ok(origin) => origin.is_none_or(|origin| is_origin_of(origin, host)),
+            Err(Repeated) => false,
+        };
+        if !is_own_origin || !is_own_site {
             let problem = "pages of another origin may not ask here";
             return Some(refusal(StatusCode::FORBIDDEN, problem));
         }
@@ -141,9 +152,8 @@ impl AdminDoor {
     }
 
     fn is_ours(&self, host: &str) -> bool {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = host.strip_suffix('.').unwrap_or(host);
-        bare.parse::<IpAddr>().is_ok()
+        host.parse::<IpAddr>().is_ok()
             || name.eq_ignore_ascii_case("localhost")
             || self
                 .hosts
@@ -168,6 +178,51 @@ async fn judge_origin(
         None => next.run(request).await,
         Some(refusal) => refusal,
     }
+}
+
+/// A header stands there more than once.
+struct Repeated;
+
+/// The value of a header that may stand there once.
+fn once<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h HeaderValue>, Repeated> {
+    let mut all = headers.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(Repeated),
+    }
+}
+
+/// The name or address in a `Host` header, as browsers write one: `NAME`, `NAME:PORT`, `[ADDRESS]`, `[ADDRESS]:PORT`.
+fn host_name(host: &str) -> Option<&str> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            (address, port)
+        }
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => {
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+        }
+        None => port.is_empty(),
+    };
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    (is_port && !name.is_empty() && name.bytes().all(is_name_byte)).then_some(name)
+}
+
+fn is_origin_of(origin: &HeaderValue, host: &str) -> bool {
+    let origin = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"));
+    origin.is_some_and(|(scheme, origin)| {
+        (scheme == "http" || scheme == "https") && origin.eq_ignore_ascii_case(host)
+    })
 }
 
 fn refusal(status: StatusCode, problem: &str) -> Response {
@@ -200,6 +255,33 @@ pub fn read_token(path: &Path) -> Result<String, TokenFault> {
     Ok(token.to_owned())
 }
 
+/// What others may do with a file, in its mode.
+const OTHERS: u32 = 0o077;
+
+/// Takes from others what they may do with the token, and warns: somebody may have read it.
+fn close_to_others(path: &Path) {
+    let Ok(file) = path.metadata() else { return };
+    let mode = file.permissions().mode() & 0o7777;
+    if mode & OTHERS == 0 {
+        return;
+    }
+    let shown = path.display();
+    match std::fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
+        Ok(()) => tracing::warn!(
+            file = %shown,
+            mode = %format_args!("{mode:04o}"),
+            "other users of this machine could read or replace the admin token: they no longer can; put another token \
+             in the file if one of them may have"
+        ),
+        Err(error) => tracing::warn!(
+            file = %shown,
+            mode = %format_args!("{mode:04o}"),
+            %error,
+            "other users of this machine can read or replace the admin token: let its owner chmod it to 0600"
+        ),
+    }
+}
+
 /// Makes a token where there is none.
 fn make(path: &Path) -> io::Result<()> {
     let file = std::fs::File::options()
@@ -223,8 +305,6 @@ fn make(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -235,11 +315,47 @@ mod tests {
         assert_eq!(token.len(), 2 * TOKEN_BYTES);
         let mode = std::fs::metadata(&door.token_file).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
-        AdminDoor::open(folder.path(), Vec::new()).unwrap();
+        for open in [0o666, 0o640, 0o604, 0o610] {
+            std::fs::set_permissions(&door.token_file, Permissions::from_mode(open)).unwrap();
+            AdminDoor::open(folder.path(), Vec::new()).unwrap();
+            let mode = std::fs::metadata(&door.token_file).unwrap().permissions();
+            assert_eq!(mode.mode() & 0o777, 0o600);
+        }
         assert_eq!(read_token(&door.token_file).unwrap(), token);
         std::fs::write(&door.token_file, "short\n").unwrap();
         let refused = AdminDoor::open(folder.path(), Vec::new()).err().unwrap();
         assert!(refused.to_string().contains("remove it"), "{refused}");
+    }
+
+    #[test]
+    fn what_a_host_header_names() {
+        for (host, name) in [
+            ("localhost", Some("localhost")),
+            ("localhost:3211", Some("localhost")),
+            ("127.0.0.1:1", Some("127.0.0.1")),
+            ("[::1]", Some("::1")),
+            ("[::1]:65535", Some("::1")),
+            ("a_b.example.", Some("a_b.example.")),
+            ("", None),
+            (":80", None),
+            ("localhost:", None),
+            ("localhost:65536", None),
+            ("localhost:+1", None),
+            ("localhost:1:2", None),
+            ("evil@localhost", None),
+            ("localhost/x", None),
+            ("localhost, evil", None),
+            ("[127.0.0.1]", None),
+            ("[localhost]", None),
+            ("[::1", None),
+            ("[::1]x", None),
+            ("[::1]]", None),
+            ("[fe80::1%25lo]", None),
+            ("::1", None),
+            ("local\u{e9}", None),
+        ] {
+            assert_eq!(host_name(host), name, "{host}");
+        }
     }
 
     #[test]
@@ -248,7 +364,7 @@ mod tests {
         let door = AdminDoor::open(folder.path(), vec!["Projector.svc".to_owned()]).unwrap();
         for ours in [
             "127.0.0.1",
-            "[::1]",
+            "::1",
             "10.1.2.3",
             "localhost",
             "LOCALHOST.",

@@ -18,10 +18,23 @@ pub struct Network {
     bits: u32,
 }
 
-/// The text is no network.
+/// Why a text is no network of proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected an address such as 10.0.0.7, or a network such as 10.0.0.0/8 or fd00::/8")]
-pub struct InvalidNetwork;
+pub enum InvalidNetwork {
+    /// It is none at all.
+    #[error("expected an address such as 10.0.0.7, or a network such as 10.0.0.0/8 or fd00::/8")]
+    Syntax,
+    /// It holds clients too, and each of them could name any address as its own.
+    #[error(
+        "that many addresses are no proxies of yours, and whoever has one of them would be believed: name the proxies' \
+         own network, of at least {BITS_MIN_OF_4} bits (IPv4) or {BITS_MIN_OF_6} (IPv6)"
+    )]
+    TooWide,
+}
+
+/// The largest private networks are 10.0.0.0/8 and `fc00::/7`.
+const BITS_MIN_OF_4: u32 = 8;
+const BITS_MIN_OF_6: u32 = 7;
 
 impl FromStr for Network {
     type Err = InvalidNetwork;
@@ -31,23 +44,33 @@ impl FromStr for Network {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_fault| InvalidNetwork)?;
+        let address: IpAddr = address.parse().map_err(|_fault| InvalidNetwork::Syntax)?;
         let all: u32 = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(all), str::parse);
         let bits = bits.ok().filter(|bits| *bits <= all);
-        let bits = bits.ok_or(InvalidNetwork)?;
+        let bits = bits.ok_or(InvalidNetwork::Syntax)?;
         // As a peer's address is taken: the last 32 bits are an address of IPv4.
         if let (IpAddr::V6(six), Some(bits)) = (address, bits.checked_sub(96))
             && let Some(four) = six.to_ipv4_mapped()
         {
-            let address = four.into();
-            return Ok(Self { address, bits });
+            return Self::of(four.into(), bits);
         }
-        Ok(Self { address, bits })
+        Self::of(address, bits)
     }
 }
 
 impl Network {
+    fn of(address: IpAddr, bits: u32) -> Result<Self, InvalidNetwork> {
+        let bits_min = match address {
+            IpAddr::V4(_) => BITS_MIN_OF_4,
+            IpAddr::V6(_) => BITS_MIN_OF_6,
+        };
+        if bits < bits_min {
+            return Err(InvalidNetwork::TooWide);
+        }
+        Ok(Self { address, bits })
+    }
+
     fn holds(&self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(ours), IpAddr::V4(other)) => {
@@ -248,13 +271,24 @@ mod tests {
             "localhost",
             "/8",
         ] {
-            assert_eq!(text.parse::<Network>(), Err(InvalidNetwork), "{text}");
+            let fault = text.parse::<Network>();
+            assert_eq!(fault, Err(InvalidNetwork::Syntax), "{text}");
+        }
+        for text in [
+            "0.0.0.0/0",
+            "::/0",
+            "128.0.0.0/1",
+            "2000::/3",
+            "::ffff:0.0.0.0/96",
+        ] {
+            let fault = text.parse::<Network>();
+            assert_eq!(fault, Err(InvalidNetwork::TooWide), "{text}");
         }
         let holds = |network: &str, address: &str| {
             let network: Network = network.parse().unwrap();
             network.holds(address.parse().unwrap())
         };
-        assert!(holds("0.0.0.0/0", "203.0.113.9") && !holds("0.0.0.0/0", "::1"));
+        assert!(holds("203.0.0.0/8", "203.0.113.9") && !holds("203.0.0.0/8", "::1"));
         assert!(holds("10.0.0.7", "10.0.0.7") && !holds("10.0.0.7", "10.0.0.6"));
         assert!(holds("172.16.0.0/12", "172.31.255.255") && !holds("172.16.0.0/12", "172.32.0.0"));
         assert!(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fe00::1"));

@@ -186,11 +186,40 @@ async fn pages_and_other_names_are_refused() {
         ("Host: localhost\r\nSec-Fetch-Site: cross-site", 403),
         ("Host: localhost\r\nSec-Fetch-Site: same-site", 403),
         ("Host: localhost\r\nSec-Fetch-Site: none", 200),
+        // Two of a kind are one too many, and so are forms that no browser writes.
+        (
+            "Host: localhost\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site",
+            403,
+        ),
+        (
+            "Host: localhost\r\nOrigin: http://localhost\r\nOrigin: http://localhost",
+            403,
+        ),
+        ("Host: localhost\r\nOrigin: evil://localhost", 403),
+        ("Host: evil@localhost", 400),
+        ("Host: [127.0.0.1]", 400),
+        ("Host: localhost:", 400),
+        ("Host: localhost:99999", 400),
+        ("Host: localhost:1:2", 400),
     ];
     for (headers, status) in cases {
         let asked = format!("GET /status HTTP/1.1\r\nConnection: close\r\n{headers}\r\n\r\n");
         let reply = exchange(running.admin, asked.as_bytes()).await;
         assert_eq!(reply.status, status, "{headers}");
+    }
+    // The target names a host too.
+    let token = running.admin_token();
+    for (target, host, status) in [
+        ("http://localhost/status", "localhost", 200),
+        ("http://evil.example/status", "localhost", 400),
+        ("http://localhost/status", "evil.example", 400),
+        ("http://localhost:1/quarantine", "localhost", 400),
+    ] {
+        let asked = format!(
+            "GET {target} HTTP/1.1\r\nConnection: close\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let reply = exchange(running.admin, asked.as_bytes()).await;
+        assert_eq!(reply.status, status, "{target} {host}");
     }
     // The public listener takes any name, but one.
     for (headers, status) in [("Host: any.example", 200), ("X: y", 400)] {

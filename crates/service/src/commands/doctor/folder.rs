@@ -8,6 +8,7 @@ use std::path::Path;
 use domain::Checkpoint;
 use indicatif::BinaryBytes;
 use projector::{Finding, LogError, Severity};
+use query::TOKEN_FILE;
 use read_model::{Glance, OpenError, Place};
 use serde_json::Value;
 
@@ -62,6 +63,10 @@ pub(super) async fn look(
     let (of_folder, of_file) = found;
     report.find(mode(folder, of_folder.mode(), "folder"));
     report.find(mode(&path, of_file.mode(), "file"));
+    let token = folder.join(TOKEN_FILE);
+    if let Ok(of_token) = token.metadata() {
+        report.find(mode(&token, of_token.mode(), "token"));
+    }
     if let Ok(disk) = rustix::fs::statvfs(folder) {
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         report.find(room(of_file.size(), free));
@@ -125,7 +130,7 @@ fn cannot_open(error: &OpenError, report: &mut Report) {
     report.find([Finding::new(severity, PART, problem, why, mend)]);
 }
 
-/// Judges what others may do, of a folder (0700) or a file (0600).
+/// Judges what others may do, of a folder (0700), a file or the token (0600).
 fn mode(path: &Path, mode: u32, of: &str) -> Option<Finding> {
     let found = |severity, why| {
         let what = format!("the {of} {} has mode {:04o}", path.display(), mode & 0o7777);
@@ -140,6 +145,10 @@ fn mode(path: &Path, mode: u32, of: &str) -> Option<Finding> {
         ("file", mode) if mode & OTHERS != 0 => found(
             Severity::Danger,
             "other users of this machine can read everybody's profile, or change it",
+        ),
+        ("token", mode) if mode & OTHERS != 0 => found(
+            Severity::Danger,
+            "other users of this machine can give orders with it; put another token in it if one of them may have read it",
         ),
         (_, mode) if mode & OTHERS != 0 => found(
             Severity::Note,
