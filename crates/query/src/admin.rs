@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::routing::{MethodRouter, get};
 use domain::{Checkpoint, Outcome, Phase, Progress};
 use read_model::Inspection;
 use serde::Serialize;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::KeysStatus;
 use crate::exposition::Exposition;
+use crate::single_flight::SingleFlight;
 use crate::{AdminDoor, QueryState, figures, quarantine};
 
 /// What the operators' routes need.
@@ -42,8 +43,11 @@ pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
-        .route("/status", get(status))
-        .route("/metrics", get(metrics))
+        .route("/status", shared("application/json", Admin::status))
+        .route(
+            "/metrics",
+            shared("text/plain; version=0.0.4", Admin::metrics),
+        )
         .merge(about_persons)
         .with_state(Arc::new(admin))
 }
@@ -60,21 +64,31 @@ async fn readyz(State(admin): Shared) -> impl IntoResponse {
     }
 }
 
-async fn status(State(admin): Shared) -> impl IntoResponse {
-    Json(Status::of(&admin))
-}
-
-async fn metrics(State(admin): Shared) -> impl IntoResponse {
-    let mut page = Exposition::default();
-    figures::write(&mut page, &admin);
-    (admin.more_metrics)(&mut page);
-    (
-        [(CONTENT_TYPE, "text/plain; version=0.0.4")],
-        page.into_text(),
-    )
+/// What costs more to write than a probe does: many who ask share one writing.
+fn shared(kind: &'static str, write: fn(&Admin) -> Vec<u8>) -> MethodRouter<Arc<Admin>> {
+    let flight = Arc::new(SingleFlight::default());
+    get(move |State(admin): Shared| {
+        let flight = Arc::clone(&flight);
+        async move {
+            let text = flight.get(|| write(&admin).into()).await;
+            ([(CONTENT_TYPE, kind)], text)
+        }
+    })
 }
 
 impl Admin {
+    fn status(&self) -> Vec<u8> {
+        // Its members are texts and numbers: nothing of it can fail to be written.
+        serde_json::to_vec(&Status::of(self)).unwrap_or_default()
+    }
+
+    fn metrics(&self) -> Vec<u8> {
+        let mut page = Exposition::default();
+        figures::write(&mut page, self);
+        (self.more_metrics)(&mut page);
+        page.into_text().into_bytes()
+    }
+
     /// Why requests should go elsewhere. Lag is no reason: all replicas would leave together.
     pub(crate) fn unready(&self) -> Option<&'static str> {
         let progress = self.query.progress.borrow();

@@ -29,8 +29,10 @@ mod proxies;
 pub mod quarantine;
 pub mod server;
 mod shares;
+mod single_flight;
 mod state;
 pub mod sync;
+mod tally;
 
 pub use admin_door::{AdminDoor, TOKEN_FILE, TokenFault, read_token};
 pub use convex_wire::TextMode;

@@ -1,7 +1,8 @@
 //! Every bound of the door, in one place, and what they come to: [`Limits::memory`].
 //!
-//! An operator sets the counts (`--max-connections`, `--max-sockets`, `--max-per-address`); the sizes are the same
-//! everywhere. What is refused or ended because of a bound is counted by `profile_projector_shed_total`.
+//! An operator sets the counts (`--max-connections`, `--max-sockets`, `--max-sockets-per-identity`, `--max-per-address`);
+//! the sizes are the same everywhere. What is refused or ended because of a bound is counted by
+//! `profile_projector_shed_total`.
 
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ pub struct Limits {
 pub struct SyncLimits {
     /// Sockets at a time, beside [`Limits::connections`]; for another one the one of least use is closed. 4,096.
     pub sockets: usize,
+    /// Those of one identity, and never more than a quarter of all; 0 is that quarter. 256, then 1013.
+    pub sockets_of_one: usize,
     /// Queries of one socket. 256, then it is closed with 1013.
     pub queries: usize,
     /// The size of a message of a client; Convex allows 64 MiB. 1 MiB, then the socket is closed with 1009.
@@ -86,7 +89,7 @@ pub struct SyncLimits {
     pub connect_timeout: Duration,
     /// From the handshake to the first query. 60 s.
     pub query_timeout: Duration,
-    /// Pings of a client between two of ours. 64, then the socket is closed with 1013.
+    /// Pings and pongs of a client between two pings of ours. 64, then the socket is closed with 1013.
     pub pings: u32,
     /// How long a client may take to take a message, until the socket is closed with 1013. Nothing more is made for
     /// it in the meantime. 10 s.
@@ -221,6 +224,7 @@ impl Default for SyncLimits {
     fn default() -> Self {
         Self {
             sockets: 4096,
+            sockets_of_one: 256,
             queries: 256,
             message_bytes: 1024 * 1024,
             transition_bytes: 1024 * 1024,

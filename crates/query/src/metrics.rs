@@ -29,8 +29,8 @@ pub const EVALUATIONS: &str = "profile_projector_sync_evaluations_total";
 pub const WAKES: &str = "profile_projector_sync_wakes_total";
 
 /// Why connections end.
-const CONNECTION_ENDS: [&str; 8] = [
-    "age", "broken", "closed", "crowded", "idle", "silent", "slow", "stop",
+const CONNECTION_ENDS: [&str; 9] = [
+    "age", "broken", "closed", "crowded", "flood", "idle", "silent", "slow", "stop",
 ];
 
 /// Gives every metric of this crate its help, and makes it visible before anything happens.
@@ -215,15 +215,17 @@ pub(crate) fn socket_ended(reason: &'static str) {
 }
 
 /// What can be shed.
-const SHED_WHAT: [&str; 8] = [
+const SHED_WHAT: [&str; 10] = [
     "connections",
     "sockets",
     "address",
+    "identity",
     "requests",
     "answers",
     "in_flight",
     "streams",
     "waiting",
+    "frames",
 ];
 
 /// Registers what can be shed, so that its first time can be told from none.

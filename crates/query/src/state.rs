@@ -14,10 +14,10 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::Limits;
 use crate::auth::Verifier;
-use crate::crowd::Addresses;
 use crate::http::Waiting;
 use crate::shares::{Peer, Pool};
 use crate::sync::Sockets;
+use crate::tally::Tally;
 
 /// What answering needs. Nothing here can write (Q4), and nothing on the way to an answer is
 /// locked.
@@ -37,7 +37,7 @@ pub struct QueryState {
     pub(crate) answers: Pool,
     pub(crate) sockets: Sockets,
     /// Requests at a time of one address, of those that come through a trusted proxy.
-    pub(crate) proxied: Arc<Addresses>,
+    pub(crate) proxied: Arc<Tally<IpAddr>>,
     latest: AtomicU64,
 }
 
@@ -70,7 +70,7 @@ impl QueryState {
             requests: Pool::new(limits.requests_bytes),
             answers: Pool::new(limits.answers_bytes),
             sockets: Sockets::new(&limits),
-            proxied: Addresses::new(limits.per_address),
+            proxied: Tally::new("address", limits.per_address),
             limits,
             latest: AtomicU64::new(0),
         })

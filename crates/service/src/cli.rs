@@ -197,6 +197,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "PROFILE_PROJECTOR_MAX_PER_ADDRESS", value_name = "COUNT")]
     #[arg(default_value_t = 0)]
     pub(crate) max_per_address: u32,
+    /// Sockets of one identity at a time, at most a quarter of --max-sockets; 0 is that quarter
+    #[arg(
+        long,
+        env = "PROFILE_PROJECTOR_MAX_SOCKETS_PER_IDENTITY",
+        value_name = "COUNT"
+    )]
+    #[arg(default_value_t = 256)]
+    pub(crate) max_sockets_per_identity: u32,
     /// Proxies in front: addresses or networks (10.0.0.0/8), several with commas. From these alone
     /// X-Forwarded-For or Forwarded is believed: the client is the last address that is no such proxy
     #[arg(

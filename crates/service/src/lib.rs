@@ -24,6 +24,7 @@ mod log_access;
 pub mod memory;
 pub mod nats;
 pub mod open_files;
+mod operators;
 mod printable;
 pub mod producer;
 mod run;

@@ -24,10 +24,10 @@ use crate::figures::Figures;
 use crate::keeper::{Desk, Keeper, LastGood, routes};
 use crate::log_access::LogAccess;
 use crate::snapshot::{self, Restore, SnapshotDesk};
-use crate::{exposure, memory, open_files, schema_routes, service_manager, telemetry};
+use crate::{exposure, memory, open_files, operators, schema_routes, service_manager, telemetry};
 
 /// What requests under way are given at the end.
-const REQUESTS_GRACE: Duration = Duration::from_secs(4);
+pub(crate) const REQUESTS_GRACE: Duration = Duration::from_secs(4);
 /// What everything is given at the end, the last commit included (S3).
 const GRACE: Duration = Duration::from_secs(9);
 /// How often a renewed certificate is looked for.
@@ -207,7 +207,8 @@ impl Service {
         let keeper = self.keeper.run(parts.stop.clone());
         parts.spawn("projector", keeper);
         parts.serve(public, self.public);
-        parts.serve(operators, self.admin);
+        let stop = parts.stop.clone();
+        parts.spawn("admin", operators::serve(operators, self.admin, stop));
         let sockets =
             query::sync::follow(self.query, self.commits, REQUESTS_GRACE, parts.stop.clone());
         parts.spawn("sockets", async move {

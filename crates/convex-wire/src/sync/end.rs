@@ -12,6 +12,12 @@ pub enum End {
     /// The client broke the protocol.
     #[error("the client broke the protocol: {0}")]
     Protocol(&'static str),
+    /// What came is no frame of RFC 6455.
+    #[error("the client broke WebSocket's protocol")]
+    BadFrame,
+    /// A text message is not UTF-8.
+    #[error("the client's text is not UTF-8")]
+    NotUtf8,
     /// The token was refused: the client fetches another one, or signs its user out.
     #[error("the client's token was refused")]
     TokenRefused {
@@ -71,6 +77,8 @@ impl End {
                 auth_update_attempted: false,
             },
             Self::Protocol(_)
+            | Self::BadFrame
+            | Self::NotUtf8
             | Self::Internal
             | Self::Overloaded(_)
             | Self::TooLarge
@@ -85,6 +93,8 @@ impl End {
         let (code, reason) = match self {
             Self::Fatal(_) | Self::TokenRefused { .. } | Self::TokenExpired { .. } => return None,
             Self::Protocol(_) | Self::Internal => (1011, "InternalServerError"),
+            Self::BadFrame => (1002, "ProtocolError"),
+            Self::NotUtf8 => (1007, "InvalidUtf8"),
             Self::Overloaded(reason) => (1013, *reason),
             Self::TooLarge => (1009, "MessageTooLarge"),
             Self::Disconnected => (1000, "ClientDisconnected"),
@@ -111,7 +121,7 @@ impl End {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Fatal(_) => "fatal",
-            Self::Protocol(_) => "protocol",
+            Self::Protocol(_) | Self::BadFrame | Self::NotUtf8 => "protocol",
             Self::TokenRefused { .. } => "token_refused",
             Self::TokenExpired { .. } => "token_expired",
             Self::Internal => "internal",

@@ -1,5 +1,6 @@
 //! What every request passes first: CORS, the client's version, metrics.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,9 +21,10 @@ use convex_wire::{ClientVersion, TransportError};
 use super::Shared;
 use super::failure::Failure;
 use crate::QueryState;
-use crate::crowd::OfAddress;
 use crate::metrics::{RouteKind, RouteMetrics, shed};
+use crate::proxies::counted_as;
 use crate::shares::{Held, Peer};
+use crate::tally::Counted;
 
 /// What a header's field takes beside its text.
 const FIELD_BYTES: usize = 32;
@@ -104,11 +106,11 @@ impl Behind {
 impl QueryState {
     /// Takes what a request needs while it is under way: room on its connection's account for its header, and a
     /// place of its client's address, where that is not counted by connections.
-    fn admit(&self, request: &Request) -> Result<(Held, Option<OfAddress>), Failure> {
+    fn admit(&self, request: &Request) -> Result<(Held, Option<Counted<IpAddr>>), Failure> {
         let peer = request.extensions().get::<Peer>();
         let client = peer.and_then(|peer| self.client(peer, request.headers()));
         let proxied = client.filter(|client| client.is_behind_proxy);
-        let address = proxied.map(|client| client.address);
+        let address = proxied.map(|client| counted_as(client.address));
         let of_address = self.proxied.enter(address);
         let of_address = of_address.map_err(|_full| Failure::Busy)?;
         Ok((self.hold_header(request)?, of_address))

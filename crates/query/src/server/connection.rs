@@ -5,7 +5,6 @@ use std::future::{self, Future};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,27 +12,29 @@ use axum::http::header::{CONNECTION, HOST};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
-use hyper::service::{Service as _, service_fn};
+use hyper::service::{Service, service_fn};
 use hyper::{Request, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, PollSemaphore};
-use tokio_util::task::TaskTracker;
 
 use super::Listening;
+use super::frames::{Metered, Purse};
 use super::pace::{Pace, Paced};
 use super::sending::TakenInTime;
 use super::sniff::{Protocol, sniff};
+use super::streams::{Streams, in_turn};
+use super::turns::InTurns;
 use crate::Limits;
 use crate::crowd::{Place, Use};
-use crate::metrics::{OpenConnection, connection_ended, shed};
-use crate::shares::{Peer, Pool, Share};
+use crate::metrics::{OpenConnection, connection_ended};
+use crate::shares::Peer;
 
 /// An HTTP/2 client that is silent for this long is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -80,9 +81,13 @@ async fn begin(
     let limit = server.limits.first_byte_timeout;
     let Some(tls) = &server.tls else {
         let (protocol, io) = open(sniff(stream), limit, stop).await?.ok_or("closed")?;
+        let io = InTurns::new(io);
         return Ok(speak(protocol, io, peer, place, server, stop).await);
     };
-    let io = open(tls.accept(stream), limit, stop).await?;
+    // One shakes hands at a time: newcomers leave the other cores to those who are in.
+    let turn = PollSemaphore::new(Arc::clone(&server.handshakes));
+    let shaking = tls.accept(InTurns::new(stream));
+    let io = open(in_turn(shaking, turn), limit, stop).await?;
     let protocol = match io.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         Some(_) | None => Protocol::Http1,
@@ -134,47 +139,86 @@ async fn speak(
         }
     });
     match protocol {
-        Protocol::Http1 => {
-            let pace = Arc::new(Pace::new(limits));
-            let io = TokioIo::new(Paced::new(io, Arc::clone(&pace)));
-            let counting = Arc::clone(&pace);
-            let routes = service_fn(move |request| {
-                let pace = Arc::clone(&counting);
-                pace.asked();
-                let answered = routes.call(request);
-                async move {
-                    let mut response = answered.await?;
-                    if pace.answered() {
-                        say_goodbye(&mut response);
-                    }
-                    Ok::<_, Infallible>(response)
-                }
-            });
-            let connection = http1_of(limits)
-                .serve_connection(io, routes)
-                .with_upgrades();
-            let farewell = |connection: Pin<&mut _>| {
-                http1::UpgradeableConnection::graceful_shutdown(connection);
-            };
-            match until_end(connection, farewell, limits, stop, pace.overdue()).await {
-                "closed" if pace.is_old() => "age",
-                reason => reason,
+        Protocol::Http1 => speak_http1(io, routes, limits, stop).await,
+        Protocol::Http2 => speak_http2(io, routes, seen, server, stop).await,
+    }
+}
+
+async fn speak_http1<F>(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future = F>,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> Reason
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    let pace = Arc::new(Pace::new(limits));
+    let io = TokioIo::new(Paced::new(io, Arc::clone(&pace)));
+    let counting = Arc::clone(&pace);
+    let routes = service_fn(move |request| {
+        let pace = Arc::clone(&counting);
+        let was_sent_ahead = pace.asked();
+        let answered = routes.call(request);
+        async move {
+            if was_sent_ahead {
+                yield_now().await;
             }
+            let mut response = answered.await?;
+            if pace.answered() {
+                say_goodbye(&mut response);
+            }
+            Ok::<_, Infallible>(response)
         }
-        Protocol::Http2 => {
-            let streams = Streams::new(limits, Arc::clone(&server.streams));
-            let _guard = streams.cancelled.clone().drop_guard();
-            let connection = http2_of(limits, streams).serve_connection(TokioIo::new(io), routes);
-            let farewell =
-                |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
-            let overdue = async {
-                tokio::select! {
-                    () = sleep(limits.connection_age) => "age",
-                    () = idle(seen, limits.idle_timeout) => "idle",
-                }
-            };
-            until_end(connection, farewell, limits, stop, overdue).await
+    });
+    let connection = http1_of(limits)
+        .serve_connection(io, routes)
+        .with_upgrades();
+    let farewell = |connection: Pin<&mut _>| {
+        http1::UpgradeableConnection::graceful_shutdown(connection);
+    };
+    match until_end(connection, farewell, limits, stop, pace.overdue()).await {
+        "closed" if pace.is_old() => "age",
+        reason => reason,
+    }
+}
+
+async fn speak_http2<F>(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future = F>,
+    under_way: watch::Receiver<usize>,
+    server: &Listening,
+    stop: &CancellationToken,
+) -> Reason
+where
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
+    let limits = &server.limits;
+    let purse = Arc::new(Purse::default());
+    let io = TokioIo::new(Metered::new(io, Arc::clone(&purse)));
+    let earning = Arc::clone(&purse);
+    let routes = service_fn(move |request| {
+        let purse = Arc::clone(&earning);
+        let answered = routes.call(request);
+        async move {
+            let response = answered.await;
+            purse.answered();
+            response
         }
+    });
+    let streams = Streams::new(limits, Arc::clone(&server.streams));
+    let _guard = streams.guard();
+    let connection = http2_of(limits, streams).serve_connection(io, routes);
+    let farewell = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
+    let overdue = async {
+        tokio::select! {
+            () = sleep(limits.connection_age) => "age",
+            () = idle(under_way, limits.idle_timeout) => "idle",
+        }
+    };
+    match until_end(connection, farewell, limits, stop, overdue).await {
+        "broken" if purse.is_overdrawn() => "flood",
+        reason => reason,
     }
 }
 
@@ -291,60 +335,4 @@ impl Drop for UnderWay {
             self.place.used(Use::Idle);
         }
     }
-}
-
-/// Runs an HTTP/2 connection's streams; none outlives the connection or its time. One whose answer is not taken is
-/// reset. They run in turn, so that a connection with many has no more of the processor than one with few.
-#[derive(Clone)]
-struct Streams {
-    turn: Arc<Semaphore>,
-    share: Arc<Share>,
-    pool: Arc<Pool>,
-    tracker: TaskTracker,
-    cancelled: CancellationToken,
-    limit: Duration,
-}
-
-impl Streams {
-    fn new(limits: &Limits, pool: Arc<Pool>) -> Self {
-        let all = usize::try_from(limits.streams).unwrap_or(usize::MAX);
-        Self {
-            turn: Arc::new(Semaphore::new(1)),
-            share: Arc::new(Share::new(limits.own_streams, all)),
-            pool,
-            tracker: TaskTracker::new(),
-            cancelled: CancellationToken::new(),
-            limit: limits.body_timeout + limits.sequence_timeout + limits.write_timeout,
-        }
-    }
-}
-
-impl<F> Executor<F> for Streams
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, stream: F) {
-        // Without a place it is dropped, which resets it.
-        let Ok(held) = self.share.take(&self.pool, 1) else {
-            return shed("streams");
-        };
-        let (cancelled, limit) = (self.cancelled.clone(), self.limit);
-        let turn = PollSemaphore::new(Arc::clone(&self.turn));
-        self.tracker.spawn(async move {
-            let stream = timeout(limit, in_turn(stream, turn));
-            let _ended = cancelled.run_until_cancelled(stream).await;
-            drop(held);
-        });
-    }
-}
-
-/// Runs a future, one step whenever it is its turn.
-async fn in_turn<F: Future>(future: F, mut turn: PollSemaphore) -> F::Output {
-    let mut future = pin!(future);
-    future::poll_fn(|cx| match ready!(turn.poll_acquire(cx)) {
-        Some(_step) => future.as_mut().poll(cx),
-        // Nobody closes it.
-        None => Poll::Pending,
-    })
-    .await
 }

@@ -5,16 +5,20 @@
 //! routes), while it idles, and as a whole.
 
 mod connection;
+mod frames;
 mod pace;
 mod sending;
 mod sniff;
+mod streams;
 mod tls;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +52,8 @@ struct Listening {
     tls: Option<Arc<Tls>>,
     /// Places of [`Limits::shared_streams`].
     streams: Arc<Pool>,
+    /// Whose TLS handshake goes on.
+    handshakes: Arc<Semaphore>,
 }
 
 impl Server {
@@ -65,6 +71,7 @@ impl Server {
             name,
             router,
             streams: Arc::new(Pool::new(limits.shared_streams)),
+            handshakes: Arc::new(Semaphore::new(1)),
             limits,
             tls,
         });

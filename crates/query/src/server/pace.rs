@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(super) struct Pace {
     state: AtomicU8,
     /// Milliseconds after `opened`.
     since: AtomicU64,
+    /// Bytes came since the last header was complete.
+    has_read: AtomicBool,
     header_timeout: Duration,
     idle_timeout: Duration,
     age_max: Duration,
@@ -42,15 +44,17 @@ impl Pace {
             opened: Instant::now(),
             state: AtomicU8::new(HEADER),
             since: AtomicU64::new(0),
+            has_read: AtomicBool::new(true),
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             age_max: limits.connection_age,
         }
     }
 
-    /// A request's header is complete.
-    pub(super) fn asked(&self) {
+    /// A request's header is complete. Whether it came together with the request before.
+    pub(super) fn asked(&self) -> bool {
         self.state.store(BUSY, Ordering::Relaxed);
+        !self.has_read.swap(false, Ordering::Relaxed)
     }
 
     /// A request has its answer. Whether the connection is too old for another request.
@@ -138,8 +142,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
-        if self.pace.is_idle() && buffer.filled().len() > before {
-            self.pace.enter(HEADER);
+        if buffer.filled().len() > before {
+            self.pace.has_read.store(true, Ordering::Relaxed);
+            if self.pace.is_idle() {
+                self.pace.enter(HEADER);
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -112,10 +112,10 @@ impl Tls {
         })
     }
 
-    pub(super) fn accept(
+    pub(super) fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
-    ) -> impl Future<Output = io::Result<TlsStream<TcpStream>>> {
+        stream: S,
+    ) -> impl Future<Output = io::Result<TlsStream<S>>> {
         self.acceptor
             .accept_with(stream, |tls| tls.set_buffer_limit(Some(BUFFER_BYTES)))
     }

@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::WorkosUserId;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use read_model::Committed;
@@ -29,12 +30,18 @@ use self::registry::Registry;
 pub(crate) use self::socket::ends;
 use crate::crowd::{Crowd, Place};
 use crate::shares::Peer;
+use crate::tally::Tally;
 use crate::{Limits, QueryState};
+
+/// One identity never has more than this part of the sockets.
+const PART_OF_ONE: usize = 4;
 
 /// All sockets.
 pub(crate) struct Sockets {
     registry: Arc<Registry>,
     places: Arc<Crowd>,
+    /// Sockets of each identity.
+    of_one: Arc<Tally<WorkosUserId>>,
     tasks: TaskTracker,
     /// Asks every socket to say goodbye.
     stop: CancellationToken,
@@ -44,9 +51,13 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(limits: &Limits) -> Self {
+        let sync = &limits.sync;
+        let part = (sync.sockets / PART_OF_ONE).max(1);
+        let of_one = Some(sync.sockets_of_one).filter(|limit| *limit != 0);
         Self {
+            of_one: Tally::new("identity", of_one.map_or(part, |limit| limit.min(part))),
             registry: Arc::default(),
-            places: Crowd::new("sockets", limits.sync.sockets, limits.per_address),
+            places: Crowd::new("sockets", sync.sockets, limits.per_address),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),

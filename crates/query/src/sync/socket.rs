@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use convex_wire::sync::{Close, End, Hashed, PING, Received, Session, Token, Transition};
 use convex_wire::{Format, FunctionError, FunctionKind, FunctionPath};
+use domain::WorkosUserId;
 use futures::{SinkExt as _, StreamExt as _};
 use read_model::StorageError;
 use serde_json::value::RawValue;
@@ -27,6 +28,7 @@ use crate::http::chain;
 use crate::metrics::{SyncMetrics, shed, socket_ended};
 use crate::shares::{Held, Peer, Pool};
 use crate::state::wall;
+use crate::tally::Counted;
 use crate::{QueryState, SyncLimits};
 
 /// Read ahead of a message. The library's own choice is 128 KiB, and eager: most sockets only listen.
@@ -71,6 +73,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         place,
         session: Session::new(state.texts, limits.queries, limits.transition_bytes, check),
         follower: Follower::new(&state.sockets.registry),
+        counted: None,
     };
     let Err(ended) = conversation.hold(&mut socket).await;
     drop(conversation);
@@ -139,7 +142,7 @@ struct Socket<'l, S> {
     heard: Instant,
     /// A ping is not answered yet.
     owes_pong: bool,
-    /// Pings of the client since our last one.
+    /// Pings and pongs of the client since our last ping.
     pings: u32,
 }
 
@@ -199,13 +202,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
                 Ok(Message::Ping(payload)) => {
                     self.stream.get_mut().taken_between(payload.len());
                     self.owes_pong = true;
-                    self.pings = self.pings.saturating_add(1);
-                    if self.pings > self.limits.pings {
-                        return Err(End::Overloaded("TooManyPings").into());
-                    }
+                    self.count_ping()?;
                 }
                 Ok(Message::Pong(payload)) => {
                     self.stream.get_mut().taken_between(payload.len());
+                    self.count_ping()?;
                 }
                 Ok(Message::Frame(_)) => {}
                 Ok(Message::Binary(_)) => return Err(End::Protocol("a binary message").into()),
@@ -218,9 +219,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<'_, S> {
                     Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
                 ) => return Err(Ended::Left),
                 Err(Error::Capacity(_)) => return Err(End::TooLarge.into()),
-                Err(_other) => return Err(End::Protocol("no WebSocket frame").into()),
+                Err(Error::Utf8(_)) => return Err(End::NotUtf8.into()),
+                Err(_other) => return Err(End::BadFrame.into()),
             }
         }
+    }
+
+    /// Counts a ping, or a pong, which may come unasked.
+    fn count_ping(&mut self) -> Result<(), Ended> {
+        self.pings = self.pings.saturating_add(1);
+        if self.pings > self.limits.pings {
+            return Err(End::Overloaded("TooManyPings").into());
+        }
+        Ok(())
     }
 
     /// When [`Socket::tick`] has something to do.
@@ -301,6 +312,8 @@ struct Conversation<'q> {
     place: &'q Place,
     session: Session,
     follower: Follower,
+    /// Its place among those of its identity.
+    counted: Option<Counted<WorkosUserId>>,
 }
 
 impl Conversation<'_> {
@@ -372,6 +385,18 @@ impl Conversation<'_> {
         }
         if self.session.is_anonymous() {
             self.follower.follow(None);
+            self.counted = None;
+        }
+        Ok(())
+    }
+
+    /// Takes a place among the sockets of this identity.
+    fn count(&mut self, subject: &WorkosUserId) -> Result<(), End> {
+        let known = self.counted.as_ref().map(Counted::key);
+        if known != Some(subject) {
+            let of_one = &self.state.sockets.of_one;
+            let counted = of_one.enter(Some(subject.clone()));
+            self.counted = counted.map_err(|_full| End::Overloaded("TooManySocketsOfOne"))?;
         }
         Ok(())
     }
@@ -379,6 +404,7 @@ impl Conversation<'_> {
     async fn verify(&mut self, token: &Token, base_version: u32) -> Result<(), End> {
         match self.state.verifier.authenticate(token.as_str()).await {
             Ok(identity) => {
+                self.count(&identity.subject)?;
                 self.session
                     .authenticated(base_version, identity.expires_at)?;
                 self.follower.follow(Some(identity.subject));

@@ -15,6 +15,7 @@ mod conformance;
 mod connections;
 mod echo;
 mod exchange;
+mod floods;
 mod freshness;
 mod http2;
 mod keep_alive;

@@ -218,6 +218,7 @@ fn limits_of(args: &ServeArgs, keep_alive: Duration, proxies: TrustedProxies) ->
         idle_timeout: keep_alive,
         sync: SyncLimits {
             sockets: count(args.max_sockets),
+            sockets_of_one: count(args.max_sockets_per_identity),
             ..default.sync
         },
         ..default

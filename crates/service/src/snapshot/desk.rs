@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use metrics::gauge;
 use read_model::Reader;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub(crate) struct SnapshotDesk {
     folder: PathBuf,
     told: Arc<watch::Sender<SnapshotStatus>>,
     stop: CancellationToken,
+    /// Not that of the operators' listener, which ends with its requests.
+    runtime: Handle,
 }
 
 /// The member `snapshot` of `/status`.
@@ -55,13 +58,16 @@ pub(crate) struct SnapshotStatus {
 }
 
 impl SnapshotDesk {
+    /// It makes them on the threads of this runtime.
     pub(crate) fn new(reader: Reader, folder: PathBuf, stop: CancellationToken) -> Self {
+        let runtime = Handle::current();
         let told = Arc::new(watch::Sender::new(SnapshotStatus::default()));
         Self {
             reader,
             folder,
             told,
             stop,
+            runtime,
         }
     }
 
@@ -87,7 +93,7 @@ impl SnapshotDesk {
             return false;
         }
         let desk = self.clone();
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let started = Instant::now();
             let making = desk.clone();
             let made = tokio::task::spawn_blocking(move || making.make()).await;

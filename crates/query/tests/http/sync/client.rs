@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use convex_wire::Timestamp;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -109,6 +109,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     pub(crate) async fn send(&mut self, message: Message) {
         self.stream.send(message).await.unwrap();
+    }
+
+    /// Sends bytes that may be no frame.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes).await.unwrap();
+        stream.flush().await.unwrap();
     }
 
     /// Whatever comes next.

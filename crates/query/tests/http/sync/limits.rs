@@ -17,7 +17,7 @@ use crate::tokens::token_of;
 
 const SHORT: Duration = Duration::from_millis(300);
 
-fn named(frame: Option<CloseFrame>) -> String {
+pub(super) fn named(frame: Option<CloseFrame>) -> String {
     frame.map_or_else(String::new, |frame| {
         format!("{} {}", u16::from(frame.code), frame.reason)
     })

@@ -4,5 +4,6 @@ pub(crate) mod client;
 mod conversations;
 pub(crate) mod counting;
 mod following;
+mod frames;
 mod limits;
 mod upgrade;
