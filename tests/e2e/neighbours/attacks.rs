@@ -1,16 +1,15 @@
 //! What hostile neighbours do, one kind at a time. Each goes on until it is dropped.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use domain::testing::{Form, Message, profile_deleted, profile_patched, profile_state};
-use serde_json::{Value, json};
-use tests::client::{RUN, subscribing};
+use serde_json::json;
+use tests::client::RUN;
 use tests::world::World;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+
+use super::bytes::{UPGRADE, client_hello, frame, http2, ping, post, preface, subscription};
+use super::means::{ask, deluge, flood, hold, knock, trickle};
 
 /// A kind of attack.
 pub(super) struct Attack {
@@ -34,7 +33,7 @@ impl Target {
     }
 }
 
-pub(super) const ATTACKS: [Attack; 12] = [
+pub(super) const ATTACKS: [Attack; 15] = [
     Attack {
         name: "a socket sends pings and never reads",
         bound: "one pong owed, 64 pings in 5 s",
@@ -143,6 +142,48 @@ pub(super) const ATTACKS: [Attack; 12] = [
         },
     },
     Attack {
+        name: "requests at the admin port whose answers are never read",
+        bound: "a thread of its own, one writing for all",
+        begin: |target, tasks| {
+            let asked = ["/metrics", "/status"]
+                .map(|path| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            for asked in asked {
+                for _ in 0..5 {
+                    let many = asked.repeat(100).into_bytes();
+                    tasks.spawn(flood(target.admin, Vec::new(), many.clone()));
+                    tasks.spawn(deluge(target.admin, Vec::new(), many));
+                }
+            }
+        },
+    },
+    Attack {
+        name: "requests ahead of their answers",
+        bound: "a turn for each",
+        begin: |target, tasks| {
+            let many = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+            for _ in 0..8 {
+                tasks.spawn(deluge(target.public, Vec::new(), many.clone()));
+            }
+        },
+    },
+    Attack {
+        name: "HTTP/2 settings, pings, priorities, windows without end",
+        bound: "2,048 frames that ask for nothing",
+        begin: |target, tasks| {
+            let frames = [
+                frame(4, 0, 0, &[0, 4, 0, 1, 0, 0]),
+                frame(6, 0, 0, &[0; 8]),
+                frame(2, 0, 3, &[0; 5]),
+                frame(8, 0, 0, &[0, 0, 0, 1]),
+            ];
+            for frame in frames {
+                for _ in 0..2 {
+                    tasks.spawn(deluge(target.public, preface(), frame.repeat(100)));
+                }
+            }
+        },
+    },
+    Attack {
         name: "a producer of junk, patches and profiles without end",
         bound: "256 a lane, 256 profiles a user",
         begin: |target, tasks| {
@@ -162,104 +203,76 @@ pub(super) const ATTACKS: [Attack; 12] = [
     },
 ];
 
-/// A connection whose system buffers are small, so that what is not read stays with the service.
-async fn narrow(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(4096)?;
-    socket.connect(address).await
-}
-
-fn post(target: &str, headers: &str, body: &str) -> Vec<u8> {
-    format!(
-        "POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
-}
-
-const UPGRADE: &[u8] = b"GET /api/1.48.0/sync HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-
-fn ping() -> Vec<u8> {
-    let mut ping = vec![0x89, 0x80 | 0x7d, 0, 0, 0, 0];
-    ping.extend([b'x'; 125]);
-    ping
-}
-
-/// The messages of a socket that subscribes twelve times to one query.
-fn subscription(token: &str) -> Vec<u8> {
-    let [connect, authenticate, subscribe] = subscribing(token);
-    let mut subscribe: Value = serde_json::from_str(&subscribe).unwrap();
-    let add = subscribe["modifications"][0].clone();
-    let adds = (0..12).map(|id| {
-        let mut add = add.clone();
-        add["queryId"] = json!(id);
-        add
-    });
-    subscribe["modifications"] = adds.collect();
-    let mut frames = Vec::new();
-    for text in [connect, authenticate, subscribe.to_string()] {
-        let length = u16::try_from(text.len()).unwrap();
-        frames.extend([0x81, 0x80 | 0x7e]);
-        frames.extend(length.to_be_bytes());
-        frames.extend([0; 4]);
-        frames.extend(text.into_bytes());
-    }
-    frames
-}
-
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, flags];
-    [&head[..], &stream.to_be_bytes(), payload].concat()
-}
-
-/// A header's field, neither indexed nor compressed (RFC 7541).
-fn field(name: &str, value: &str) -> Vec<u8> {
-    let text = |text: &str| {
-        let mut bytes = Vec::new();
-        if let Some(mut rest) = text.len().checked_sub(127) {
-            bytes.push(127);
-            while rest >= 128 {
-                bytes.push(u8::try_from(rest % 128).unwrap() | 128);
-                rest /= 128;
+/// Against listeners that speak TLS.
+pub(super) const TLS_ATTACKS: [Attack; 5] = [
+    Attack {
+        name: "TLS that is opened and left",
+        bound: "5 s, the idlest leaves",
+        begin: |target, tasks| {
+            let hello = client_hello();
+            let half = hello.get(..60).unwrap().to_vec();
+            for address in [target.public, target.admin] {
+                tasks.spawn(hold(address, 100, Vec::new()));
+                tasks.spawn(hold(address, 100, half.clone()));
+                // The server's answer is never taken.
+                tasks.spawn(hold(address, 100, hello.clone()));
             }
-            bytes.push(u8::try_from(rest).unwrap());
-        } else {
-            bytes.push(u8::try_from(text.len()).unwrap());
-        }
-        bytes.extend(text.as_bytes());
-        bytes
-    };
-    [vec![0], text(name), text(value)].concat()
-}
-
-/// A connection that lets nothing be sent to it and asks as often as it may.
-fn http2(token: &str, body: Option<&[u8]>) -> Vec<u8> {
-    // INITIAL_WINDOW_SIZE: 0.
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
-    let bearer = format!("Bearer {token}");
-    let header = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", "x"),
-        (":path", RUN),
-        ("content-type", "application/json"),
-        ("authorization", &bearer),
-    ];
-    let header: Vec<u8> = header
-        .iter()
-        .flat_map(|(name, value)| field(name, value))
-        .collect();
-    for stream in (1..128).step_by(2) {
-        bytes.extend(frame(1, 4, stream, &header));
-        if let Some(body) = body {
-            bytes.extend(frame(0, 1, stream, body));
-        }
-    }
-    bytes
-}
+        },
+    },
+    Attack {
+        name: "handshakes a byte at a time",
+        bound: "5 s",
+        begin: |target, tasks| {
+            for address in [target.public, target.admin] {
+                tasks.spawn(trickle(address, 50, client_hello()));
+            }
+        },
+    },
+    Attack {
+        name: "handshakes that are begun and given up",
+        bound: "one at a time",
+        begin: |target, tasks| {
+            for address in [target.public, target.admin] {
+                for _ in 0..8 {
+                    tasks.spawn(knock(address, client_hello()));
+                }
+            }
+        },
+    },
+    Attack {
+        name: "bytes that are no hello",
+        bound: "closed at once",
+        begin: |target, tasks| {
+            let wrong = [
+                b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+                [&[22, 3, 1, 0x3f, 0xff][..], &[0xa5; 4096]].concat(),
+                [0x16, 3, 3, 0, 0].repeat(200),
+            ];
+            for address in [target.public, target.admin] {
+                for bytes in &wrong {
+                    tasks.spawn(knock(address, bytes.clone()));
+                }
+            }
+        },
+    },
+    Attack {
+        name: "records without end after half a handshake",
+        bound: "5 s, a turn for each",
+        begin: |target, tasks| {
+            // Records of change_cipher_spec, alerts that warn, and empty data.
+            let records = [
+                [20, 3, 3, 0, 1, 1].repeat(200),
+                [21, 3, 3, 0, 2, 1, 90].repeat(200),
+                [23, 3, 3, 0, 0].repeat(200),
+            ];
+            for address in [target.public, target.admin] {
+                for records in &records {
+                    tasks.spawn(deluge(address, client_hello(), records.clone()));
+                }
+            }
+        },
+    },
+];
 
 /// What no projector can apply, and what it should not keep without end.
 fn junk() -> Vec<Message> {
@@ -278,49 +291,6 @@ fn junk() -> Vec<Message> {
         all.push(junk);
     }
     all
-}
-
-/// Sends and sends, and never reads; again when it is cut off.
-async fn flood(address: SocketAddr, first: Vec<u8>, then: Vec<u8>) {
-    loop {
-        if let Ok(mut stream) = narrow(address).await
-            && stream.write_all(&first).await.is_ok()
-        {
-            while stream.write_all(&then).await.is_ok() {}
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Opens so many, sends this on each, and holds them; then again.
-async fn hold(address: SocketAddr, count: usize, sent: Vec<u8>) {
-    loop {
-        let mut held = Vec::new();
-        for _ in 0..count {
-            if let Ok(mut stream) = narrow(address).await {
-                let sending = stream.write_all(&sent);
-                // One that is not read is held all the same.
-                let _ = timeout(Duration::from_millis(50), sending).await;
-                held.push(stream);
-            }
-        }
-        sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Asks all the time, and reads the answers.
-async fn ask(address: SocketAddr, asked: Vec<u8>) {
-    loop {
-        if let Ok(mut stream) = TcpStream::connect(address).await {
-            let mut answer = [0; 4096];
-            while stream.write_all(&asked).await.is_ok()
-                && stream.read(&mut answer).await.is_ok_and(|bytes| bytes != 0)
-            {
-                sleep(Duration::from_millis(10)).await;
-            }
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
 }
 
 impl Target {
