@@ -6,7 +6,9 @@ use domain::testing::{
 };
 use serde_json::{Value, json};
 use tests::broker::{Broker, STREAM, eventually};
-use tests::service::{Ended, SOON, command, command_on_terminal, spawn_command};
+use tests::service::{
+    Ended, SOON, command, command_on_terminal, spawn_command, written_behind_a_question,
+};
 use tests::world::World;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -272,6 +274,7 @@ async fn it_asks_on_a_terminal_and_wants_a_flag_elsewhere() -> anyhow::Result<()
         }
         assert_eq!(ids(&broker).await?, before);
     }
+    assert_eq!(written_behind_a_question(&arguments).await?, "");
     let ended = command_on_terminal(&arguments, "y\nyes\n").await?;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
@@ -331,5 +334,40 @@ async fn killed_while_it_deletes_it_is_finished_by_the_next_run() -> anyhow::Res
     assert_eq!(ids(&world.broker).await?, expected);
     let digest = service.client.status().await?["digest"].clone();
     assert_eq!(rebuilt(&world, "rebuilt").await?, digest);
+    Ok(())
+}
+
+/// A service of another stream, or one that does not answer, is found before anything is final.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_published_for_a_service_that_cannot_apply_it() -> anyhow::Result<()> {
+    let (here, elsewhere) = (World::new().await?, World::new().await?);
+    let first = user_state("u1", 1, "user_a").message(Form::Binary);
+    here.broker.publish([first.clone()]).await?;
+    let last = elsewhere
+        .broker
+        .publish([user_state("u2", 1, "user_b").message(Form::Binary), first])
+        .await?;
+    let service = elsewhere.serve("model").await?;
+    service.applied(last).await?;
+    let url = format!("http://{}", service.client.admin);
+    let before = ids(&here.broker).await?;
+    let refused = erase(&here.broker, &["u1", "--yes", "--wait", &url]).await?;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.said.contains("nothing was published or deleted"),
+        "{refused:?}"
+    );
+    assert!(
+        refused.said.contains("it knows another stream"),
+        "{refused:?}"
+    );
+    service.stop().await?;
+    let unheard = erase(&here.broker, &["u1", "--yes", "--wait", &url]).await?;
+    assert_eq!(unheard.code, Some(1), "{unheard:?}");
+    assert!(
+        unheard.said.contains("nothing was published or deleted"),
+        "{unheard:?}"
+    );
+    assert_eq!(ids(&here.broker).await?, before);
     Ok(())
 }

@@ -260,6 +260,32 @@ pub async fn command_on_terminal(arguments: &[&str], typed: &str) -> anyhow::Res
     })
 }
 
+/// What a command writes within a second behind its question, on a terminal of its own where nobody answers.
+pub async fn written_behind_a_question(arguments: &[&str]) -> anyhow::Result<String> {
+    let program = "
+import os, pty, select, signal, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b''
+while b'[y/N] ' not in seen:
+    seen += os.read(terminal, 4096)
+behind = seen.split(b'[y/N] ', 1)[1]
+end = time.monotonic() + 1
+while (left := end - time.monotonic()) > 0:
+    if select.select([terminal], [], [], left)[0]:
+        behind += os.read(terminal, 4096)
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+sys.stdout.buffer.write(behind)
+";
+    let mut command = Command::new("python3");
+    command.args(["-c", program]).arg(binary()?).args(arguments);
+    let ended = run(command).await?;
+    anyhow::ensure!(ended.code == Some(0), "{ended:?}");
+    Ok(ended.output)
+}
+
 /// Runs any command to its end.
 pub async fn run(mut command: Command) -> anyhow::Result<Ended> {
     let child = command

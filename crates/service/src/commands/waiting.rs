@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use async_nats::jetstream;
 use query::quarantine::{Entry, PAGE_MAX, Page};
 use serde::Deserialize;
 use serde_json::json;
@@ -18,6 +19,8 @@ use crate::producer::{Landed, Place, Whose};
 
 /// How often a service is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the stream is asked what it holds.
+const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Pages of parked records that are looked through for those of a run.
 const PAGES_MAX: usize = 200;
 
@@ -44,6 +47,27 @@ pub(super) async fn applied(
         compared.with_context(|| {
             format!("{} may not have applied what was published", service.url())
         })?;
+    }
+    Ok(())
+}
+
+/// Refuses services that answer nothing, apply nothing, or have applied another stream of this name: for
+/// what must not be published in vain.
+pub(super) async fn check_known(
+    services: &[AdminClient],
+    connection: &Connection,
+    stream: &str,
+) -> anyhow::Result<()> {
+    for service in services {
+        let status: Status = service.get("/status").await?;
+        if let Some(fault) = status.fault(stream) {
+            bail!("{} {fault}", service.url());
+        }
+        let applied = status.stream.filter(|applied| applied.last.is_some());
+        if let Some(applied) = applied {
+            let compared = same_stream(connection, stream, &applied).await;
+            compared.with_context(|| format!("{} is not to be waited for", service.url()))?;
+        }
     }
     Ok(())
 }
@@ -88,12 +112,7 @@ async fn same_stream(
     stream: &str,
     applied: &Stream,
 ) -> anyhow::Result<()> {
-    let asked = timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream)).await;
-    let Ok(Ok(found)) = asked else {
-        bail!(
-            "stream {stream} does not tell what it holds: does this user have the permissions of doctor --permissions publish?"
-        );
-    };
+    let found = info_of(connection, stream).await?;
     let info = found.cached_info();
     let state = &info.state;
     let Some(last) = &applied.last else {
@@ -123,6 +142,28 @@ async fn same_stream(
             applied.created.as_deref().unwrap_or("at an unknown time"),
             info.created.format(&Rfc3339).unwrap_or_default()
         ),
+    }
+}
+
+/// What the stream says of itself. A cluster may be electing a leader, or the connection be made anew.
+async fn info_of(
+    connection: &Connection,
+    stream: &str,
+) -> anyhow::Result<jetstream::stream::Stream> {
+    let deadline = Instant::now() + ASKED_AGAIN_WITHIN;
+    loop {
+        let asked = timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream)).await;
+        let problem = match asked {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(problem)) => problem.to_string(),
+            Err(_elapsed) => "no answer in time".to_owned(),
+        };
+        if deadline <= Instant::now() {
+            bail!(
+                "stream {stream} does not tell what it holds ({problem}): is the connection steady, and does this user have the permissions of doctor --permissions publish?"
+            );
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

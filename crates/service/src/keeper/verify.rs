@@ -37,6 +37,14 @@ impl Keeper {
         } else {
             model
         };
+        // The last look at its progress may be older.
+        let (held, totals) = (model.reader().checkpoint(), model.reader().totals());
+        self.tell(|status| {
+            let applied = held.and_then(|held| held.applied);
+            status.applied_sequence = applied.map_or(0, |last| last.sequence.get());
+            status.read_sequence = status.applied_sequence;
+            status.parked_records = totals.parked_records;
+        });
         let checking = damages_in(live.clone());
         let damages = self.in_stage(Stage::Checking, checking).await?;
         let compared = Comparison::of(&live, &model.reader(), is_of_it, damages);

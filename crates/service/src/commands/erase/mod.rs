@@ -15,8 +15,6 @@ mod others;
 mod person;
 mod report;
 
-use std::time::Duration;
-
 use anyhow::{Context, anyhow, bail};
 use async_nats::jetstream::stream::Stream;
 use domain::{Circle, UserId};
@@ -109,7 +107,7 @@ fn bar() -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(Duration::from_millis(200));
+    bar.enable_steady_tick(ask::TICK);
     bar
 }
 
@@ -143,6 +141,9 @@ impl Erasing<'_> {
             self.bar.finish_and_clear();
             return Ok(report.planned(&events, person.messages.len()));
         }
+        let name = self.reading.stream;
+        let known = waiting::check_known(&self.services, self.erasures.connection, name).await;
+        known.context("nothing was published or deleted")?;
         if !(events.is_empty() && person.messages.is_empty()) {
             self.confirm(&report, &events, &person, &others).await?;
         }
