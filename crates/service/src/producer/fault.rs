@@ -76,14 +76,17 @@ pub(super) fn describe(member: &str, value: Option<&Value>) -> String {
     }
 }
 
-/// A text, repeated where its place is harmless and it is no address of a person.
+/// A text, repeated where its place is harmless and it has neither the look of an address nor words: a
+/// mapping that is shifted by one column puts names where ids belong.
 pub(super) fn text_at(is_harmless: bool, text: &str) -> String {
-    if is_harmless && !text.contains('@') {
+    let has_words = text.contains(char::is_whitespace);
+    if is_harmless && !has_words && !text.contains('@') {
         return shortened(&Value::from(text).to_string());
     }
+    let spaces = if has_words { ", with spaces" } else { "" };
     match text.chars().count() {
-        1 => "a text of 1 character".to_owned(),
-        count => format!("a text of {count} characters"),
+        1 => format!("a text of 1 character{spaces}"),
+        count => format!("a text of {count} characters{spaces}"),
     }
 }
 
@@ -145,6 +148,7 @@ mod tests {
         let id = |text: &str| describe("id", Some(&json!(text)));
         assert_eq!(id("user:u1:one"), r#""user:u1:one""#);
         assert_eq!(id("user:ada@example.com:1"), "a text of 22 characters");
+        assert_eq!(id(secret), "a text of 12 characters, with spaces");
         assert_eq!(id("\x1b[31m\u{9b}"), r#""\u001b[31m\u009b""#);
         let data = json!(r#" {"entity":{"name":"Ada"}}"#);
         assert_eq!(
