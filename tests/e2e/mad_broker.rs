@@ -18,7 +18,7 @@ const INFO: &[u8] =
 
 /// What it sends to a service that was live, each with whether that must stop it. What comes in the stead of a
 /// record does not: the record is asked for by itself.
-const SENT: [(&str, Spoils, bool); 20] = [
+const SENT: [(&str, Spoils, bool); 25] = [
     ("garbage", Spoils::Before(b"\0\xff\xfe garbage\r\n"), true),
     (
         "another protocol",
@@ -72,6 +72,31 @@ const SENT: [(&str, Spoils, bool); 20] = [
         "a body without end",
         Spoils::Endless(b"MSG x 1 67000000\r\n"),
         true,
+    ),
+    (
+        "an answer's line without end",
+        Spoils::EndlessAnswer(b"MSG _INBOX"),
+        true,
+    ),
+    (
+        "an answer without end",
+        Spoils::EndlessAnswer(b"MSG x 1 67000000\r\n"),
+        true,
+    ),
+    (
+        "an answer of 2^64-1 bytes",
+        Spoils::EndlessAnswer(b"MSG x 1 18446744073709551615\r\n"),
+        true,
+    ),
+    (
+        "an answer whose headers are all of it",
+        Spoils::EndlessAnswer(b"HMSG x 1 67000000 67000000\r\nNATS/1.0 "),
+        true,
+    ),
+    (
+        "answers that nobody asked for",
+        Spoils::Before(b"MSG _INBOX.a.1 1 2\r\n{}\r\n"),
+        false,
     ),
     (
         "a record of another stream",

@@ -12,6 +12,7 @@ mod alerts;
 mod answers;
 mod bad_events;
 mod broker_faults;
+mod buckets;
 mod contract;
 mod crash;
 mod damage;

@@ -10,10 +10,7 @@ const OWNED: [(&str, &[&str]); 5] = [
     ("redb", &["read-model"]),
     ("axum", &["query", "service"]),
     ("jsonwebtoken", &["query", "service"]),
-    (
-        "async-nats",
-        &["jetstream", "projector", "service", "tests"],
-    ),
+    ("async-nats", &["jetstream", "tests"]),
     ("anyhow", &["service", "tests"]),
 ];
 

@@ -1,9 +1,37 @@
 //! Header blocks: lines behind a version line, as bytes.
 
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
 /// The version line that a block of headers begins with.
 pub const VERSION: &[u8] = b"NATS/1.0";
+
+/// Headers that are published.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderBlock(HeaderMap);
+
+impl HeaderBlock {
+    /// Adds a header, unless it would bring another one.
+    pub fn push(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
+        if name.is_empty() || value.contains('\0') {
+            return Err(InvalidHeader);
+        }
+        let name: HeaderName = name.parse().map_err(|_illegal| InvalidHeader)?;
+        let value: HeaderValue = value.parse().map_err(|_illegal| InvalidHeader)?;
+        self.0.append(name, value);
+        Ok(())
+    }
+
+    /// As it is sent, if there is a header.
+    pub(crate) fn into_map(self) -> Option<HeaderMap> {
+        (!self.0.is_empty()).then_some(self.0)
+    }
+}
+
+/// A header holds what ends its line or its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a header holds what ends its line or its name")]
+pub struct InvalidHeader;
 
 /// A word of the server, said in the version line of a message without a place in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +87,28 @@ mod tests {
         assert_eq!(value(block, "nats-last-stream"), None);
         let bare = b"NATS/1.0 503\r\n\r\n";
         assert_eq!(status(bare).unwrap().code, 503);
+    }
+
+    #[test]
+    fn a_header_brings_no_other_one() {
+        assert_eq!(HeaderBlock::default().into_map(), None);
+        let mut block = HeaderBlock::default();
+        for (name, value) in [
+            ("x:y", "1"),
+            ("", "1"),
+            ("x", "1\r\nNats-Rollup: all"),
+            ("x\n", ""),
+        ] {
+            assert_eq!(
+                block.push(name, value),
+                Err(InvalidHeader),
+                "{name:?} {value:?}"
+            );
+        }
+        block.push("ce-id", "a:b").unwrap();
+        let sent = block.into_map().unwrap();
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent.get("ce-id").unwrap().as_str(), "a:b");
     }
 
     #[test]

@@ -8,8 +8,9 @@ use memchr::memchr;
 /// The longest control line: a subject and a reply subject of the longest kind that servers are
 /// configured for, and `INFO`, which names every server of a cluster.
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
-/// The largest message, header block included; `nats-server` refuses to be configured for more.
-pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024 + 64 * 1024;
+/// The largest message, header block included. `nats-server` refuses to be configured for more than 64 MiB, and
+/// an answer that holds such a message holds it as base64.
+pub const MESSAGE_BYTES_MAX: usize = 96 * 1024 * 1024;
 
 /// One frame from a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

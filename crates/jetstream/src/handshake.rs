@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use async_nats::ServerAddr;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::BytesMut;
@@ -14,22 +13,41 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::access::{Access, Identity, TlsFiles};
+use crate::address::ServerAddr;
+use crate::error::ConnectError;
 use crate::frame::{Frame, Parsed, parse};
-use crate::reader::ConnectError;
 
 /// A connection's bytes, with or without TLS.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// What a server says of itself, as far as it matters to a reader.
-#[derive(Debug, Deserialize)]
-struct ServerInfo {
+/// What a server says of itself, as far as it matters here.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ServerInfo {
+    /// Its release.
+    pub version: String,
+    /// The largest message that it takes, headers included.
+    pub max_payload: usize,
+    /// Whether it talks to nobody without TLS.
+    pub tls_required: bool,
     /// What is signed to prove who we are.
-    #[serde(default)]
     nonce: String,
-    #[serde(default)]
-    tls_required: bool,
+    /// Other servers of its cluster.
+    pub(crate) connect_urls: Vec<String>,
+}
+
+impl From<async_nats::ServerInfo> for ServerInfo {
+    fn from(info: async_nats::ServerInfo) -> Self {
+        Self {
+            version: info.version,
+            max_payload: info.max_payload,
+            tls_required: info.tls_required,
+            nonce: info.nonce,
+            connect_urls: info.connect_urls,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -2,78 +2,31 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::ServerAddr;
 use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 
 use crate::access::Access;
-use crate::frame::{Frame, FrameError, Message, Parsed, parse};
+use crate::address::ServerAddr;
+use crate::error::ConnectError;
+use crate::frame::{Frame, FrameError, Parsed, parse};
+use crate::frames::{Frames, Span};
 use crate::handshake::{Wire, shake_hands, words};
 
 /// A server that is not ready for us within this time is not there.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Room for one read. What is read is handed on with its buffer, so a larger one holds more memory.
 const READ_BYTES: usize = 256 * 1024;
 /// With less room than this a new buffer is taken.
 const READ_BYTES_MIN: usize = 32 * 1024;
-/// What may wait to be written: requests for records, answers to pings.
+/// With so much waiting to be written nothing is added: so it is bounded by this and one message.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
-
-/// Why there is no connection. Holds no secret.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The server cannot be reached, or ended the connection.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// TLS failed.
-    #[error("TLS: {0}")]
-    Tls(#[source] io::Error),
-    /// What it said is not what a NATS server says.
-    #[error("{0}")]
-    Protocol(String),
-    /// Our own credentials or certificates cannot be used.
-    #[error("{0}")]
-    Login(String),
-    /// The server does not take who we are.
-    #[error("{0}")]
-    Unauthorized(String),
-    /// The server refuses us for another reason, in its words.
-    #[error("the server said: {0}")]
-    Refused(String),
-    /// It was not ready in time.
-    #[error("no answer within {} s", CONNECT_WITHIN.as_secs())]
-    TimedOut,
-}
-
-impl ConnectError {
-    pub(crate) fn refused(text: String) -> Self {
-        if refuses_login(&text) {
-            Self::Unauthorized(text)
-        } else {
-            Self::Refused(text)
-        }
-    }
-}
-
-/// Whether a server's words say that our credentials are not taken, or no longer.
-pub fn refuses_login(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    [
-        "authorization violation",
-        "failed signing nonce",
-        "authentication expired",
-        "authentication revoked",
-        "authentication timeout",
-    ]
-    .iter()
-    .any(|words| text.contains(words))
-}
+/// Pings without our answer after which the server is given up.
+const PONGS_OWED_MAX: u32 = 10_000;
 
 /// Why a connection ended. Frames that came before were handed over.
 #[derive(Debug, thiserror::Error)]
@@ -92,122 +45,13 @@ pub enum ReadError {
     Stalled,
 }
 
-/// Messages that came together, in the buffer that they were read into.
-#[derive(Debug, Clone, Default)]
-pub struct Frames {
-    bytes: Bytes,
-    spans: Vec<Span>,
-}
-
-/// Where a message's parts lie in the buffer.
-#[derive(Debug, Clone)]
-struct Span {
-    subject: Range<usize>,
-    reply: Range<usize>,
-    headers: Range<usize>,
-    payload: Range<usize>,
-    sid: u64,
-}
-
-impl Frames {
-    /// How many messages there are.
-    pub fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
-    /// The message at a place, from 0.
-    pub fn get(&self, at: usize) -> Option<Message<'_>> {
-        self.spans.get(at).map(|span| self.lent(span))
-    }
-
-    /// The messages in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        self.spans.iter().map(|span| self.lent(span))
-    }
-
-    /// One message that did not come in a frame.
-    pub fn of_message(subject: &[u8], headers: &[u8], payload: &[u8]) -> Self {
-        let behind_subject = subject.len();
-        let behind_headers = behind_subject.saturating_add(headers.len());
-        let bytes = Bytes::from([subject, headers, payload].concat());
-        let span = Span {
-            subject: 0..behind_subject,
-            reply: 0..0,
-            headers: behind_subject..behind_headers,
-            payload: behind_headers..bytes.len(),
-            sid: 0,
-        };
-        Self {
-            bytes,
-            spans: vec![span],
-        }
-    }
-
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the places were taken from slices of these very bytes"
-    )]
-    fn lent(&self, span: &Span) -> Message<'_> {
-        let of = |range: &Range<usize>| &self.bytes[range.clone()];
-        Message {
-            subject: of(&span.subject),
-            sid: span.sid,
-            reply: of(&span.reply),
-            headers: of(&span.headers),
-            payload: of(&span.payload),
-        }
-    }
-
-    /// Messages made of frames, as a server would send them. Everything behind the last whole frame is
-    /// left out.
-    pub fn parse(bytes: Bytes) -> Result<Self, FrameError> {
-        let mut spans = Vec::new();
-        let mut at: usize = 0;
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let Parsed::Frame(frame, taken) = parse(rest)? else {
-                break;
-            };
-            if let Frame::Message(message) = frame {
-                spans.push(Span::of(&bytes, &message));
-            }
-            at = at.saturating_add(taken);
-        }
-        Ok(Self { bytes, spans })
-    }
-}
-
-impl Span {
-    /// `message` lies in `bytes`.
-    fn of(bytes: &[u8], message: &Message<'_>) -> Self {
-        let begin = bytes.as_ptr().addr();
-        let range = |part: &[u8]| {
-            if part.is_empty() {
-                return 0..0;
-            }
-            let from = part.as_ptr().addr().saturating_sub(begin);
-            from..from.saturating_add(part.len())
-        };
-        Self {
-            subject: range(message.subject),
-            reply: range(message.reply),
-            headers: range(message.headers),
-            payload: range(message.payload),
-            sid: message.sid,
-        }
-    }
-}
-
 /// A connection with subscriptions, which does not connect again by itself.
 pub struct Reader {
     wire: Box<dyn Wire>,
     buffer: BytesMut,
     outgoing: BytesMut,
     needs_flush: bool,
+    pongs_owed: u32,
     /// How the connection ended, to be told after the frames that came before.
     end: Option<ReadError>,
 }
@@ -228,8 +72,14 @@ impl Reader {
             buffer,
             outgoing: BytesMut::new(),
             needs_flush: false,
+            pongs_owed: 0,
             end: None,
         })
+    }
+
+    /// Whether something may be added to what waits to be written.
+    fn has_room(&self) -> bool {
+        self.outgoing.len() < WRITE_BYTES_MAX
     }
 
     /// Asks for messages on a subject. What is written goes out with [`Reader::next`].
@@ -244,8 +94,7 @@ impl Reader {
     }
 
     fn write(&mut self, parts: &[&[u8]]) -> Result<(), ReadError> {
-        let bytes = parts.iter().map(|part| part.len()).sum();
-        if WRITE_BYTES_MAX < self.outgoing.len().saturating_add(bytes) {
+        if !self.has_room() {
             return Err(ReadError::Stalled);
         }
         for part in parts {
@@ -270,12 +119,33 @@ impl Reader {
 
     /// Writes what waits and reads what is there; ready as soon as something was read.
     fn poll_transfer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
+        self.poll_write(cx)?;
+        if self.buffer.capacity().saturating_sub(self.buffer.len()) < READ_BYTES_MIN {
+            self.buffer.reserve(READ_BYTES);
+        }
+        let read = poll_read_buf(Pin::new(&mut *self.wire), cx, &mut self.buffer);
+        match read {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Ok(_some)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            while self.pongs_owed != 0 && self.has_room() {
+                self.pongs_owed -= 1;
+                self.outgoing.extend_from_slice(b"PONG\r\n");
+            }
+            if self.outgoing.is_empty() {
+                break;
+            }
             match Pin::new(&mut *self.wire).poll_write(cx, &self.outgoing) {
                 Poll::Ready(written) => {
                     let written = written?;
                     if written == 0 {
-                        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                        return Err(io::ErrorKind::WriteZero.into());
                     }
                     let _ = self.outgoing.split_to(written);
                     self.needs_flush = true;
@@ -289,18 +159,7 @@ impl Reader {
             flushed?;
             self.needs_flush = false;
         }
-        if self.buffer.capacity().saturating_sub(self.buffer.len()) < READ_BYTES_MIN {
-            self.buffer.reserve(READ_BYTES);
-        }
-        let read = ready!(poll_read_buf(
-            Pin::new(&mut *self.wire),
-            cx,
-            &mut self.buffer
-        ))?;
-        if read == 0 {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-        }
-        Poll::Ready(Ok(()))
+        Ok(())
     }
 
     /// Takes the whole frames out of what was read.
@@ -322,26 +181,22 @@ impl Reader {
                     break;
                 }
             };
+            at = at.saturating_add(taken);
             match frame {
                 Frame::Message(message) => spans.push(Span::of(&self.buffer, &message)),
-                Frame::Ping if self.outgoing.len() < WRITE_BYTES_MAX => {
-                    self.outgoing.extend_from_slice(b"PONG\r\n");
-                }
+                Frame::Ping if self.pongs_owed < PONGS_OWED_MAX => self.pongs_owed += 1,
                 Frame::Ping => {
                     self.end = Some(ReadError::Stalled);
                     break;
                 }
                 Frame::Error(text) => {
                     self.end = Some(ReadError::Refused(words(text)));
-                    at = at.saturating_add(taken);
                     break;
                 }
-                // What a server says of itself later changes nothing for who reads.
-                Frame::Info(_) | Frame::Pong | Frame::Ok => {}
+                Frame::Pong | Frame::Ok | Frame::Info(_) => {}
             }
-            at = at.saturating_add(taken);
         }
-        let bytes = self.buffer.split_to(at).freeze();
+        let bytes: Bytes = self.buffer.split_to(at).freeze();
         Frames { bytes, spans }
     }
 }

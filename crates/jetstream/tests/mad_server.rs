@@ -8,9 +8,8 @@
 
 use std::time::Duration;
 
-use async_nats::ServerAddr;
 use jetstream::frame::FrameError;
-use jetstream::{Access, ReadError, Reader};
+use jetstream::{Access, ReadError, Reader, ServerAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -65,7 +64,7 @@ async fn what_is_no_frame_ends_reading_behind_the_frames_before() {
     for (bad, expected) in [
         (&b"\0\xff"[..], FrameError::UnknownWord),
         (b"MSG a 1 18446744073709551615\r\n", FrameError::TooLarge),
-        (b"MSG a 1 67174401\r\n", FrameError::TooLarge),
+        (b"MSG a 1 100663297\r\n", FrameError::TooLarge),
         (b"HMSG a 1 9 5\r\n", FrameError::Line),
         (b"MSG a 1 1\r\nabc\r\n", FrameError::End),
     ] {

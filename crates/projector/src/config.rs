@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::ServerAddr;
-use jetstream::{ApiPrefix, Login};
+use jetstream::{ApiPrefix, Login, ServerAddr};
 
 /// Where the log is and how it is read.
 pub struct Config {

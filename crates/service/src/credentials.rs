@@ -4,10 +4,9 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use async_nats::ServerAddr;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use jetstream::Identity;
+use jetstream::{Identity, ServerAddr};
 use nkeys::KeyPair;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -37,7 +36,7 @@ pub(crate) fn identity(config: &NatsConfig) -> Result<Identity, String> {
 /// Who the URLs say that we are. A user without a password is a token.
 fn url_identity(servers: &[ServerAddr]) -> Identity {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let Some(server) = servers.iter().find(|server| server.has_user_pass()) else {
+    let Some(server) = servers.iter().find(|server| server.username().is_some()) else {
         return Identity::Anonymous;
     };
     match (server.username(), server.password()) {

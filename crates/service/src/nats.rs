@@ -1,33 +1,18 @@
 //! The commands' own connection to NATS, and what its failures mean to the person who typed a command.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-pub use ::jetstream::NatsError;
-use ::jetstream::{Access, Login, Unconnected, denies};
-use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectOptions, Event, ServerError};
-use tokio::sync::watch;
+pub use jetstream::NatsError;
+use jetstream::{Access, ConnectError, Login, RequestError, Settings, StreamInfo, code};
 
 use crate::config::NatsConfig;
 use crate::credentials;
 
-/// How long one request or one enqueueing may take.
-pub(crate) const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-const PING_EVERY: Duration = Duration::from_secs(5);
-
-/// A connection with the problems that only its events tell.
-#[derive(Debug)]
+/// A connection, and whom it is to.
+#[derive(Clone)]
 pub(crate) struct Connection {
-    pub(crate) jetstream: jetstream::Context,
-    /// A permission that the server denied: requests that need it time out without a word.
-    pub(crate) denied: watch::Receiver<Option<NatsError>>,
-    /// Counts the times that the connection was lost and made again: what was under way may be lost.
-    pub(crate) resets: watch::Receiver<u64>,
-    /// Where, without passwords.
-    pub(crate) servers: String,
+    pub(crate) nats: jetstream::Connection,
+    config: NatsConfig,
 }
 
 /// What the inboxes of a command begin with: each has its own, so that no permission to hear its answers reaches
@@ -47,62 +32,20 @@ pub(crate) async fn connect_with(
     command: &str,
     inbox: String,
 ) -> Result<Connection, NatsError> {
-    let (tell_denied, denied) = watch::channel(None);
-    let (tell_reset, resets) = watch::channel(0_u64);
-    let was_lost = AtomicBool::new(false);
-    let options = options(config)?
-        .name(format!("profile-projector {command}"))
-        .custom_inbox_prefix(inbox)
-        .request_timeout(Some(REQUEST_WITHIN))
-        .ping_interval(PING_EVERY)
-        .event_callback(move |event| {
-            if matches!(event, Event::Disconnected) {
-                was_lost.store(true, Ordering::Relaxed);
-            } else if matches!(event, Event::Connected) && was_lost.swap(false, Ordering::Relaxed) {
-                tell_reset.send_modify(|resets| *resets = resets.wrapping_add(1));
-            }
-            if let Event::ServerError(ServerError::Other(said)) = event
-                && denies(&said)
-            {
-                tell_denied.send_if_modified(|denied| {
-                    let is_first = denied.is_none();
-                    denied.get_or_insert(NatsError::PermissionDenied { said });
-                    is_first
-                });
-            }
-            std::future::ready(())
-        });
-    let client = connected(options, config).await?;
+    let settings = Settings {
+        servers: config.servers.clone(),
+        login: Arc::new(config.clone()),
+        api: config.api.clone(),
+        name: format!("profile-projector {command}"),
+        inbox,
+    };
+    let nats = jetstream::Connection::open(settings).await;
+    let nats =
+        nats.map_err(|error| NatsError::of_connect(&error, &config.shown_servers(), config))?;
     Ok(Connection {
-        denied,
-        resets,
-        ..Connection::of(client, config)
+        nats,
+        config: config.clone(),
     })
-}
-
-/// Connects within a bound.
-pub(crate) async fn connected(
-    options: ConnectOptions,
-    config: &NatsConfig,
-) -> Result<Client, NatsError> {
-    let connecting = ::jetstream::connect(options, &config.servers).await;
-    connecting.map_err(|error| match error {
-        Unconnected::Unauthorized => NatsError::Unauthorized {
-            servers: config.shown_servers(),
-            why: config.why_refused(),
-        },
-        Unconnected::Unreachable(problem) => NatsError::Unreachable {
-            servers: config.shown_servers(),
-            why: config.why_unreachable(&problem),
-            problem,
-        },
-    })
-}
-
-/// How a client connects. Files are judged now and read again at every connect.
-pub(crate) fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
-    let login: Arc<dyn Login> = Arc::new(config.clone());
-    ::jetstream::options(&login).map_err(|problem| NatsError::Login { problem })
 }
 
 impl Login for NatsConfig {
@@ -116,7 +59,11 @@ impl Login for NatsConfig {
         credentials::why_refused(self)
     }
 
-    fn why_unreachable(&self, problem: &str) -> String {
+    fn why_unreachable(&self, problem: &ConnectError) -> String {
+        if let ConnectError::Protocol(_) = problem {
+            return "something answers there that does not speak NATS: is it the port for clients?"
+                .to_owned();
+        }
         let mut why = match &self.selected {
             None => "is it running? is --nats-url right?".to_owned(),
             Some(name) => format!(
@@ -132,24 +79,41 @@ impl Login for NatsConfig {
 }
 
 /// Whether a server took the connection and did not begin to talk.
-fn said_nothing(problem: &str) -> bool {
-    ["timed out", "no answer", "expected INFO"]
-        .iter()
-        .any(|words| problem.contains(words))
+fn said_nothing(problem: &ConnectError) -> bool {
+    match problem {
+        ConnectError::TimedOut => true,
+        ConnectError::Io(error) => error.kind() == std::io::ErrorKind::UnexpectedEof,
+        ConnectError::Tls(_)
+        | ConnectError::Protocol(_)
+        | ConnectError::Login(_)
+        | ConnectError::Unauthorized(_)
+        | ConnectError::Refused(_)
+        | ConnectError::Lost(_) => false,
+    }
 }
 
 impl Connection {
-    /// For a client that hears of refusals by itself.
-    pub(crate) fn of(client: Client, config: &NatsConfig) -> Self {
-        let mut jetstream = jetstream::with_prefix(client, config.api.as_str());
-        jetstream.set_timeout(REQUEST_WITHIN);
-        let (_, denied) = watch::channel(None);
-        let (_, resets) = watch::channel(0);
-        Self {
-            jetstream,
-            denied,
-            resets,
-            servers: config.shown_servers(),
+    /// Where, without passwords.
+    pub(crate) fn servers(&self) -> String {
+        self.config.shown_servers()
+    }
+
+    /// What the stream says of itself, or why it does not.
+    pub(crate) async fn stream(&self, stream: &str) -> Result<StreamInfo, NatsError> {
+        let asked = self.nats.stream_info(stream).await;
+        asked.map_err(|error| self.explain(&error, stream))
+    }
+
+    /// What a request about a stream that has no good answer means.
+    pub(crate) fn explain(&self, error: &RequestError, stream: &str) -> NatsError {
+        let problem = self.nats.state().borrow().problem.clone();
+        let is_unconnected = matches!(
+            error,
+            RequestError::Lost(_) | RequestError::TimedOut | RequestError::Unauthorized
+        );
+        match problem.filter(|_| is_unconnected) {
+            Some(problem) => NatsError::of_connect(&problem, &self.servers(), &self.config),
+            None => NatsError::of_request(error, &self.servers(), stream, &self.config),
         }
     }
 
@@ -157,37 +121,18 @@ impl Connection {
     /// reason is given.
     pub(crate) async fn why_unheard(&self, stream: &str) -> NatsError {
         let missing = || NatsError::StreamMissing {
-            servers: self.servers.clone(),
+            servers: self.servers(),
             stream: stream.to_owned(),
         };
-        let asked = tokio::time::timeout(REQUEST_WITHIN, self.jetstream.get_stream(stream)).await;
-        match asked {
-            Ok(Ok(_)) => NatsError::Refused {
+        match self.nats.stream_info(stream).await {
+            Ok(_) => NatsError::Refused {
                 said: format!("stream {stream} does not take the subjects identity.v1.>"),
             },
-            Ok(Err(error)) => match error.kind() {
-                GetStreamErrorKind::JetStream(error) => match error.error_code() {
-                    ErrorCode::STREAM_NOT_FOUND => missing(),
-                    ErrorCode::JETSTREAM_NOT_ENABLED
-                    | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => self.no_jetstream(),
-                    _ => NatsError::Refused {
-                        said: error.to_string(),
-                    },
-                },
-                GetStreamErrorKind::Request if error.to_string().contains("JetStream resource") => {
-                    self.no_jetstream()
-                }
-                GetStreamErrorKind::Request
-                | GetStreamErrorKind::EmptyName
-                | GetStreamErrorKind::InvalidStreamName => missing(),
-            },
-            Err(_elapsed) => missing(),
-        }
-    }
-
-    fn no_jetstream(&self) -> NatsError {
-        NatsError::JetStreamDisabled {
-            servers: self.servers.clone(),
+            Err(error) if error.code() == Some(code::STREAM_NOT_FOUND) => missing(),
+            Err(error @ (RequestError::Refused(_) | RequestError::NoResponders)) => {
+                self.explain(&error, stream)
+            }
+            Err(_) => missing(),
         }
     }
 }

@@ -3,17 +3,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
-use async_nats::jetstream::context::Context;
-use async_nats::jetstream::response::Response;
-use async_nats::jetstream::stream::RawMessage;
-use async_nats::jetstream::{self, ErrorCode};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Context as _, bail};
 use domain::{Headers, RecordRef, Sequence};
 use event_lines::Message;
 use futures::stream::{self, Stream, StreamExt};
-use serde_json::{Value, json};
+use jetstream::{StoredMessage, Which};
+use serde_json::Value;
+
+use crate::nats::Connection;
 
 /// How often a request is made that is not answered.
 const TRIES_MAX: u32 = 4;
@@ -31,23 +28,14 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn of(raw: RawMessage) -> anyhow::Result<Self> {
-        let RawMessage {
-            subject,
-            sequence,
-            payload,
-            headers,
-            ..
-        } = raw;
-        let sequence = Sequence::new(sequence).context("a message has a sequence")?;
-        let bytes = |text: &str| STANDARD.decode(text).context("the server's base64 is none");
-        let block = headers.map(|headers| bytes(&headers)).transpose()?;
+    fn of(stored: StoredMessage) -> anyhow::Result<Self> {
+        let sequence = Sequence::new(stored.sequence).context("a message has a sequence")?;
         let message = Message {
             sequence: Some(sequence),
             time: None,
-            subject,
-            headers: block.unwrap_or_default(),
-            payload: bytes(&payload)?,
+            subject: stored.subject,
+            headers: stored.headers,
+            payload: stored.payload,
         };
         Ok(Self { sequence, message })
     }
@@ -85,20 +73,23 @@ impl Found {
 /// Where messages are read.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
-    pub(crate) jetstream: &'a Context,
+    pub(crate) connection: &'a Connection,
     pub(crate) stream: &'a str,
 }
 
 impl Reading<'_> {
     /// The message at a place; `None` when it is gone or was never there.
     pub(crate) async fn at(&self, sequence: u64) -> anyhow::Result<Option<Found>> {
-        self.ask(&json!({"seq": sequence})).await
+        self.ask(Which::At { seq: sequence }).await
     }
 
     /// The first message of these subjects from a place on.
     pub(crate) async fn next(&self, subjects: &str, from: u64) -> anyhow::Result<Option<Found>> {
-        self.ask(&json!({"seq": from, "next_by_subj": subjects}))
-            .await
+        self.ask(Which::From {
+            seq: from,
+            next_by_subj: subjects,
+        })
+        .await
     }
 
     /// The messages of these subjects from one place to another, in any order.
@@ -136,36 +127,22 @@ impl Reading<'_> {
         })
     }
 
-    async fn ask(&self, wanted: &Value) -> anyhow::Result<Option<Found>> {
-        let subject = format!("STREAM.MSG.GET.{}", self.stream);
+    async fn ask(&self, which: Which<'_>) -> anyhow::Result<Option<Found>> {
         let mut tries = 0;
         loop {
-            let asked = self.jetstream.request(subject.clone(), wanted).await;
-            match asked {
-                Ok(Response::Ok(Answer { message })) => return Found::of(message).map(Some),
-                Ok(Response::Err { error }) if is_none(&error) => return Ok(None),
-                Ok(Response::Err { error }) if tries == TRIES_MAX => {
-                    bail!("the stream cannot be read: {error}")
+            match self.connection.nats.message(self.stream, which).await {
+                Ok(found) => return found.map(Found::of).transpose(),
+                Err(error) if tries == TRIES_MAX || !error.may_pass() => {
+                    let why = self.connection.explain(&error, self.stream);
+                    bail!("the stream cannot be read: {why}");
                 }
-                Err(error) if tries == TRIES_MAX => {
-                    return Err(anyhow!("the stream cannot be read: {error}"));
-                }
-                Ok(Response::Err { .. }) | Err(_) => {
+                Err(_again) => {
                     tries += 1;
                     tokio::time::sleep(TRY_AGAIN_AFTER).await;
                 }
             }
         }
     }
-}
-
-#[derive(serde::Deserialize)]
-struct Answer {
-    message: RawMessage,
-}
-
-fn is_none(error: &jetstream::Error) -> bool {
-    error.error_code() == ErrorCode::NO_MESSAGE_FOUND
 }
 
 /// The subjects of one person.

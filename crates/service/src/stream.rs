@@ -1,29 +1,27 @@
 //! The stream, as `deploy/nats/stream.json` describes it. Only `dev` and tests create it: elsewhere it
 //! belongs to operations.
 
-use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
-use async_nats::jetstream::stream::Config;
-use async_nats::jetstream::{Context, ErrorCode};
+use jetstream::{Connection, code};
 use serde_json::Value;
 
-use crate::nats::{NatsError, REQUEST_WITHIN};
+use crate::nats::NatsError;
 
 /// The configuration, as the servers' own tools read it too.
 const DEFINITION: &str = include_str!("../../../deploy/nats/stream.json");
 
 /// Creates the stream under `name`, or accepts one that is there with every member as described.
-pub async fn create(jetstream: &Context, name: &str) -> Result<(), NatsError> {
+pub async fn create(nats: &Connection, name: &str) -> Result<(), NatsError> {
     let wanted = definition(name)?;
-    let config = parsed(&wanted)?;
-    let created = tokio::time::timeout(REQUEST_WITHIN, jetstream.create_stream(config)).await;
-    let found = match created {
-        Ok(Ok(stream)) => stream.cached_info().config.clone(),
-        Ok(Err(error)) if is_there(&error) => existing(jetstream, name).await?,
-        Ok(Err(error)) => return Err(refused(&error)),
-        Err(elapsed) => return Err(refused(&elapsed)),
+    let created = nats.ask(&format!("STREAM.CREATE.{name}"), &wanted).await;
+    let found: Result<Value, _> = match created {
+        Err(error) if error.code() == Some(code::STREAM_NAME_IN_USE) => {
+            nats.stream_json(name).await
+        }
+        created => created,
     };
-    let found = serde_json::to_value(found).map_err(|error| refused(&error))?;
-    let differences = differences(&wanted, &found);
+    let found = found.map_err(|error| refused(&error))?;
+    let config = found.get("config").unwrap_or(&Value::Null);
+    let differences = differences(&wanted, config);
     if differences.is_empty() {
         return Ok(());
     }
@@ -31,23 +29,6 @@ pub async fn create(jetstream: &Context, name: &str) -> Result<(), NatsError> {
         stream: name.to_owned(),
         differences: differences.join(", "),
     })
-}
-
-/// Whether the stream exists with another configuration.
-fn is_there(error: &CreateStreamError) -> bool {
-    matches!(
-        error.kind(),
-        CreateStreamErrorKind::JetStream(problem)
-            if problem.error_code() == ErrorCode::STREAM_NAME_EXIST
-    )
-}
-
-async fn existing(jetstream: &Context, name: &str) -> Result<Config, NatsError> {
-    let asked = tokio::time::timeout(REQUEST_WITHIN, jetstream.get_stream(name)).await;
-    let stream = asked
-        .map_err(|elapsed| refused(&elapsed))?
-        .map_err(|error| refused(&error))?;
-    Ok(stream.cached_info().config.clone())
 }
 
 fn refused(problem: &dyn std::fmt::Display) -> NatsError {
@@ -62,10 +43,6 @@ fn definition(name: &str) -> Result<Value, NatsError> {
         *member = name.into();
     }
     Ok(wanted)
-}
-
-fn parsed(definition: &Value) -> Result<Config, NatsError> {
-    serde_json::from_value(definition.clone()).map_err(|error| refused(&error))
 }
 
 /// The members of `wanted` that `found` does not have. What is absent there has its type's zero.
@@ -86,14 +63,9 @@ fn differences(wanted: &Value, found: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::NatsConfig;
+    use crate::nats::connect;
     use devkit::nats_server::{NatsServer, Setup, locate};
-
-    #[test]
-    fn every_member_of_the_file_is_understood() {
-        let wanted = definition("S").unwrap();
-        let config = serde_json::to_value(parsed(&wanted).unwrap()).unwrap();
-        assert_eq!(differences(&wanted, &config), Vec::<String>::new());
-    }
 
     #[tokio::test]
     async fn every_member_takes_effect_and_another_stream_is_told() {
@@ -106,20 +78,22 @@ mod tests {
         })
         .await
         .unwrap();
-        let client = async_nats::connect(server.url()).await.unwrap();
-        let jetstream = async_nats::jetstream::new(client);
-        create(&jetstream, "S").await.unwrap();
-        create(&jetstream, "S").await.unwrap();
+        let nats = NatsConfig::plain(server.url().parse().unwrap(), "S");
+        let nats = connect(&nats, "test").await.unwrap().nats;
+        create(&nats, "S").await.unwrap();
+        create(&nats, "S").await.unwrap();
 
-        jetstream.delete_stream("S").await.unwrap();
-        let mut other = parsed(&definition("S").unwrap()).unwrap();
-        other.max_messages = 7;
-        other.deny_purge = false;
-        jetstream.create_stream(other).await.unwrap();
-        let said = create(&jetstream, "S").await.unwrap_err().to_string();
+        let nothing = bytes::Bytes::new();
+        let deleted = nats.request("$JS.API.STREAM.DELETE.S", nothing).await;
+        deleted.unwrap();
+        let mut other = definition("S").unwrap();
+        other["max_msgs"] = 7.into();
+        other["deny_purge"] = false.into();
+        let _: Value = nats.ask("STREAM.CREATE.S", &other).await.unwrap();
+        let said = create(&nats, "S").await.unwrap_err().to_string();
         assert_eq!(
             said,
-            "stream S is not what its file says: deny_purge is absent, not true, max_msgs is 7, not -1"
+            "stream S is not what its file says: deny_purge is false, not true, max_msgs is 7, not -1"
         );
     }
 }

@@ -8,10 +8,9 @@ use event_lines::Message;
 use projector::{ReadingError, read_log};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::timeout;
 
 use crate::log_access::LogAccess;
-use crate::nats::{Connection, REQUEST_WITHIN};
+use crate::nats::Connection;
 
 /// Up to where a stream is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +41,8 @@ pub(crate) async fn read(
     mut each: impl FnMut(Message) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let stream = log.nats().stream.as_str();
-    let asked = timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream)).await;
-    let Ok(Ok(found)) = asked else {
-        return Err(connection.why_unheard(stream).await.into());
-    };
-    let state = found.cached_info().state.clone();
-    let tail = state.last_sequence;
+    let found = connection.stream(stream).await?;
+    let tail = found.last;
     let last = match until {
         Until::Sequence(sequence) => {
             ensure!(
@@ -58,9 +53,9 @@ pub(crate) async fn read(
         }
         Until::Tail | Until::Time(_) => tail,
     };
-    let first = state.first_sequence;
+    let first = found.first;
     begin(Extent { first, last });
-    if state.messages == 0 || last < first {
+    if found.messages == 0 || last < first {
         return Ok(());
     }
     let each = |at: Fingerprint, record: &RecordRef<'_>| {

@@ -8,8 +8,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::jetstream::{ApiPrefix, Connection, NoLogin, Settings};
 use async_nats::jetstream;
 use devkit::nats_server::{NatsServer, Setup, locate};
 use domain::{Decoded, Headers, RecordRef, Sequence, block_of};
@@ -29,9 +31,17 @@ struct Site {
 impl Site {
     async fn new() -> Self {
         let (server, dir) = start(&[]).await;
+        let settings = Settings {
+            servers: vec![server.url().parse().unwrap()],
+            login: Arc::new(NoLogin),
+            api: ApiPrefix::default(),
+            name: "test".to_owned(),
+            inbox: "_INBOX".to_owned(),
+        };
+        let nats = Connection::open(settings).await.unwrap();
+        service::stream::create(&nats, STREAM).await.unwrap();
         let client = async_nats::connect(server.url()).await.unwrap();
         let jetstream = jetstream::new(client);
-        service::stream::create(&jetstream, STREAM).await.unwrap();
         Self {
             server,
             jetstream,

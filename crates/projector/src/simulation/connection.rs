@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use ::jetstream::{FrameError, Frames};
-use async_nats::jetstream;
 use domain::Connection;
 use futures::StreamExt;
 use futures::channel::mpsc;
+use jetstream::{ApiError, FrameError, Frames};
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use serde::Serialize;
@@ -79,7 +78,7 @@ impl Link for Broker {
         let answer = self.0.borrow_mut().answer(&subject, &request);
         match answer.get("error") {
             Some(error) => {
-                let error: jetstream::Error = serde_json::from_value(error.clone()).unwrap();
+                let error: ApiError = serde_json::from_value(error.clone()).unwrap();
                 Err(RequestFault::Refused(error))
             }
             None => Ok(serde_json::from_value(answer).unwrap()),
@@ -103,7 +102,7 @@ impl Link for Broker {
         self.0.borrow_mut().connect_anew();
     }
 
-    async fn is_gone(&self) -> bool {
+    fn is_gone(&self) -> bool {
         false
     }
 
@@ -111,7 +110,7 @@ impl Link for Broker {
         "_INBOX_c".to_owned()
     }
 
-    fn refused(&self, _stream: &str, error: &jetstream::Error) -> Trouble {
+    fn refused(&self, _stream: &str, error: &ApiError) -> Trouble {
         trouble(Connection::StreamMissing, &error.to_string())
     }
 }

@@ -3,16 +3,8 @@
 //! Bytes on the way may be what is wrong, or the consumer, or the message. A request takes another way, and
 //! what it gives is the record, byte for byte. If it gives nothing either, the place is named.
 
-use std::fmt::Display;
-
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::stream::RawMessage;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use domain::{Checkpoint, Fingerprint, Refusal, Sequence};
-use jetstream::Frames;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jetstream::{FoundMessage, Frames, StoredMessage, Which, code};
 
 use super::attach::{bounds, stream_info};
 use super::ledger::Doubt;
@@ -150,51 +142,37 @@ async fn next_message(
     from: Sequence,
 ) -> Result<Option<Found>, String> {
     let seq = from.get();
-    let at_place = json!({ "seq": seq });
-    if let Some(found) = ask(link, config, &at_place, from).await? {
+    if let Some(found) = ask(link, config, Which::At { seq }, from).await? {
         return Ok(Some(found));
     }
-    let behind = json!({ "seq": seq, "next_by_subj": ">" });
-    ask(link, config, &behind, from).await
+    let next_by_subj = ">";
+    ask(link, config, Which::From { seq, next_by_subj }, from).await
 }
 
 async fn ask(
     link: &impl Link,
     config: &Config,
-    request: &Value,
+    which: Which<'_>,
     from: Sequence,
 ) -> Result<Option<Found>, String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        message: RawMessage,
-    }
-    let subject = format!("STREAM.MSG.GET.{}", config.stream);
-    match link.request::<Answer>(subject, request).await {
-        Ok(Answer { message }) => found(&message, from).map(Some),
-        Err(RequestFault::Refused(error)) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
-            Ok(None)
-        }
+    let request = format!("STREAM.MSG.GET.{}", config.stream);
+    match link.request::<FoundMessage>(request, &which).await {
+        Ok(FoundMessage { message }) => found(&message, from).map(Some),
+        Err(RequestFault::Refused(error)) if error.err_code == code::NO_MESSAGE_FOUND => Ok(None),
         Err(RequestFault::Refused(error)) => Err(error.to_string()),
         Err(RequestFault::Unanswered(trouble)) => Err(trouble.detail),
     }
 }
 
-fn found(message: &RawMessage, from: Sequence) -> Result<Found, String> {
-    let odd = |what: &dyn Display| format!("the server's answer makes no sense: {what}");
-    let sequence = Sequence::new(message.sequence)
-        .filter(|found| from <= *found)
-        .ok_or_else(|| odd(&format_args!("it is message {}", message.sequence)))?;
-    let time_ns = i64::try_from(message.time.unix_timestamp_nanos());
-    let time_ns = time_ns.map_err(|problem| odd(&problem))?;
-    let bytes = |text: &str| {
-        BASE64_STANDARD
-            .decode(text)
-            .map_err(|problem| odd(&problem))
-    };
-    let headers = bytes(message.headers.as_deref().unwrap_or_default())?;
-    let payload = bytes(&message.payload)?;
+fn found(message: &StoredMessage, from: Sequence) -> Result<Found, String> {
+    let sequence = Sequence::new(message.sequence).filter(|found| from <= *found);
+    let sequence = sequence.ok_or_else(|| {
+        let found = message.sequence;
+        format!("the server's answer makes no sense: it is message {found}")
+    })?;
+    let (subject, time_ns) = (message.subject.as_bytes(), message.time_ns);
     Ok(Found {
         at: Fingerprint { sequence, time_ns },
-        frames: Frames::of_message(message.subject.as_bytes(), &headers, &payload),
+        frames: Frames::of_message(subject, &message.headers, &message.payload),
     })
 }

@@ -3,10 +3,8 @@
 //! The order matters: a stream that is made anew after it was asked about takes the consumer with it,
 //! so what was verified is what is read.
 
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, IntoConsumerConfig, pull};
-use async_nats::jetstream::stream;
 use domain::{Checkpoint, LogBounds, Sequence, Sighting, StreamId};
+use jetstream::{ApiError, FoundMessage, RequestError, StreamInfo, Which, code};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -143,19 +141,15 @@ pub(super) async fn stream_info(link: &impl Link, config: &Config) -> Result<Val
 }
 
 pub(super) fn bounds(info: &Value) -> Result<LogBounds, End> {
-    let info = stream::Info::deserialize(info);
-    let info = info.map_err(|error| odd(&error.to_string()))?;
-    let created_ns = i64::try_from(info.created.unix_timestamp_nanos());
-    let created_ns =
-        created_ns.map_err(|_range| odd("the stream's creation time is out of range"))?;
+    let info = StreamInfo::of(info).map_err(|error| odd(&error))?;
     let stream = StreamId {
-        name: info.config.name.as_str().into(),
-        created_ns,
+        name: info.name.into(),
+        created_ns: info.created_ns,
     };
     Ok(LogBounds {
         stream,
-        first: info.state.first_sequence,
-        last: info.state.last_sequence,
+        first: info.first,
+        last: info.last,
     })
 }
 
@@ -171,18 +165,19 @@ async fn create_consumer(
     if let Some(trouble) = link.told_trouble() {
         return Err(End::Trouble(trouble));
     }
-    let consumer = pull::Config {
-        name: Some(config.consumer.clone()),
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
-        ack_policy: AckPolicy::None,
-        memory_storage: true,
-        num_replicas: 1,
-        inactive_threshold: inactive_after(info),
-        ..pull::Config::default()
-    };
+    let nanos = u64::try_from(inactive_after(info).as_nanos()).unwrap_or(u64::MAX);
     let request = json!({
         "stream_name": config.stream,
-        "config": consumer.into_consumer_config(),
+        "config": {
+            "name": config.consumer,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": start_sequence,
+            "ack_policy": "none",
+            "replay_policy": "instant",
+            "mem_storage": true,
+            "num_replicas": 1,
+            "inactive_threshold": nanos,
+        },
         "action": "create",
     });
     let subject = format!("CONSUMER.CREATE.{}.{}", config.stream, config.consumer);
@@ -208,12 +203,10 @@ fn inactive_after(info: &Value) -> Duration {
 }
 
 /// Whether it is the consumer that is refused, and not its stream or all of `JetStream`.
-fn is_of_consumer(error: &async_nats::jetstream::Error) -> bool {
+fn is_of_consumer(error: &ApiError) -> bool {
     !matches!(
-        error.error_code(),
-        ErrorCode::STREAM_NOT_FOUND
-            | ErrorCode::JETSTREAM_NOT_ENABLED
-            | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+        error.err_code,
+        code::STREAM_NOT_FOUND | code::NOT_ENABLED | code::NOT_ENABLED_FOR_ACCOUNT
     )
 }
 
@@ -242,24 +235,13 @@ pub(super) async fn message_time(
     config: &Config,
     at: Sequence,
 ) -> Result<Option<i64>, End> {
-    #[derive(Deserialize)]
-    struct Found {
-        message: stream::RawMessage,
-    }
     let subject = format!("STREAM.MSG.GET.{}", config.stream);
     match link
-        .request::<Found>(subject, &json!({ "seq": at.get() }))
+        .request::<FoundMessage>(subject, &Which::At { seq: at.get() })
         .await
     {
-        Ok(found) => {
-            let time_ns = i64::try_from(found.message.time.unix_timestamp_nanos());
-            time_ns
-                .map(Some)
-                .map_err(|_range| odd("a message's time is out of range"))
-        }
-        Err(RequestFault::Refused(error)) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
-            Ok(None)
-        }
+        Ok(found) => Ok(Some(found.message.time_ns)),
+        Err(RequestFault::Refused(error)) if error.err_code == code::NO_MESSAGE_FOUND => Ok(None),
         Err(fault) => Err(unreadable(link, config, fault)),
     }
 }
@@ -271,11 +253,10 @@ pub(super) fn unreadable(link: &impl Link, config: &Config, fault: RequestFault)
     })
 }
 
-fn odd(what: &str) -> End {
-    let detail = format!("the server's answer makes no sense: {what}");
+fn odd(error: &RequestError) -> End {
     End::Trouble(Trouble {
         connection: domain::Connection::Disconnected,
-        detail,
+        detail: error.to_string(),
     })
 }
 

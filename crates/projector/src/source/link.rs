@@ -1,7 +1,6 @@
 //! What the source asks of a connection. NATS answers it, and in simulations a log in memory.
 
-use ::jetstream::Frames;
-use async_nats::jetstream;
+use jetstream::{ApiError, Frames};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -11,7 +10,7 @@ use crate::config::Config;
 /// Why a request has no good answer.
 pub(crate) enum RequestFault {
     /// `JetStream` answered with an error.
-    Refused(jetstream::Error),
+    Refused(ApiError),
     /// Nobody answered.
     Unanswered(Trouble),
 }
@@ -51,12 +50,12 @@ pub(crate) trait Link {
     async fn reconnect(&self);
 
     /// Whether it will never connect again by itself.
-    async fn is_gone(&self) -> bool;
+    fn is_gone(&self) -> bool;
 
     fn new_inbox(&self) -> String;
 
     /// What an error of the `JetStream` API means for reading `stream`.
-    fn refused(&self, stream: &str, error: &jetstream::Error) -> Trouble;
+    fn refused(&self, stream: &str, error: &ApiError) -> Trouble;
 }
 
 /// A connection that reads. It does not connect again: its end is the end of an attachment.

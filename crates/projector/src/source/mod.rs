@@ -139,7 +139,7 @@ impl<C: Connect> Source<C> {
                 link.reconnect().await;
             }
             if let Some(dead) = &link
-                && dead.is_gone().await
+                && dead.is_gone()
             {
                 tracing::warn!("the client ended, and another one is made");
                 link = None;

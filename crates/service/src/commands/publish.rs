@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use crate::cli::PublishArgs;
 use crate::config::NatsConfig;
 use crate::exit::Failure;
-use crate::nats::{self, Connection, REQUEST_WITHIN};
+use crate::nats::{self, Connection};
 use crate::printable::counted;
 use crate::producer::send::{How, Order};
 use crate::producer::{Checker, Place, open, other_event, other_events, read_in_background};
@@ -58,13 +58,12 @@ struct Settings {
 impl Settings {
     /// Asks for them. One whose settings cannot be read gets each event by itself.
     async fn of(connection: &Connection, stream: &str) -> Result<Self, &'static str> {
-        let asked = connection.jetstream.get_stream(stream);
-        match tokio::time::timeout(REQUEST_WITHIN, asked).await {
-            Ok(Ok(found)) => Ok(Self {
-                takes_batches: found.cached_info().config.allow_atomic_publish,
-                takes_runs: found.cached_info().config.num_replicas == 1,
+        match connection.stream(stream).await {
+            Ok(found) => Ok(Self {
+                takes_batches: found.allow_atomic,
+                takes_runs: found.replicas == 1,
             }),
-            Ok(Err(_)) | Err(_) => Err("its settings cannot be read"),
+            Err(_) => Err("its settings cannot be read"),
         }
     }
 }

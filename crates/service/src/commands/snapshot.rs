@@ -1,6 +1,6 @@
 //! `snapshot`: a consistent copy of a read model, from its running service or from its folder.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -92,7 +92,7 @@ fn summary(status: &SnapshotStatus, to: &SnapshotAt) -> String {
 }
 
 /// What an object says of the snapshot, for people; the snapshot says it itself too.
-fn about(status: &SnapshotStatus) -> HashMap<String, String> {
+fn about(status: &SnapshotStatus) -> BTreeMap<String, String> {
     let sequence = status.sequence.map(|sequence| sequence.to_string());
     let members = [
         ("sequence", sequence),

@@ -4,17 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use async_nats::jetstream;
+use jetstream::{StreamInfo, Which};
 use query::quarantine::{Entry, PAGE_MAX, Page};
 use serde::Deserialize;
-use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::admin_client::AdminClient;
 use crate::cli::WaitArgs;
-use crate::nats::{Connection, REQUEST_WITHIN};
+use crate::nats::Connection;
 use crate::producer::{Landed, Place, Whose};
 
 /// How often a service is asked how far it is.
@@ -113,21 +112,19 @@ async fn same_stream(
     applied: &Stream,
 ) -> anyhow::Result<()> {
     let found = info_of(connection, stream).await?;
-    let info = found.cached_info();
-    let state = &info.state;
     let Some(last) = &applied.last else {
         bail!("it has applied nothing of stream {stream}");
     };
-    if state.last_sequence < last.sequence {
+    if found.last < last.sequence {
         bail!(
             "it has applied message {} of stream {stream}, which ends at {}: it knows another stream of this name",
             last.sequence,
-            state.last_sequence
+            found.last
         );
     }
-    let is_created_alike = applied.created.as_deref().and_then(time_of) == Some(info.created);
-    let stored = if last.sequence == state.last_sequence {
-        Some(state.last_timestamp)
+    let is_created_alike = applied.created.as_deref().and_then(nanos_of) == Some(found.created_ns);
+    let stored = if last.sequence == found.last {
+        Some(found.last_ns)
     } else if is_created_alike {
         // Good enough, and most producers may not read other people's events.
         None
@@ -135,30 +132,26 @@ async fn same_stream(
         stored(connection, stream, last.sequence).await
     };
     match stored {
-        Some(stored) if last.stored.as_deref().and_then(time_of) == Some(stored) => Ok(()),
+        Some(stored) if last.stored.as_deref().and_then(nanos_of) == Some(stored) => Ok(()),
         None if is_created_alike => Ok(()),
         Some(_) | None => bail!(
             "it knows another stream {stream}, created {}; this one was created {}",
             applied.created.as_deref().unwrap_or("at an unknown time"),
-            info.created.format(&Rfc3339).unwrap_or_default()
+            shown(found.created_ns)
         ),
     }
 }
 
 /// What the stream says of itself. A cluster may be electing a leader, or the connection be made anew.
-async fn info_of(
-    connection: &Connection,
-    stream: &str,
-) -> anyhow::Result<jetstream::stream::Stream> {
+async fn info_of(connection: &Connection, stream: &str) -> anyhow::Result<StreamInfo> {
     let deadline = Instant::now() + ASKED_AGAIN_WITHIN;
     loop {
-        let asked = timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream)).await;
-        let problem = match asked {
-            Ok(Ok(found)) => return Ok(found),
-            Ok(Err(problem)) => problem.to_string(),
-            Err(_elapsed) => "no answer in time".to_owned(),
+        let error = match connection.nats.stream_info(stream).await {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
         };
-        if deadline <= Instant::now() {
+        if !error.may_pass() || deadline <= Instant::now() {
+            let problem = connection.explain(&error, stream);
             bail!(
                 "stream {stream} does not tell what it holds ({problem}): is the connection steady, and does this user have the permissions of doctor --permissions publish?"
             );
@@ -167,25 +160,22 @@ async fn info_of(
     }
 }
 
-fn time_of(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok()
+fn nanos_of(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos()).ok()
+}
+
+fn shown(time_ns: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(time_ns.into());
+    let text = time.ok().and_then(|time| time.format(&Rfc3339).ok());
+    text.unwrap_or_default()
 }
 
 /// When the message at `sequence` was stored; `None` where it is gone or may not be read.
-async fn stored(connection: &Connection, stream: &str, sequence: u64) -> Option<OffsetDateTime> {
-    #[derive(Deserialize)]
-    struct Found {
-        message: Message,
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        time: String,
-    }
-    let subject = format!("STREAM.MSG.GET.{stream}");
-    let body = json!({ "seq": sequence });
-    let asked = connection.jetstream.request::<_, _, Found>(subject, &body);
-    let found = timeout(REQUEST_WITHIN, asked).await.ok()?.ok()?;
-    time_of(&found.message.time)
+async fn stored(connection: &Connection, stream: &str, sequence: u64) -> Option<i64> {
+    let which = Which::At { seq: sequence };
+    let found = connection.nats.message(stream, which).await.ok()??;
+    Some(found.time_ns)
 }
 
 /// The records of this run that a service holds parked, in the order of the stream.

@@ -4,8 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use async_nats::ServerAddr;
-use jetstream::{ApiPrefix, TlsFiles};
+use jetstream::{ApiPrefix, ServerAddr, TlsFiles};
 
 use super::context::{self, Context, Variable};
 use super::faults::{ConfigFaults, Judge};
@@ -138,16 +137,7 @@ impl NatsConfig {
 
     /// The servers' addresses without users and passwords.
     pub fn shown_servers(&self) -> String {
-        let shown: Vec<String> = self
-            .servers
-            .iter()
-            .map(|server| match server.host() {
-                six if six.contains(':') => {
-                    format!("{}://[{six}]:{}", server.scheme(), server.port())
-                }
-                host => format!("{}://{host}:{}", server.scheme(), server.port()),
-            })
-            .collect();
+        let shown: Vec<String> = self.servers.iter().map(ToString::to_string).collect();
         shown.join(",")
     }
 }
@@ -188,11 +178,9 @@ impl fmt::Display for Secret {
 fn judge_servers(flag: &Place, urls: &str, judge: &mut Judge) -> Option<Vec<ServerAddr>> {
     let mut servers = Vec::new();
     for (place, url) in urls.split(',').enumerate() {
-        match url.trim().parse::<ServerAddr>() {
-            Ok(server) if !server.host().is_empty() && !server.is_websocket() => {
-                servers.push(server);
-            }
-            _ => judge.fault(
+        match url.trim().parse() {
+            Ok(server) => servers.push(server),
+            Err(_not_one) => judge.fault(
                 flag.clone(),
                 format!(
                     "is wrong at address {}: expected nats://HOST:PORT",

@@ -4,12 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{HeaderMap, HeaderValue};
-use tokio::sync::watch;
+use jetstream::{HeaderBlock, PendingAck, PublishAck, RequestError, code};
 
 use super::event::OutgoingEvent;
 use super::fault::Fault;
@@ -22,8 +17,12 @@ const RESENT_WITHIN: Duration = Duration::from_secs(30);
 const RESENT_AT_FIRST_WITHIN: Duration = Duration::from_millis(500);
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
-/// The server's code for an id that is kept for a message that is not stored yet.
-const BEING_STORED: u64 = 10_158;
+/// After a connection was lost: whoever loses them as fast as they are made is not pressed.
+const RESENT_AFTER: Duration = Duration::from_millis(20);
+
+/// What a server is to compare before it stores a message.
+pub(super) const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+pub(super) const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 
 /// Whether an error is one event's or everybody's.
 pub(super) enum Meaning {
@@ -32,7 +31,7 @@ pub(super) enum Meaning {
 }
 
 impl Connection {
-    pub(super) async fn meaning_of(&self, error: &PublishError, stream: &str) -> Meaning {
+    pub(super) async fn meaning_of(&self, error: &RequestError, stream: &str) -> Meaning {
         let too_large = || {
             Meaning::OfEvent(Fault {
                 member: "data".to_owned(),
@@ -40,26 +39,30 @@ impl Connection {
                 expected: "a message within the limits of server and stream".to_owned(),
             })
         };
-        match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => too_large(),
-            _ if code_of(error) == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM) => too_large(),
-            _ if code_of(error) == Some(ErrorCode::STREAM_NOT_MATCH) => {
-                Meaning::OfAll(NatsError::SubjectElsewhere {
+        match error {
+            RequestError::TooLarge(_) => too_large(),
+            RequestError::NoResponders => Meaning::OfAll(self.why_unheard(stream).await),
+            RequestError::Refused(refused) => match refused.err_code {
+                code::MESSAGE_TOO_LARGE => too_large(),
+                code::STREAM_NOT_MATCH => Meaning::OfAll(NatsError::SubjectElsewhere {
                     stream: stream.to_owned(),
+                }),
+                _ => Meaning::OfAll(self.explain(error, stream)),
+            },
+            RequestError::TimedOut | RequestError::Lost(_)
+                if self.nats.state().borrow().problem.is_none() =>
+            {
+                Meaning::OfAll(NatsError::TimedOut {
+                    servers: self.servers(),
+                    asked: "an event was sent again and again, no ack came",
                 })
             }
-            PublishErrorKind::StreamNotFound => Meaning::OfAll(self.why_unheard(stream).await),
-            PublishErrorKind::TimedOut
-            | PublishErrorKind::BrokenPipe
-            | PublishErrorKind::MaxAckPending => Meaning::OfAll(NatsError::TimedOut {
-                servers: self.servers.clone(),
-                asked: "an event was sent again and again, no ack came",
-            }),
-            PublishErrorKind::WrongLastMessageId
-            | PublishErrorKind::WrongLastSequence
-            | PublishErrorKind::Other => Meaning::OfAll(NatsError::Refused {
-                said: error.to_string(),
-            }),
+            RequestError::TimedOut
+            | RequestError::Lost(_)
+            | RequestError::Denied(_)
+            | RequestError::Unauthorized
+            | RequestError::Invalid
+            | RequestError::Odd(_) => Meaning::OfAll(self.explain(error, stream)),
         }
     }
 }
@@ -70,16 +73,8 @@ pub(crate) async fn send_one(
     stream: &str,
     event: &OutgoingEvent,
 ) -> anyhow::Result<PublishAck> {
-    let mut denied = connection.denied.clone();
     let outlet = Outlet::of(connection);
-    let sent = tokio::select! {
-        biased;
-        Ok(problem) = denied.wait_for(Option::is_some) => {
-            anyhow::bail!("{}", problem.clone().map_or_else(String::new, |problem| problem.to_string()));
-        }
-        sent = outlet.publish(event, Behind::Stream(stream)) => sent,
-    };
-    match sent {
+    match outlet.publish(event, Behind::Stream(stream)).await {
         Ok(ack) if ack.stream == stream => Ok(ack),
         Ok(ack) => Err(NatsError::OtherStream {
             expected: stream.to_owned(),
@@ -94,10 +89,9 @@ pub(crate) async fn send_one(
 }
 
 /// Where events are handed over.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Outlet {
-    pub(super) jetstream: jetstream::Context,
-    resets: watch::Receiver<u64>,
+    pub(super) nats: jetstream::Connection,
     /// Whether an event was acknowledged, through any clone.
     has_stored: Arc<AtomicBool>,
 }
@@ -105,40 +99,52 @@ pub(super) struct Outlet {
 impl Outlet {
     pub(super) fn of(connection: &Connection) -> Self {
         Self {
-            jetstream: connection.jetstream.clone(),
-            resets: connection.resets.clone(),
+            nats: connection.nats.clone(),
             has_stored: Arc::default(),
         }
     }
 
-    /// Sends one event until it is acknowledged, refused, or nobody answers for too long.
+    /// Sends one event until it is acknowledged, refused, or nobody answers often enough.
     ///
     /// It is stored only where it is to be.
     pub(super) async fn publish(
         &self,
         event: &OutgoingEvent,
         behind: Behind<'_>,
-    ) -> Result<PublishAck, PublishError> {
+    ) -> Result<PublishAck, RequestError> {
         let begun = Instant::now();
         let mut pause = RETRY_AFTER;
         loop {
-            let sent = async { hand_over(&self.jetstream, event, behind).await?.await };
-            let error = tokio::select! {
-                biased;
-                sent = sent => match sent {
-                    Ok(ack) => {
-                        self.has_stored.store(true, Ordering::Relaxed);
-                        return Ok(ack);
-                    }
-                    Err(error) => error,
-                },
-                () = self.reset(), if begun.elapsed() < RESENT_WITHIN => continue,
+            let sent = async { self.hand_over(event, behind).await?.ack().await };
+            let error = match sent.await {
+                Ok(ack) => {
+                    self.has_stored.store(true, Ordering::Relaxed);
+                    return Ok(ack);
+                }
+                Err(error) => error,
             };
             if self.resent_within(&error) <= begun.elapsed() {
                 return Err(error);
             }
-            tokio::time::sleep(pause).await;
-            pause = RETRY_AFTER_MAX.min(pause * 2);
+            if matches!(error, RequestError::Lost(_)) {
+                tokio::time::sleep(RESENT_AFTER).await;
+            } else {
+                tokio::time::sleep(pause).await;
+                pause = RETRY_AFTER_MAX.min(pause * 2);
+            }
+        }
+    }
+
+    fn resent_within(&self, error: &RequestError) -> Duration {
+        let is_on_its_way = matches!(error, RequestError::TimedOut | RequestError::Lost(_))
+            || error.code() == Some(code::BEING_STORED);
+        // Nobody is there, or a cluster finds its leader.
+        let is_unheard = error.may_pass();
+        match (is_on_its_way, is_unheard) {
+            (true, _) => RESENT_WITHIN,
+            (false, true) if self.has_stored.load(Ordering::Relaxed) => RESENT_WITHIN,
+            (false, true) => RESENT_AT_FIRST_WITHIN,
+            (false, false) => Duration::ZERO,
         }
     }
 
@@ -149,60 +155,44 @@ impl Outlet {
     /// For streams of one copy. With more, the server compares after it has taken the event's id, and a
     /// refused event cannot be stored while the id is known.
     pub(super) async fn publish_run(&self, run: &[&OutgoingEvent]) -> Vec<Option<PublishAck>> {
-        let mut acks: Vec<Option<PublishAck>> = Vec::with_capacity(run.len());
-        let publishing = async {
-            let mut sent = Vec::with_capacity(run.len());
-            let mut before = None;
-            for event in run {
-                let behind = before.map_or(Behind::Anything, Behind::Message);
-                sent.push(hand_over(&self.jetstream, event, behind).await);
-                before = Some(event.id.as_str());
-            }
-            for ack in sent {
-                acks.push(match ack {
-                    Ok(ack) => ack.await.ok(),
-                    Err(_not_sent) => None,
-                });
-            }
-        };
-        tokio::select! {
-            biased;
-            () = publishing => {}
-            () = self.reset() => {}
+        let mut sent = Vec::with_capacity(run.len());
+        let mut before = None;
+        for event in run {
+            let behind = before.map_or(Behind::Anything, Behind::Message);
+            sent.push(self.hand_over(event, behind).await);
+            before = Some(event.id.as_str());
         }
-        acks.resize_with(run.len(), || None);
+        let mut acks = Vec::with_capacity(run.len());
+        for ack in sent {
+            acks.push(match ack {
+                Ok(ack) => ack.ack().await.ok(),
+                Err(_not_sent) => None,
+            });
+        }
         acks
     }
 
-    fn resent_within(&self, error: &PublishError) -> Duration {
-        let is_unheard = match error.kind() {
-            PublishErrorKind::TimedOut
-            | PublishErrorKind::BrokenPipe
-            | PublishErrorKind::MaxAckPending => return RESENT_WITHIN,
-            PublishErrorKind::StreamNotFound => true,
-            // 503 is what the server says while a cluster finds its leader.
-            PublishErrorKind::Other if status_of(error) == Some(503) => true,
-            PublishErrorKind::Other if is_being_stored(error) => return RESENT_WITHIN,
-            PublishErrorKind::WrongLastMessageId
-            | PublishErrorKind::WrongLastSequence
-            | PublishErrorKind::MaxPayloadExceeded
-            | PublishErrorKind::Other => false,
+    async fn hand_over(
+        &self,
+        event: &OutgoingEvent,
+        behind: Behind<'_>,
+    ) -> Result<PendingAck, RequestError> {
+        let mut headers = headers_of(event)?;
+        let mut add = |name: &str, value: &str| {
+            let added = headers.push(name, value);
+            added.map_err(|_ends_line| RequestError::Invalid)
         };
-        match (is_unheard, self.has_stored.load(Ordering::Relaxed)) {
-            (false, _) => Duration::ZERO,
-            (true, false) => RESENT_AT_FIRST_WITHIN,
-            (true, true) => RESENT_WITHIN,
+        match behind {
+            Behind::Anything => {}
+            Behind::Stream(stream) => add(EXPECTED_STREAM, stream)?,
+            Behind::Sequence(stream, sequence) => {
+                add(EXPECTED_STREAM, stream)?;
+                add(EXPECTED_LAST_SUBJECT_SEQUENCE, &sequence.to_string())?;
+            }
+            Behind::Message(id) => add("Nats-Expected-Last-Msg-Id", id)?,
         }
-    }
-
-    /// Ends when the connection was lost and made again.
-    pub(super) async fn reset(&self) {
-        let mut resets = self.resets.clone();
-        resets.mark_unchanged();
-        if resets.changed().await.is_err() {
-            // Nobody tells; the acks' own time limit remains.
-            std::future::pending::<()>().await;
-        }
+        let payload = event.payload.clone();
+        self.nats.publish(&event.subject, headers, payload).await
     }
 }
 
@@ -218,50 +208,12 @@ pub(super) enum Behind<'a> {
     Message(&'a str),
 }
 
-async fn hand_over(
-    jetstream: &jetstream::Context,
-    event: &OutgoingEvent,
-    behind: Behind<'_>,
-) -> Result<PublishAckFuture, PublishError> {
-    let message = PublishMessage::build()
-        .payload(event.payload.clone())
-        .headers(headers_of(event)?);
-    let message = match behind {
-        Behind::Anything => message,
-        Behind::Stream(name) => message.expected_stream(name),
-        Behind::Sequence(stream, sequence) => message
-            .expected_stream(stream)
-            .expected_last_subject_sequence(sequence),
-        Behind::Message(id) => message.expected_last_message_id(id),
-    };
-    jetstream.send_publish(event.subject.clone(), message).await
-}
-
-/// The event's headers as the client takes them.
-pub(super) fn headers_of(event: &OutgoingEvent) -> Result<HeaderMap, PublishError> {
-    let mut headers = HeaderMap::new();
+/// The event's headers as they are sent. The schemas allow no control characters in an attribute.
+pub(super) fn headers_of(event: &OutgoingEvent) -> Result<HeaderBlock, RequestError> {
+    let mut headers = HeaderBlock::default();
     for (name, value) in &event.headers {
-        // The schemas allow no control characters in an attribute.
-        let value: HeaderValue = value
-            .parse()
-            .map_err(|problem| PublishError::with_source(PublishErrorKind::Other, problem))?;
-        headers.insert(*name, value);
+        let added = headers.push(name, value);
+        added.map_err(|_ends_line| RequestError::Invalid)?;
     }
     Ok(headers)
-}
-
-fn is_being_stored(error: &PublishError) -> bool {
-    code_of(error).is_some_and(|code| code.0 == BEING_STORED)
-}
-
-fn server_error(error: &PublishError) -> Option<&jetstream::Error> {
-    std::error::Error::source(error)?.downcast_ref()
-}
-
-fn code_of(error: &PublishError) -> Option<ErrorCode> {
-    server_error(error).map(jetstream::Error::error_code)
-}
-
-fn status_of(error: &PublishError) -> Option<usize> {
-    server_error(error).map(jetstream::Error::code)
 }

@@ -6,18 +6,13 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use jetstream::{PublishAck, RequestError, StoredMessage, Which, code};
 
 use super::attempt::{Behind, Outlet};
 use super::event::OutgoingEvent;
 use super::fault::{Fault, describe};
 use super::stored::{Stored, version_of};
 use crate::nats::NatsError;
-use crate::stored_messages::Reading;
 
 /// How often the subject may change under an event before it is given up.
 const TURNS_MAX: u32 = 5;
@@ -41,7 +36,7 @@ pub(super) enum Fate {
 /// Why nothing is known of one event.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    Publish(PublishError),
+    Publish(RequestError),
     Read(NatsError),
 }
 
@@ -77,7 +72,12 @@ pub(super) async fn publish_in_turn(
         let behind = if let Some(behind) = expected.take() {
             behind
         } else {
-            let subject = Subject::of(&outlet.jetstream, stream, &event.subject).await?;
+            let name = &event.subject;
+            let subject = Subject {
+                outlet,
+                stream,
+                name,
+            };
             match subject.judge(event).await? {
                 Verdict::Next(behind) => behind,
                 Verdict::Settled(fate) => return Ok(fate),
@@ -88,7 +88,7 @@ pub(super) async fn publish_in_turn(
             .await
         {
             Ok(ack) => return Ok(Fate::Acked(ack)),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
+            Err(error) if is_wrong_last(&error) => {}
             Err(error) => return Err(Trouble::Publish(error)),
         }
     }
@@ -106,17 +106,15 @@ pub(super) async fn compare(
     event: &OutgoingEvent,
     ack: PublishAck,
 ) -> Result<Fate, Trouble> {
-    let reading = Reading {
-        jetstream: &outlet.jetstream,
-        stream,
-    };
     let (id, sequence) = (&event.id, ack.sequence);
-    let found = reading.at(sequence).await;
-    let found = found.map_err(|error| {
-        let said = format!("message {sequence} cannot be read ({error:#})");
-        Trouble::Read(NatsError::Refused { said })
-    })?;
-    let (what, expected) = match found.map(|found| Stored::of_bytes(&found.message)) {
+    let name = &event.subject;
+    let subject = Subject {
+        outlet,
+        stream,
+        name,
+    };
+    let found = subject.read(Which::At { seq: sequence }).await?;
+    let (what, expected) = match found.map(|found| Stored::of(&found)) {
         Some(there) if there.id.as_ref() == Some(id) && there.contents == Some(event.contents) => {
             return Ok(Fate::Acked(ack));
         }
@@ -139,23 +137,19 @@ pub(super) async fn compare(
     }))
 }
 
+fn is_wrong_last(error: &RequestError) -> bool {
+    let code = error.code();
+    code.is_some_and(|code| code::WRONG_LAST_SEQUENCE.contains(&code))
+}
+
 /// A subject of the stream, as its leader knows it: a replica may not have the latest yet.
 struct Subject<'a> {
-    stream: Stream<()>,
+    outlet: &'a Outlet,
+    stream: &'a str,
     name: &'a str,
 }
 
-impl<'a> Subject<'a> {
-    async fn of(
-        jetstream: &jetstream::Context,
-        stream: &str,
-        name: &'a str,
-    ) -> Result<Self, Trouble> {
-        let stream = jetstream.get_stream_no_info(stream).await;
-        let stream = stream.map_err(|error| unreadable(&error))?;
-        Ok(Self { stream, name })
-    }
-
+impl Subject<'_> {
     async fn judge(&self, event: &OutgoingEvent) -> Result<Verdict, Trouble> {
         let last = self.last().await?;
         let behind = last.as_ref().map_or(0, |last| last.sequence);
@@ -172,15 +166,19 @@ impl<'a> Subject<'a> {
         Ok(judge(event, document, version, last.as_ref(), behind))
     }
 
-    async fn last(&self) -> Result<Option<StreamMessage>, Trouble> {
+    async fn last(&self) -> Result<Option<StoredMessage>, Trouble> {
+        let last_by_subj = self.name;
+        self.read(Which::Last { last_by_subj }).await
+    }
+
+    async fn read(&self, which: Which<'_>) -> Result<Option<StoredMessage>, Trouble> {
         let mut reads = 1;
         loop {
-            match self.stream.get_last_raw_message_by_subject(self.name).await {
-                Ok(message) => return Ok(Some(message)),
-                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                    return Ok(None);
+            match self.outlet.nats.message(self.stream, which).await {
+                Ok(message) => return Ok(message),
+                Err(error) if READS_MAX <= reads || !error.may_pass() => {
+                    return Err(unreadable(&error));
                 }
-                Err(error) if READS_MAX <= reads => return Err(unreadable(&error)),
                 Err(_again) => {}
             }
             reads += 1;
@@ -189,20 +187,15 @@ impl<'a> Subject<'a> {
     }
 
     /// The last message of one document among those of its subject, which two documents can share.
-    async fn last_of(&self, document: &str, end: u64) -> Result<Option<StreamMessage>, Trouble> {
+    async fn last_of(&self, document: &str, end: u64) -> Result<Option<StoredMessage>, Trouble> {
         let mut found = None;
-        let mut sequence = 1;
-        while sequence <= end {
-            let read = self
-                .stream
-                .get_first_raw_message_by_subject(self.name, sequence)
-                .await;
-            let message = match read {
-                Ok(message) => message,
-                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => break,
-                Err(error) => return Err(unreadable(&error)),
+        let mut seq = 1;
+        while seq <= end {
+            let next_by_subj = self.name;
+            let Some(message) = self.read(Which::From { seq, next_by_subj }).await? else {
+                break;
             };
-            sequence = message.sequence.saturating_add(1);
+            seq = message.sequence.saturating_add(1);
             if Stored::of(&message).is_of(document) {
                 found = Some(message);
             }
@@ -211,7 +204,10 @@ impl<'a> Subject<'a> {
     }
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> Trouble {
+fn unreadable(error: &RequestError) -> Trouble {
+    if let RequestError::Denied(said) = error {
+        return Trouble::Read(NatsError::PermissionDenied { said: said.clone() });
+    }
     Trouble::Read(NatsError::Refused {
         said: format!("the last event of a subject cannot be read ({error})"),
     })
@@ -222,7 +218,7 @@ fn judge(
     event: &OutgoingEvent,
     document: &str,
     version: u64,
-    last: Option<&StreamMessage>,
+    last: Option<&StoredMessage>,
     behind: u64,
 ) -> Verdict {
     let refused = |found: String, expected: String| {

@@ -1,18 +1,11 @@
 //! A user and its default profile as one atomic batch: both are stored, or none.
 
-use std::time::Duration;
-
-use async_nats::header::{
-    NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
-    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM,
-};
-use async_nats::{Client, HeaderMap};
+use bytes::Bytes;
+use jetstream::HeaderBlock;
 use serde::Deserialize;
 
-use super::attempt::{Outlet, headers_of};
+use super::attempt::{EXPECTED_LAST_SUBJECT_SEQUENCE, EXPECTED_STREAM, Outlet, headers_of};
 use super::event::OutgoingEvent;
-
-const ACK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether two events are a user's registration and its first profile, in either order.
 pub(super) fn is_pair(one: &OutgoingEvent, other: &OutgoingEvent) -> bool {
@@ -51,34 +44,33 @@ pub(super) async fn publish_pair(
     pair: [&OutgoingEvent; 2],
     must_be_new: bool,
 ) -> Option<(String, u64)> {
-    let client = outlet.jetstream.client();
-    let batch = client.new_inbox();
+    let batch = outlet.nats.new_inbox();
     // Any text of at most 64 characters; an inbox is unique, and dots are no use in it.
     let batch = batch.rsplit('.').next()?.to_owned();
     let [first, last] = pair;
-    let of = |event: &OutgoingEvent, place: &'static str| -> Option<HeaderMap> {
+    let of = |event: &OutgoingEvent, place: &str| -> Option<HeaderBlock> {
         let mut headers = headers_of(event).ok()?;
-        headers.insert(NATS_BATCH_ID, batch.as_str());
-        headers.insert(NATS_BATCH_SEQUENCE, place);
-        headers.insert(NATS_EXPECTED_STREAM, stream);
+        headers.push("Nats-Batch-Id", &batch).ok()?;
+        headers.push("Nats-Batch-Sequence", place).ok()?;
+        headers.push(EXPECTED_STREAM, stream).ok()?;
         if must_be_new {
-            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+            headers.push(EXPECTED_LAST_SUBJECT_SEQUENCE, "0").ok()?;
         }
         Some(headers)
     };
-    let begun = ask(&client, first, of(first, "1")?).await?;
+    let begun = ask(outlet, first, of(first, "1")?).await?;
     if !begun.is_empty() {
         return None;
     }
     let mut headers = of(last, "2")?;
-    headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
-    let committed = ask(&client, last, headers).await?;
+    headers.push("Nats-Batch-Commit", "1").ok()?;
+    let committed = ask(outlet, last, headers).await?;
     let committed: Committed = serde_json::from_slice(&committed).ok()?;
     (committed.count == 2).then_some((committed.stream, committed.seq))
 }
 
-async fn ask(client: &Client, event: &OutgoingEvent, headers: HeaderMap) -> Option<bytes::Bytes> {
-    let asked = client.request_with_headers(event.subject.clone(), headers, event.payload.clone());
-    let answer = tokio::time::timeout(ACK_WITHIN, asked).await.ok()?.ok()?;
-    Some(answer.payload)
+async fn ask(outlet: &Outlet, event: &OutgoingEvent, headers: HeaderBlock) -> Option<Bytes> {
+    let payload = event.payload.clone();
+    let sent = outlet.nats.send(&event.subject, headers, payload).await;
+    sent.ok()?.answer().await.ok()
 }

@@ -13,10 +13,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::publish::PublishAck;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use jetstream::PublishAck;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -170,7 +170,6 @@ impl<'a, R: Report> Sender<'a, R> {
         mut input: mpsc::Receiver<io::Result<Read>>,
         stop: &CancellationToken,
     ) -> Result<End, SendError> {
-        let mut denied = self.connection.denied.clone();
         loop {
             self.start_waiting();
             if self.has_ended && self.waiting.is_empty() && self.in_flight.is_empty() {
@@ -183,11 +182,6 @@ impl<'a, R: Report> Sender<'a, R> {
                 () = stop.cancelled() => {
                     self.drain().await?;
                     return Ok(End::Interrupted);
-                }
-                Ok(problem) = denied.wait_for(Option::is_some) => {
-                    if let Some(problem) = problem.clone() {
-                        return Err(problem.into());
-                    }
                 }
                 Some(done) = self.in_flight.next() => self.settle(done).await?,
                 batch = input.recv(), if wants_more => match batch {

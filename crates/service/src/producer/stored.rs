@@ -1,8 +1,7 @@
 //! Messages of the stream, as far as commands look into them.
 
-use async_nats::jetstream::message::StreamMessage;
 use domain::Headers;
-use event_lines::Message;
+use jetstream::StoredMessage;
 use serde_json::Value;
 
 use super::repeats::Contents;
@@ -32,26 +31,14 @@ impl Stored {
         version.is_some_and(|(of, _)| of == document)
     }
 
-    pub(super) fn of(message: &StreamMessage) -> Self {
+    pub(super) fn of(message: &StoredMessage) -> Self {
         let header = |wanted: &str| {
-            let mut headers = message.headers.iter();
-            let found = headers.find(|(name, _)| {
-                let name: &str = (*name).as_ref();
-                name.eq_ignore_ascii_case(wanted)
-            });
-            found.and_then(|(_, values)| values.first().map(ToString::to_string))
-        };
-        Self::read(&message.payload, header)
-    }
-
-    /// Of a message in whatever bytes.
-    pub(super) fn of_bytes(message: &Message) -> Self {
-        Self::read(&message.payload, |wanted| {
-            let headers = Headers::of_block(&message.headers);
-            let mut headers = headers.iter().filter_map(Result::ok);
+            let block = Headers::of_block(&message.headers);
+            let mut headers = block.iter().filter_map(Result::ok);
             let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
             found.map(|(_, value)| value.to_owned())
-        })
+        };
+        Self::read(&message.payload, header)
     }
 
     fn read(payload: &[u8], header: impl Fn(&str) -> Option<String>) -> Self {

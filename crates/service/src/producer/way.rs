@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use async_nats::jetstream::publish::PublishAck;
+use jetstream::PublishAck;
 use tokio::sync::Semaphore;
 
 use super::attempt::{Behind, Outlet};
@@ -104,10 +104,7 @@ pub(super) async fn send_as_pair(
     let outlet = ways[0].outlet.clone();
     let permit = pairs.acquire().await;
     let events = [&pair[0].event, &pair[1].event];
-    let stored = tokio::select! {
-        stored = publish_pair(&outlet, &stream, events, must_be_new) => stored,
-        () = outlet.reset() => None,
-    };
+    let stored = publish_pair(&outlet, &stream, events, must_be_new).await;
     drop(permit);
     let mut done = Done {
         was_pair: stored.is_some(),
@@ -118,9 +115,7 @@ pub(super) async fn send_as_pair(
             Some((stream, sequence)) => Ok(Fate::Acked(PublishAck {
                 stream: stream.clone(),
                 sequence: sequence.saturating_sub(back),
-                domain: String::new(),
                 duplicate: false,
-                value: None,
             })),
             None => way.go(&going.event, None).await,
         };

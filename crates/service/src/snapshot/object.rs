@@ -1,29 +1,24 @@
 //! Snapshots in a NATS object store.
 
-use std::collections::HashMap;
-use std::io;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::Path;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
-use async_nats::jetstream::object_store::{GetErrorKind, ObjectMetadata, ObjectStore};
-use tokio::io::AsyncRead;
-use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutReader;
-use tokio_util::io::InspectReader;
+use anyhow::{Context, anyhow};
+use bytes::BytesMut;
+use jetstream::{ObjectError, ObjectReader, ObjectStore};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+use tokio::runtime::Handle;
+use tokio::time::sleep;
 
 use crate::config::NatsConfig;
-use crate::nats::{self, Connection, REQUEST_WITHIN};
+use crate::nats::{self, Connection};
 
-/// What is sent at once, each piece waiting for its acknowledgement: below any server's `max_payload`
-/// by default, and large, because a piece costs a round trip.
-const CHUNK_BYTES: usize = 512 * 1024;
-/// What must stay between a piece and `max_payload`.
-const CHUNK_SLACK: usize = 1024;
-/// The store has to take or give something within this time.
+/// How long an object may be unreadable in the middle: long enough for a server that restarts.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// An object store, with the connection that it is reached by.
 pub(crate) struct Bucket {
@@ -36,72 +31,90 @@ impl Bucket {
     /// Connects, and finds the store. It belongs to operations: it is never created here.
     pub(crate) async fn open(nats: &NatsConfig, bucket: &str) -> anyhow::Result<Self> {
         let connection = nats::connect(nats, "snapshot").await?;
-        let asked = timeout(
-            REQUEST_WITHIN,
-            connection.jetstream.get_object_store(bucket),
-        )
-        .await;
-        let store = match asked {
-            Ok(Ok(store)) => store,
-            Ok(Err(error)) => {
-                return Err(connection.denied.borrow().clone().map_or_else(
-                    || {
-                        anyhow!(
-                            "there is no object store {bucket} at {}: create it (nats object add {bucket}), \
-                             or name another as object:BUCKET/NAME ({error})",
-                            connection.servers
-                        )
-                    },
-                    anyhow::Error::from,
-                ));
+        match ObjectStore::open(&connection.nats, bucket).await {
+            Ok(store) => Ok(Self {
+                connection,
+                store,
+                name: bucket.to_owned(),
+            }),
+            Err(ObjectError::StoreMissing) => Err(anyhow!(
+                "there is no object store {bucket} at {}: create it (nats object add {bucket}), or name \
+                 another as object:BUCKET/NAME",
+                connection.servers()
+            )),
+            Err(error) => Err(why(&connection, bucket, &error)),
+        }
+    }
+
+    /// Opens an object for reading by a thread that may wait. Reading fails when nothing comes for a while.
+    pub(crate) async fn read(&self, object: &str) -> anyhow::Result<impl Read + Send + use<>> {
+        let reader = self.store.read(object).await.map_err(|error| {
+            if error == ObjectError::Missing {
+                return anyhow!(
+                    "there is no object {object} in the object store {}: make it with \
+                     profile-projector snapshot object:{0}/{object}",
+                    self.name
+                );
             }
-            Err(_elapsed) => bail!("the object store {bucket} does not answer"),
-        };
-        Ok(Self {
-            connection,
-            store,
-            name: bucket.to_owned(),
+            self.why(&error).context(format!("object {object}"))
+        })?;
+        Ok(Waiting {
+            reader,
+            runtime: Handle::current(),
+            chunk: io::Cursor::default(),
         })
     }
 
-    /// Opens an object for reading. Reading fails when nothing comes for a while.
-    pub(crate) async fn read(
-        &self,
-        object: &str,
-    ) -> anyhow::Result<Pin<Box<dyn AsyncRead + Send>>> {
-        let got = timeout(REQUEST_WITHIN, self.store.get(object)).await;
-        let object = got
-            .map_err(|_elapsed| anyhow!("the object store {} does not answer", self.name))?
-            .map_err(|error| match error.kind() {
-                GetErrorKind::NotFound => anyhow!(
-                    "there is no object {object} in the object store {}: make it with profile-projector \
-                     snapshot object:{0}/{object}",
-                    self.name
-                ),
-                GetErrorKind::InvalidName
-                | GetErrorKind::ConsumerCreate
-                | GetErrorKind::BucketLink
-                | GetErrorKind::Other
-                | GetErrorKind::TimedOut => self.why(&error),
-            })?;
-        let mut reader = TimeoutReader::new(object);
-        reader.set_timeout(Some(STALLED_AFTER));
-        Ok(Box::pin(reader))
+    fn why(&self, error: &ObjectError) -> anyhow::Error {
+        why(&self.connection, &self.name, error)
     }
+}
 
-    /// A denied permission explains a failure best.
-    fn why(&self, error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
-        let denied = self.connection.denied.borrow().clone();
-        denied.map_or_else(
-            || {
-                anyhow!(
-                    "the object store {}: {}",
-                    self.name,
-                    crate::exit::in_one_line(error)
-                )
-            },
-            anyhow::Error::from,
-        )
+fn why(connection: &Connection, bucket: &str, error: &ObjectError) -> anyhow::Error {
+    let about = format!("the object store {bucket}");
+    if let ObjectError::Request(error) = error {
+        let stream = format!("OBJ_{bucket}");
+        return anyhow!("{about}: {}", connection.explain(error, &stream));
+    }
+    anyhow!("{about}: {error}")
+}
+
+/// An object's bytes for a thread that may wait.
+struct Waiting {
+    reader: ObjectReader,
+    runtime: Handle,
+    chunk: io::Cursor<Vec<u8>>,
+}
+
+impl Read for Waiting {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = Read::read(&mut self.chunk, into)?;
+            if read != 0 || into.is_empty() {
+                return Ok(read);
+            }
+            let next = self.runtime.block_on(next(&mut self.reader));
+            match next.map_err(io::Error::other)? {
+                Some(chunk) => self.chunk = io::Cursor::new(chunk),
+                None => return Ok(0),
+            }
+        }
+    }
+}
+
+/// The next bytes, asked for again as long as they may come.
+async fn next(reader: &mut ObjectReader) -> Result<Option<Vec<u8>>, ObjectError> {
+    let begun = Instant::now();
+    loop {
+        match reader.next().await {
+            Err(ObjectError::Request(error)) if error.may_pass() => {
+                if STALLED_AFTER <= begun.elapsed() {
+                    return Err(error.into());
+                }
+                sleep(TRY_AGAIN_AFTER).await;
+            }
+            other => return other,
+        }
     }
 }
 
@@ -111,47 +124,32 @@ impl Bucket {
 pub(crate) async fn upload(
     bucket: &Bucket,
     object: &str,
-    about: HashMap<String, String>,
+    about: BTreeMap<String, String>,
     file: &Path,
     sent: impl Fn(u64),
 ) -> anyhow::Result<()> {
-    let file = tokio::fs::File::open(file).await;
-    let file = file.context("the snapshot that was made cannot be read")?;
-    let passed = AtomicU64::new(0);
-    let mut file = InspectReader::new(file, |bytes: &[u8]| {
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        sent(
-            passed
-                .fetch_add(length, Ordering::Relaxed)
-                .saturating_add(length),
-        );
-    });
-    let largest = bucket.connection.jetstream.client().max_payload();
-    let meta = ObjectMetadata {
-        name: object.to_owned(),
-        chunk_size: Some(CHUNK_BYTES.min(largest.saturating_sub(CHUNK_SLACK))),
-        metadata: about,
-        ..ObjectMetadata::default()
-    };
-    tokio::select! {
-        put = bucket.store.put(meta, &mut file) => match put {
-            Ok(_info) => Ok(()),
-            Err(error) => Err(bucket.why(&error)),
-        },
-        stalled = stalled(&passed) => Err(bucket.why(&stalled)),
-    }
-}
-
-/// Ends when nothing more was sent for a while.
-async fn stalled(passed: &AtomicU64) -> io::Error {
-    let mut before = None;
+    let mut file = File::open(file)
+        .await
+        .context("the snapshot that was made cannot be read")?;
+    let mut writer = bucket.store.write(object, about);
+    let mut passed = 0_u64;
     loop {
-        let now = passed.load(Ordering::Relaxed);
-        if before == Some(now) {
-            let seconds = STALLED_AFTER.as_secs();
-            return io::Error::other(format!("it took nothing for {seconds} s"));
+        let mut piece = BytesMut::with_capacity(writer.piece_max());
+        while piece.len() < piece.capacity() && file.read_buf(&mut piece).await? != 0 {}
+        if piece.is_empty() {
+            break;
         }
-        before = Some(now);
-        sleep(STALLED_AFTER).await;
+        passed = passed.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        if let Err(error) = writer.put(piece.freeze()).await {
+            let error = bucket.why(&error);
+            // The name still shows the object before; what was stored beside it would stay for ever.
+            let removed = writer.give_up().await;
+            return Err(match removed {
+                Ok(()) => error,
+                Err(_) => error.context("pieces that no object names are left in the store"),
+            });
+        }
+        sent(passed);
     }
+    writer.finish().await.map_err(|error| bucket.why(&error))
 }

@@ -8,7 +8,6 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use projector::check_log;
 use read_model::{Incoming, Manifest, OpenError, Options, Place, ReadModel};
-use tokio_util::io::SyncIoBridge;
 use tokio_util::sync::CancellationToken;
 
 use super::SnapshotAt;
@@ -125,7 +124,7 @@ async fn open(
         SnapshotAt::Object { bucket, name } => {
             let bucket = Bucket::open(nats, bucket).await?;
             let object = bucket.read(name).await?;
-            (Box::new(SyncIoBridge::new(object)), Some(bucket))
+            (Box::new(object), Some(bucket))
         }
     };
     let source: Source = Box::new(BufReader::with_capacity(READ_BYTES, source));

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use async_nats::jetstream;
 use domain::{Family, Lane, UserId};
+use jetstream::Which;
 use serde_json::{Map, Value, json};
 
 use super::folder::DevFolder;
 use super::samples;
+use crate::nats::Connection;
 
 /// However often the sample person was changed.
 const READ_WITHIN: Duration = Duration::from_secs(20);
@@ -17,10 +18,10 @@ const READ_WITHIN: Duration = Duration::from_secs(20);
 /// Writes the file. It is the whole profile, so it applies to whatever is there.
 pub(super) async fn prepare(
     folder: &DevFolder,
-    jetstream: &jetstream::Context,
+    connection: &Connection,
     stream: &str,
 ) -> anyhow::Result<PathBuf> {
-    let (version, state) = last(jetstream, stream).await?;
+    let (version, state) = last(connection, stream).await?;
     let path = folder.join("change.ndjson");
     let event = event(version.saturating_add(1), state);
     folder.write_private(&path, &event.to_string())?;
@@ -56,25 +57,24 @@ fn event(version: u64, mut state: Map<String, Value>) -> Value {
 /// The profile as the events in the stream make it: its last version, and its last whole state with the
 /// patches behind it. What cannot be read counts as the version that the stream's length allows, and as a
 /// profile without optional members.
-async fn last(
-    jetstream: &jetstream::Context,
-    stream: &str,
-) -> anyhow::Result<(u64, Map<String, Value>)> {
+async fn last(connection: &Connection, stream: &str) -> anyhow::Result<(u64, Map<String, Value>)> {
     let subject = Lane {
         user: UserId::parse(samples::USER)?,
         family: Family::Profile,
     }
     .subject();
     let reading = async {
-        let stream = jetstream.get_stream(stream).await?;
-        let length = stream.cached_info().state.last_sequence;
+        let length = connection.stream(stream).await?.last;
         let (mut version, mut state, mut next) = (None, None, 1);
         while next <= length {
-            let message = stream
-                .get_first_raw_message_by_subject(&subject, next)
-                .await;
+            let which = Which::From {
+                seq: next,
+                next_by_subj: &subject,
+            };
             // There is no other one, or whoever wants it tries in vain to publish too.
-            let Ok(message) = message else { break };
+            let Ok(Some(message)) = connection.nats.message(stream, which).await else {
+                break;
+            };
             next = message.sequence.saturating_add(1);
             let body: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
             take(&body, &mut version, &mut state);

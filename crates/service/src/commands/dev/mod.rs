@@ -106,9 +106,9 @@ async fn run_on(
 ) -> anyhow::Result<()> {
     let nats = NatsConfig::plain(server.url().parse()?, STREAM);
     let connection = nats::connect(&nats, "dev").await?;
-    stream::create(&connection.jetstream, STREAM).await?;
+    stream::create(&connection.nats, STREAM).await?;
     samples::publish(&connection, STREAM, stop).await?;
-    let change = change::prepare(folder, &connection.jetstream, STREAM).await?;
+    let change = change::prepare(folder, &connection, STREAM).await?;
     drop(connection);
     let token = folder.join("token");
     folder.write_private(&token, &token::mint(folder.path(), samples::IDENTITY)?)?;

@@ -2,10 +2,9 @@
 
 use std::io;
 
-use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use crate::nats::{Connection, REQUEST_WITHIN};
+use crate::nats::Connection;
 use crate::producer::send::{How, Report, Sender};
 use crate::producer::{Account, Checker, Fault, Place, read_in_background};
 
@@ -25,9 +24,7 @@ pub(super) async fn publish(
     stream: &str,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let asked = tokio::time::timeout(REQUEST_WITHIN, connection.jetstream.get_stream(stream));
-    let found = asked.await.context("NATS does not answer")??;
-    let held = found.cached_info().state.last_sequence;
+    let held = connection.stream(stream).await?.last;
     if usize::try_from(held).is_ok_and(|held| held >= SAMPLES.lines().count()) {
         return Ok(());
     }

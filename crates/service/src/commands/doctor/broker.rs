@@ -10,7 +10,7 @@ use super::connection::{Connection, Unheard};
 use super::report::Report;
 use super::{account, consumers, server};
 use crate::config::NatsConfig;
-use crate::nats::{self, NatsError};
+use crate::nats::NatsError;
 use crate::printable::counted;
 
 /// A page of consumers has 256.
@@ -31,7 +31,7 @@ pub(super) async fn look(
             return None;
         }
     };
-    let info = connection.client.server_info();
+    let info = connection.0.nats.info();
     report.see("server", format!("nats-server {}", info.version));
     report.find(server::judge(&info.version, info.max_payload));
     report.find(unencrypted(config, info.tls_required));
@@ -58,10 +58,8 @@ async fn stream(
     report: &mut Report,
 ) -> Option<Value> {
     let asked_at = SystemTime::now();
-    let subject = config
-        .api
-        .subject(&format!("STREAM.INFO.{}", config.stream));
-    match connection.ask(&subject, String::new()).await {
+    let request = format!("STREAM.INFO.{}", config.stream);
+    match connection.ask(&request, &json!({})).await {
         Ok(info) => {
             report.see("stream", extent(&info));
             report.find(projector::judge_stream(&info));
@@ -90,11 +88,7 @@ async fn why(unheard: Unheard, config: &NatsConfig, connection: &Connection) -> 
             servers,
             asked: "what the stream is",
         },
-        Unheard::Refused(_) => {
-            let client = connection.client.clone();
-            let connection = nats::Connection::of(client, config);
-            connection.why_unheard(&config.stream).await
-        }
+        Unheard::Refused(_) => connection.0.why_unheard(&config.stream).await,
     }
 }
 
@@ -117,8 +111,7 @@ async fn account(
     stream: Option<&Value>,
     report: &mut Report,
 ) {
-    let subject = api.subject("INFO");
-    match connection.ask(&subject, String::new()).await {
+    match connection.ask("INFO", &json!({})).await {
         Ok(info) => {
             report.see("account", account::holds(&info));
             report.find(account::judge(&info, stream));
@@ -127,7 +120,7 @@ async fn account(
             "account",
             &unheard.to_string(),
             "whether the account is near its limits is not known",
-            grant(&subject),
+            grant(&api.subject("INFO")),
         ),
     }
 }
@@ -139,11 +132,11 @@ async fn consumers(
     report: &mut Report,
 ) {
     let stream = config.stream.as_str();
-    let subject = config.api.subject(&format!("CONSUMER.LIST.{stream}"));
+    let request = format!("CONSUMER.LIST.{stream}");
     let mut found: Vec<Value> = Vec::new();
     for _page in 0..CONSUMER_PAGES_MAX {
-        let asking = connection.ask(&subject, json!({"offset": found.len()}).to_string());
-        match asking.await {
+        let page = json!({"offset": found.len()});
+        match connection.ask(&request, &page).await {
             Ok(mut page) => {
                 let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
                 let Some(Value::Array(page)) = page.get_mut("consumers").map(Value::take) else {
@@ -160,7 +153,7 @@ async fn consumers(
                     "consumers",
                     &unheard.to_string(),
                     "whether earlier runs left consumers behind is not known",
-                    grant(&subject),
+                    grant(&config.api.subject(&request)),
                 );
                 return;
             }

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::account::is_near;
 use crate::admin_client::shown;
-use crate::nats::REQUEST_WITHIN;
+use jetstream::REQUEST_WITHIN;
 
 /// The oldest release that this service is for.
 const RELEASE_MIN: (u64, u64) = (2, 11);

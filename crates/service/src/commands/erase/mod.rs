@@ -16,9 +16,9 @@ mod person;
 mod report;
 
 use anyhow::{Context, anyhow, bail};
-use async_nats::jetstream::stream::Stream;
 use domain::{Circle, UserId};
 use indicatif::{ProgressBar, ProgressStyle};
+use jetstream::StreamInfo;
 use query::quarantine::Kept;
 
 use crate::admin_client::AdminClient;
@@ -26,7 +26,7 @@ use crate::cli::{ConsentArgs, EraseArgs};
 use crate::commands::{block_on, waiting};
 use crate::config::NatsConfig;
 use crate::exit::Failure;
-use crate::nats::{self, Connection, REQUEST_WITHIN};
+use crate::nats;
 use crate::producer::{Checker, OutgoingEvent};
 use crate::signals;
 use crate::stored_messages::Reading;
@@ -49,15 +49,14 @@ pub(crate) fn run(args: &EraseArgs) -> Result<(), Failure> {
         let stop = signals::stop_token()?;
         let work = async {
             let connection = nats::connect(&config, "erase").await?;
-            let mut denied = connection.denied.clone();
             let reading = Reading {
-                jetstream: &connection.jetstream,
+                connection: &connection,
                 stream: &config.stream,
             };
             let erasing = Erasing {
                 args,
                 user: id,
-                stream: open(&connection, &config.stream).await?,
+                stream: connection.stream(&config.stream).await?,
                 reading,
                 erasures: Erasures {
                     connection: &connection,
@@ -69,14 +68,7 @@ pub(crate) fn run(args: &EraseArgs) -> Result<(), Failure> {
                 services,
                 bar: bar(),
             };
-            tokio::select! {
-                biased;
-                Ok(problem) = denied.wait_for(Option::is_some) => {
-                    let problem = problem.clone().map(|problem| problem.to_string());
-                    bail!("{}", problem.unwrap_or_default())
-                }
-                report = erasing.run() => report,
-            }
+            erasing.run().await
         };
         let report = Box::pin(stop.run_until_cancelled(work)).await;
         let again = "interrupted; run it again to go on, nothing that was done is lost";
@@ -88,17 +80,6 @@ pub(crate) fn run(args: &EraseArgs) -> Result<(), Failure> {
             Err(Failure::Told)
         }
     })
-}
-
-async fn open(connection: &Connection, name: &str) -> anyhow::Result<Stream> {
-    let asked = tokio::time::timeout(REQUEST_WITHIN, connection.jetstream.get_stream(name)).await;
-    match asked {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(_)) | Err(_) => match connection.denied.borrow().clone() {
-            Some(denied) => Err(denied.into()),
-            None => Err(connection.why_unheard(name).await.into()),
-        },
-    }
 }
 
 /// A spinner that hides itself where there is no terminal.
@@ -114,7 +95,7 @@ fn bar() -> ProgressBar {
 struct Erasing<'a> {
     args: &'a EraseArgs,
     user: UserId,
-    stream: Stream,
+    stream: StreamInfo,
     reading: Reading<'a>,
     erasures: Erasures<'a>,
     services: Vec<AdminClient>,
@@ -126,16 +107,15 @@ impl Erasing<'_> {
         let mut circle = Circle::of(self.user.clone());
         let person = self.find(&mut circle).await?;
         self.check_possible(&person).await?;
-        let state = &self.stream.cached_info().state;
         let unerased = person.unerased(self.user.as_str());
         let events = unerased.iter();
         let events = events.map(|(document, highest)| self.erasures.event(document, *highest, 0));
         let events: Vec<OutgoingEvent> = events.collect::<Result<_, _>>()?;
-        let extent = (state.first_sequence, state.last_sequence);
+        let extent = (self.stream.first, self.stream.last);
         let whose = (&self.user, &person);
         let mut others =
             Others::of(self.reading, extent, whose, circle, &events, &self.bar).await?;
-        let mut report = Report::of(self.args, self.stream.cached_info());
+        let mut report = Report::of(self.args, &self.stream);
         report.found(&person, others.changed.as_ref());
         if self.args.dry_run {
             self.bar.finish_and_clear();
@@ -176,7 +156,7 @@ impl Erasing<'_> {
                 "stream {stream} has nothing of user {user}: is the id right? nothing was done; with --wait the services are asked too"
             );
         }
-        if self.stream.cached_info().config.deny_delete {
+        if self.stream.deny_delete {
             bail!(
                 "stream {stream} denies deletes for ever (deny_delete), so its messages cannot be erased: nothing was done; publish {user}'s erased events to erase the rows, and copy the stream without the person to erase the rest"
             );
@@ -252,7 +232,7 @@ impl Erasing<'_> {
                 &self.args.wait,
             )
             .await?;
-            let deleted = person::delete(&self.stream, &person.messages, &self.bar).await?;
+            let deleted = person::delete(self.reading, &person.messages, &self.bar).await?;
             report.deleted = report.deleted.saturating_add(deleted);
             // Nobody's claims count any more: the erasures are stored.
             person = self.find(&mut Circle::of(self.user.clone())).await?;

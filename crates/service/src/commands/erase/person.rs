@@ -2,10 +2,9 @@
 //! others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail};
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::stream::{DeleteMessageErrorKind, Stream};
+use anyhow::bail;
 use domain::{Circle, Headers, Lane, ProfileId, erased_document};
 use event_lines::Line;
 use indicatif::ProgressBar;
@@ -13,8 +12,8 @@ use indicatif::ProgressBar;
 use crate::producer::{Checker, HEADERS, version_of};
 use crate::stored_messages::{Found, Reading, TRY_AGAIN_AFTER, subjects_of};
 
-/// How often a deletion is asked for that is not answered.
-const TRIES_MAX: u32 = 4;
+/// How long a deletion is asked for again that is not answered, or while a cluster elects a leader.
+const TRIED_WITHIN: Duration = Duration::from_secs(30);
 
 /// One person's messages.
 #[derive(Debug, Default)]
@@ -134,35 +133,23 @@ pub(super) async fn find(
 
 /// Deletes messages so that the server overwrites their bytes. One that is gone already is no fault.
 pub(super) async fn delete(
-    stream: &Stream,
+    reading: Reading<'_>,
     sequences: &[u64],
     bar: &ProgressBar,
 ) -> anyhow::Result<u64> {
     let mut deleted = 0_u64;
     for sequence in sequences {
-        let mut tries = 0;
+        let begun = Instant::now();
         loop {
-            match stream.delete_message(*sequence).await {
-                Ok(_) => break deleted = deleted.saturating_add(1),
-                Err(error) => match error.kind() {
-                    DeleteMessageErrorKind::JetStream(problem)
-                        if problem.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
-                    {
-                        break;
-                    }
-                    DeleteMessageErrorKind::JetStream(problem) => {
-                        bail!("message {sequence} cannot be deleted: {problem}")
-                    }
-                    DeleteMessageErrorKind::Request | DeleteMessageErrorKind::TimedOut
-                        if tries < TRIES_MAX =>
-                    {
-                        tries += 1;
-                        tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                    }
-                    DeleteMessageErrorKind::Request | DeleteMessageErrorKind::TimedOut => {
-                        return Err(anyhow!("message {sequence} cannot be deleted: {error}"));
-                    }
-                },
+            let (nats, stream) = (&reading.connection.nats, reading.stream);
+            match nats.delete_message(stream, *sequence).await {
+                Ok(true) => break deleted = deleted.saturating_add(1),
+                Ok(false) => break,
+                Err(error) if TRIED_WITHIN <= begun.elapsed() || !error.may_pass() => {
+                    let why = reading.connection.explain(&error, stream);
+                    bail!("message {sequence} cannot be deleted: {why}");
+                }
+                Err(_again) => tokio::time::sleep(TRY_AGAIN_AFTER).await,
             }
         }
         bar.set_message(format!("{deleted} of {} messages deleted", sequences.len()));

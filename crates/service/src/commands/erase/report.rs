@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anyhow::Context;
-use async_nats::jetstream::stream::Info;
 use domain::UserId;
+use jetstream::StreamInfo;
 use query::quarantine::Kept;
 use serde::Serialize;
 
@@ -72,8 +72,8 @@ const LIMITS: [&str; 5] = [
 ];
 
 impl Report {
-    pub(super) fn of(args: &EraseArgs, stream: &Info) -> Self {
-        let replicas = stream.config.num_replicas;
+    pub(super) fn of(args: &EraseArgs, stream: &StreamInfo) -> Self {
+        let replicas = stream.replicas;
         let raft = (1 < replicas).then(|| {
             format!("the stream has {replicas} replicas: their Raft logs keep the deleted messages until they are compacted")
         });

@@ -2,15 +2,12 @@
 //! every replica and every rebuild takes it at the same place.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use async_nats::jetstream::publish::PublishAck;
 use domain::UserId;
+use jetstream::PublishAck;
 use query::quarantine::Shown;
 use serde_json::{Value, json};
-
-use tokio::time::timeout;
 
 use super::{ADMIN, parked};
 use crate::admin_client::AdminClient;
@@ -22,9 +19,6 @@ use crate::nats::{self, Connection};
 use crate::printable;
 use crate::producer::{Checker, OutgoingEvent, send_one};
 use crate::signals;
-
-/// How long the stream may take to say where it ends.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &DropArgs) -> Result<(), Failure> {
     let config = NatsConfig::of(&args.nats)?;
@@ -115,9 +109,8 @@ pub(super) fn decision(
 /// A decision on a message that the stream does not have yet would mean nothing, and stay.
 async fn check_there(connection: &Connection, stream: &str, sequence: u64) -> anyhow::Result<()> {
     // Where it does not answer, publishing says why.
-    let asked = timeout(ANSWER_WITHIN, connection.jetstream.get_stream(stream)).await;
-    if let Ok(Ok(found)) = asked {
-        let last = found.cached_info().state.last_sequence;
+    if let Ok(found) = connection.stream(stream).await {
+        let last = found.last;
         if last < sequence {
             bail!(
                 "there is no record {sequence}: stream {stream} ends at {last}; nothing was published"
