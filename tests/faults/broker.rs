@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::ensure;
+use async_nats::jetstream::consumer::{FromConsumer, pull};
 use futures::TryStreamExt;
 use serde_json::json;
 use tests::broker::{Broker, STREAM, eventually, publish};
@@ -79,6 +80,77 @@ pub(crate) async fn consumer_deleted() -> anyhow::Result<Seen> {
     sound(&world, &service).await?;
     Ok(Seen {
         recoveries: vec![recovery],
+        ..Seen::default()
+    })
+}
+
+/// By somebody else, again and again, while records come.
+pub(crate) async fn consumer_deleted_while_pulling() -> anyhow::Result<Seen> {
+    let (world, service) = settled().await?;
+    let stream = world.broker.stream().await?;
+    let mut deleted = 0;
+    for round in 0..10 {
+        world
+            .broker
+            .publish(changes(round * PEOPLE..(round + 1) * PEOPLE))
+            .await?;
+        let names: Vec<String> = stream.consumer_names().try_collect().await?;
+        for name in names {
+            // It may be gone by then.
+            deleted += usize::from(stream.delete_consumer(&name).await.is_ok());
+        }
+    }
+    let recovery = recovered(&world, &service, 10 * PEOPLE, Instant::now()).await?;
+    sound(&world, &service).await?;
+    let events = PEOPLE * 12 + 1;
+    each_applied_once(&service, events).await?;
+    Ok(Seen {
+        recoveries: vec![recovery],
+        note: format!("deleted {deleted} times, {events} events, each applied once"),
+        ..Seen::default()
+    })
+}
+
+/// Less is allowed than was asked for when the consumer was made.
+pub(crate) async fn max_batch_lowered_while_pulling() -> anyhow::Result<Seen> {
+    let (world, service) = settled().await?;
+    let stream = world.broker.stream().await?;
+    let names: Vec<String> = stream.consumer_names().try_collect().await?;
+    let consumer = stream.get_consumer::<pull::Config>(&names[0]).await;
+    let consumer = consumer.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let found = consumer.cached_info().config.clone();
+    let lowered = pull::Config {
+        max_batch: 10,
+        ..pull::Config::try_from_consumer_config(found)
+            .map_err(|error| anyhow::anyhow!("{error}"))?
+    };
+    stream.update_consumer(lowered).await?;
+    let since = Instant::now();
+    world.broker.publish(changes(0..200)).await?;
+    let recovery = recovered(&world, &service, 200, since).await?;
+    sound(&world, &service).await?;
+    each_applied_once(&service, PEOPLE * 2 + 201).await?;
+    Ok(Seen {
+        recoveries: vec![recovery],
+        ..Seen::default()
+    })
+}
+
+/// A server that is about to go says so, lets its clients go one by one, and ends.
+pub(crate) async fn lame_duck() -> anyhow::Result<Seen> {
+    let (mut world, service) = settled().await?;
+    world.broker.server.go_lame();
+    let status = service
+        .status_when("a word for it", |status| {
+            status["connection"] != "connected" && status["detail"].is_string()
+        })
+        .await?;
+    world.broker.server.restart().await?;
+    let recovery = recovered(&world, &service, 0, Instant::now()).await?;
+    sound(&world, &service).await?;
+    Ok(Seen {
+        recoveries: vec![recovery],
+        note: format!("told as {}", status["connection"]),
         ..Seen::default()
     })
 }

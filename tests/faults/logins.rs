@@ -181,7 +181,7 @@ pub(crate) async fn nkey_rotated_under_the_running_service() -> anyhow::Result<S
     let why = format!("{REFUSED}it has no user with the public key {key} of {path}");
     reading.told("unauthorized", &why).await?;
     replace(seed.path(), "NOSEED")?;
-    let why = format!("{REFUSED}{path} cannot be used: it holds no nkey seed");
+    let why = format!("{path} cannot be used: it holds no nkey seed");
     reading.told("unauthorized", &why).await?;
     replace(seed.path(), &second.seed()?)?;
     reading.applies(1).await?;
@@ -227,6 +227,36 @@ pub(crate) async fn credentials_expired_before_the_start() -> anyhow::Result<See
     Ok(Seen {
         words: vec!["unauthorized"],
         note: "with its time; then a stranger's, then a good one".into(),
+        ..Seen::default()
+    })
+}
+
+/// The file was replaced in time: nobody hears that the old credentials expired.
+pub(crate) async fn credentials_replaced_while_connected() -> anyhow::Result<Seen> {
+    let operator = Operator::new();
+    let login = Login::Creds(operator.user(None)?);
+    let broker = Broker::configured(&operator.config()?, login).await?;
+    broker.create_stream().await?;
+    broker.publish(registrations()).await?;
+    let creds = file(&operator.user(Some(Duration::from_secs(8)))?)?;
+    let reading = Reading::with_file(broker, "--nats-creds", &creds).await?;
+    reading.applies(0).await?;
+    replace(creds.path(), &operator.user(None)?)?;
+    let attached = || {
+        let log = std::fs::read_to_string(&reading.service.log)?;
+        anyhow::Ok(log.matches("attached to the stream").count())
+    };
+    let before = attached()?;
+    eventually("another connection", TOLD_WITHIN * 3, async || {
+        (before < attached().ok()?).then_some(())
+    })
+    .await?;
+    reading.applies(1).await?;
+    sound(&reading.world, &reading.service).await?;
+    let log = std::fs::read_to_string(&reading.service.log)?;
+    ensure!(!log.contains("refused our credentials: the token"), "{log}");
+    Ok(Seen {
+        note: "expired under the connection, and went on with the new file".into(),
         ..Seen::default()
     })
 }

@@ -84,3 +84,43 @@ pub(crate) async fn delay_of_200_ms() -> anyhow::Result<Seen> {
 pub(crate) async fn one_byte_at_a_time() -> anyhow::Result<Seen> {
     slowly(Mode::Dribble, 100).await
 }
+
+/// It ends in the middle of a frame, wherever that is, and says nothing more.
+pub(crate) async fn frozen_in_mid_frame() -> anyhow::Result<Seen> {
+    let (world, proxy, service) = behind_a_proxy().await?;
+    let mut recoveries = Vec::new();
+    for (round, bytes) in (0..).zip([1, 100, 5_000]) {
+        proxy.set(Mode::HoldAfter(bytes));
+        let (first, last) = (round * 21, round * 21 + 20);
+        world.broker.publish(changes(first..last)).await?;
+        told(&service, "live", "disconnected", UNREADABLE).await?;
+        proxy.set(Mode::Pass);
+        recoveries.push(recovered(&world, &service, last, Instant::now()).await?);
+    }
+    sound(&world, &service).await?;
+    Ok(Seen {
+        words: vec!["disconnected"],
+        recoveries,
+        ..Seen::default()
+    })
+}
+
+/// Each connection brings some records, and a piece of the next one.
+pub(crate) async fn reset_every_60_000_bytes() -> anyhow::Result<Seen> {
+    let (world, proxy, service) = behind_a_proxy().await?;
+    proxy.set(Mode::ResetAfter(60_000));
+    let since = Instant::now();
+    let last = world.broker.publish(changes(0..1_000)).await?;
+    service.applied(last).await?;
+    let took = since.elapsed().as_secs_f64();
+    proxy.set(Mode::Pass);
+    let recovery = recovered(&world, &service, 1_000, Instant::now()).await?;
+    sound(&world, &service).await?;
+    let log = std::fs::read_to_string(&service.log)?;
+    let attached = log.matches("attached to the stream").count();
+    Ok(Seen {
+        recoveries: vec![recovery],
+        note: format!("1000 events in {took:.1} s, attached {attached} times"),
+        ..Seen::default()
+    })
+}

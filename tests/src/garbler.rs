@@ -23,6 +23,8 @@ pub enum Spoils {
     Instead(&'static [u8]),
     /// These bytes, again and again, in the stead of the next message.
     Endless(&'static [u8]),
+    /// The same in the stead of the next answer to a request; records come.
+    EndlessAnswer(&'static [u8]),
     /// Connections are taken, told this, and heard no more.
     Says(&'static [u8]),
 }
@@ -120,12 +122,16 @@ async fn forward(
                 Spoils::Endless(bytes) if is_message => {
                     return flood(to, bytes, spoils).await;
                 }
+                Spoils::EndlessAnswer(bytes) if is_message && frame_is_answer(frame) => {
+                    return flood(to, bytes, spoils).await;
+                }
                 Spoils::Nothing
                 | Spoils::Delivery(_)
                 | Spoils::DeliveryAndAnswer(_)
                 | Spoils::Before(_)
                 | Spoils::Instead(_)
                 | Spoils::Endless(_)
+                | Spoils::EndlessAnswer(_)
                 | Spoils::Says(_) => {
                     if is_spoilt(&line, frame, now) {
                         to.write_all(b"\0\0\0").await?;
@@ -154,6 +160,10 @@ async fn flood(
     Ok(())
 }
 
+fn frame_is_answer(frame: &[u8]) -> bool {
+    String::from_utf8_lossy(frame).contains("io.nats.jetstream.api")
+}
+
 /// The first whole frame: its line, and all of it.
 fn first_frame(bytes: &[u8]) -> Option<(String, &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')? + 1;
@@ -173,6 +183,7 @@ fn is_spoilt(line: &str, frame: &[u8], spoils: Spoils) -> bool {
         | Spoils::Before(_)
         | Spoils::Instead(_)
         | Spoils::Endless(_)
+        | Spoils::EndlessAnswer(_)
         | Spoils::Says(_) => return false,
         Spoils::Delivery(sequence) => (sequence, false),
         Spoils::DeliveryAndAnswer(sequence) => (sequence, true),

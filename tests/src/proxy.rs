@@ -25,6 +25,10 @@ pub enum Mode {
     Delay(Duration),
     /// One byte at a time.
     Dribble,
+    /// Each connection is reset once it has brought so many bytes from the server.
+    ResetAfter(usize),
+    /// Each connection brings so many bytes more; what follows vanishes as in a black hole.
+    HoldAfter(usize),
 }
 
 /// Stands before a server; ends with this handle.
@@ -120,8 +124,8 @@ async fn connection(client: TcpStream, port: u16, modes: watch::Receiver<Mode>) 
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(from_client, to_server, modes.clone()) => {}
-        () = pump(from_server, to_client, modes) => {}
+        () = pump(from_client, to_server, modes.clone(), false) => {}
+        () = pump(from_server, to_client, modes, true) => {}
     }
 }
 
@@ -133,10 +137,11 @@ async fn pump(
     from: impl AsyncRead + Unpin,
     to: impl AsyncWrite + Unpin,
     modes: watch::Receiver<Mode>,
+    is_of_server: bool,
 ) {
     let (way, arriving) = mpsc::channel(WAY_CHUNKS);
     tokio::select! {
-        () = take(from, way, modes) => {}
+        () = take(from, way, modes, is_of_server) => {}
         () = give(arriving, to) => {}
     }
 }
@@ -145,22 +150,29 @@ async fn take(
     mut from: impl AsyncRead + Unpin,
     way: mpsc::Sender<OnTheWay>,
     mut modes: watch::Receiver<Mode>,
+    is_of_server: bool,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     let mut has_lost = false;
+    // Since the mode changed.
+    let mut brought: usize = 0;
     loop {
         let mode = *modes.borrow_and_update();
-        if mode == Mode::Reset || (has_lost && mode != Mode::BlackHole) {
+        let loses = matches!(mode, Mode::BlackHole | Mode::HoldAfter(_));
+        if mode == Mode::Reset || (has_lost && !loses) {
             return;
         }
         let read = tokio::select! {
             read = from.read(&mut buffer) => read,
             changed = modes.changed() => match changed {
-                Ok(()) => continue,
+                Ok(()) => {
+                    brought = 0;
+                    continue;
+                }
                 Err(_ended) => return,
             }
         };
-        let bytes = match read.ok().and_then(|read| buffer.get(..read)) {
+        let mut bytes = match read.ok().and_then(|read| buffer.get(..read)) {
             None | Some([]) => return,
             Some(bytes) => bytes.to_vec(),
         };
@@ -171,14 +183,38 @@ async fn take(
                 continue;
             }
             Mode::Delay(delay) => delay,
-            Mode::Pass | Mode::Reset | Mode::Dribble => Duration::ZERO,
+            Mode::HoldAfter(most) | Mode::ResetAfter(most) if is_of_server => {
+                bytes.truncate(most.saturating_sub(brought));
+                Duration::ZERO
+            }
+            Mode::Pass | Mode::Reset | Mode::Dribble | Mode::ResetAfter(_) | Mode::HoldAfter(_) => {
+                Duration::ZERO
+            }
         };
+        brought = brought.saturating_add(bytes.len());
         if way
             .send((Instant::now() + delay, mode, bytes))
             .await
             .is_err()
         {
             return;
+        }
+        match mode {
+            Mode::ResetAfter(most) if is_of_server && most <= brought => {
+                // What was brought arrives before the end does.
+                while way.capacity() < WAY_CHUNKS {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                return;
+            }
+            Mode::HoldAfter(most) if is_of_server && most <= brought => has_lost = true,
+            Mode::Pass
+            | Mode::BlackHole
+            | Mode::Reset
+            | Mode::Delay(_)
+            | Mode::Dribble
+            | Mode::ResetAfter(_)
+            | Mode::HoldAfter(_) => {}
         }
     }
 }

@@ -153,6 +153,11 @@ impl NatsServer {
         self.signal(Signal::CONT);
     }
 
+    /// Has it take no new clients, let the others go, and end.
+    pub fn go_lame(&self) {
+        self.signal(Signal::USR2);
+    }
+
     /// Has it read its configuration file again.
     pub fn reload(&self) {
         self.signal(Signal::HUP);
