@@ -151,9 +151,26 @@ async fn rows_that_the_stream_does_not_go_on_from_are_named_stopped_or_served() 
         .status_when("blocked", |status| status["phase"] == "blocked")
         .await?;
     let admin = format!("http://{}", service.client.admin);
+    // Also from beside another folder: none, one of an earlier service, this one.
+    let earlier = world.data("earlier");
+    let other = Broker::start().await?;
+    let of_other = world
+        .serve_from(&other.server.url(), "earlier", &[])
+        .await?;
+    of_other.stop().await?;
+    for beside in [&world.data("none"), &earlier, &folder] {
+        let ended = doctor(&url, beside, &["--admin", &admin]).await?;
+        assert!(says(&ended, blocked), "{ended:?}");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let rows = format!("profile-projector verify --admin {admin}\n");
+        assert!(ended.output.contains(&rows), "{ended:?}");
+        assert!(!ended.output.contains("read model: layout"), "{ended:?}");
+    }
+    service.stop().await?;
     let ended = look(&["--admin", &admin]).await?;
+    let unheard = "note     service: not looked at: no service answers at ";
+    assert!(says(&ended, unheard), "{ended:?}");
     assert!(says(&ended, blocked), "{ended:?}");
-    assert_eq!(ended.code, Some(1), "{ended:?}");
     Ok(())
 }
 

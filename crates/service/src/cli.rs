@@ -423,7 +423,7 @@ pub(crate) struct DoctorArgs {
     /// Name of the service's consumer, if it was given one; with --permissions read, of the one that reads
     #[arg(long, env = "PROFILE_PROJECTOR_CONSUMER_NAME", value_name = "NAME")]
     pub(crate) consumer_name: Option<String>,
-    /// The admin address of the service that has the folder open, to ask it
+    /// The admin address of a running service, to ask it how its read model is, whatever is in --data-dir
     #[arg(long, env = "PROFILE_PROJECTOR_ADMIN", value_name = "URL")]
     pub(crate) admin: Option<String>,
     /// The server's monitoring address, to see how often it syncs to disk

@@ -1,6 +1,7 @@
 //! The read model of a data folder: whose it is, how far it is, and what it stands on. It is only read,
 //! and not even that while another process has it open.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -41,7 +42,8 @@ pub(super) struct Stream<'a> {
     pub(super) info: Option<&'a Value>,
 }
 
-/// Looks at the folder of a service, which is asked at `admin` if it runs.
+/// Asks the service at `admin`, and looks at its folder. Where it answers, a folder that it does not have open is not
+/// its own, and says nothing of it.
 pub(super) async fn look(
     folder: &Path,
     admin: Option<&str>,
@@ -49,35 +51,44 @@ pub(super) async fn look(
     log: &LogAccess,
     report: &mut Report,
 ) {
+    let Some(admin) = admin else {
+        return of_folder(folder, &stream, log, report).await;
+    };
+    match running::look(admin, stream.name, report).await {
+        Ok(()) => {
+            let is_open = Place::Live.look(folder);
+            if let (Err(OpenError::InUse { .. }), Ok(of_file)) =
+                (is_open, Place::Live.path(folder).metadata())
+            {
+                surroundings(folder, &of_file, report);
+            }
+        }
+        Err(error) => {
+            let mend = "give --admin URL, the --admin-listen of that service";
+            report.not_seen("service", &format!("{error:#}"), UNKNOWN, mend);
+            of_folder(folder, &stream, log, report).await;
+        }
+    }
+}
+
+/// Looks at a folder alone.
+async fn of_folder(folder: &Path, stream: &Stream<'_>, log: &LogAccess, report: &mut Report) {
     let path = Place::Live.path(folder);
     let found = match (folder.metadata(), path.metadata()) {
         (Err(error), _) | (_, Err(error)) if error.kind() != io::ErrorKind::NotFound => {
             let problem = format!("{} cannot be looked at ({error})", path.display());
             return report.not_seen(PART, &problem, UNKNOWN, "run it as the service's user");
         }
-        (Ok(of_folder), Ok(of_file)) => (of_folder, of_file),
+        (Ok(_), Ok(of_file)) => of_file,
         (Err(_), _) | (_, Err(_)) => {
             return report.see(PART, format!("there is none in {}", folder.display()));
         }
     };
-    let (of_folder, of_file) = found;
-    report.find(mode(folder, of_folder.mode(), "folder"));
-    report.find(mode(&path, of_file.mode(), "file"));
-    let token = folder.join(TOKEN_FILE);
-    if let Ok(of_token) = token.metadata() {
-        report.find(mode(&token, of_token.mode(), "token"));
-    }
-    if let Ok(disk) = rustix::fs::statvfs(folder) {
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        report.find(room(of_file.size(), free));
-    }
-    if let Some(kept) = LastGood::of(folder) {
-        report.find([last_good(&kept)]);
-    }
+    surroundings(folder, &found, report);
     // Closed again before anything else is done: while it is read, no service can open it.
     match Place::Live.look(folder) {
         Ok(Some(glance)) => {
-            closed(&glance, &stream, log, report).await;
+            closed(&glance, stream, log, report).await;
             let whose = format!("--data-dir {}", folder.display());
             report.see(ROWS, not_looked_at(&whose));
         }
@@ -87,16 +98,30 @@ pub(super) async fn look(
             UNKNOWN,
             "start the service",
         ),
-        Err(OpenError::InUse { .. }) => match admin {
-            Some(admin) => running::look(admin, stream.name, report).await,
-            None => report.not_seen(
-                PART,
-                "another process has it open",
-                UNKNOWN,
-                "give --admin URL, the --admin-listen of that service",
-            ),
-        },
+        Err(OpenError::InUse { .. }) => report.not_seen(
+            PART,
+            "another process has it open",
+            UNKNOWN,
+            "give --admin URL, the --admin-listen of that service",
+        ),
         Err(error) => cannot_open(&error, report),
+    }
+}
+
+/// What is judged without a look into the file: what others may do, the room, and what is kept beside it.
+fn surroundings(folder: &Path, of_file: &Metadata, report: &mut Report) {
+    let (path, token) = (Place::Live.path(folder), folder.join(TOKEN_FILE));
+    for (path, of) in [(folder, "folder"), (&path, "file"), (&token, "token")] {
+        if let Ok(found) = path.metadata() {
+            report.find(mode(path, found.mode(), of));
+        }
+    }
+    if let Ok(disk) = rustix::fs::statvfs(folder) {
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        report.find(room(of_file.size(), free));
+    }
+    if let Some(kept) = LastGood::of(folder) {
+        report.find([last_good(&kept)]);
     }
 }
 
