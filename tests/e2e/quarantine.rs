@@ -3,6 +3,7 @@
 use domain::testing::{Form, Message, dropped, named, profile_patched, profile_state, user_state};
 use query::quarantine::Page;
 use serde_json::json;
+use tests::broker::Broker;
 use tests::service::{Ended, command};
 use tests::world::World;
 
@@ -311,5 +312,24 @@ async fn a_group_is_listed_counted_and_given_up() -> anyhow::Result<()> {
     );
     let nobodys = drop_all(&["--lane", "none", "--yes"]).await?;
     assert!(nobodys.output.contains("cannot be dropped"), "{nobodys:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_one_service_is_not_dropped_in_the_stream_of_another() -> anyhow::Result<()> {
+    let world = with_parked().await?;
+    let service = world.serve("model").await?;
+    service.applied(5).await?;
+    let url = format!("http://{}", service.client.admin);
+    let other = Broker::start().await?;
+    let first = profile_state("u1", "p1", 1, &named("Ada"));
+    let end = other.publish([first.message(Form::Binary)]).await?;
+    let words = ["quarantine", "drop-all", "--user", "u1", "--reason", "r"];
+    let flags = ["--yes", "--admin", &url, "--nats-url", &other.server.url()];
+    let ended = command(&[&words[..], &flags].concat()).await?;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let refusal = ": stream IDENTITY_EVENTS ends at 1; nothing was published";
+    assert!(ended.said.contains(refusal), "{ended:?}");
+    assert_eq!(other.last_sequence().await?, end);
     Ok(())
 }

@@ -107,7 +107,11 @@ pub(super) fn decision(
 }
 
 /// A decision on a message that the stream does not have yet would mean nothing, and stay.
-async fn check_there(connection: &Connection, stream: &str, sequence: u64) -> anyhow::Result<()> {
+pub(super) async fn check_there(
+    connection: &Connection,
+    stream: &str,
+    sequence: u64,
+) -> anyhow::Result<()> {
     // Where it does not answer, publishing says why.
     if let Ok(found) = connection.stream(stream).await {
         let last = found.last;

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::{Context, anyhow, bail};
 
-use super::drop::decision;
+use super::drop::{check_there, decision};
 use super::select::{Groups, each, wanted};
 use super::{Source, list};
 use crate::admin_client::AdminClient;
@@ -58,7 +58,7 @@ pub(super) fn run(args: &DropAllArgs) -> Result<(), Failure> {
             return list::print("nothing was published");
         }
         confirm(args, decisions.len())?;
-        let last = publish(&config, &decisions, args, &services).await?;
+        let last = publish(&config, &found, &decisions, args, &services).await?;
         let state = if services.is_empty() {
             format!("a service has applied them when its applied_sequence reaches {last}")
         } else {
@@ -73,12 +73,16 @@ pub(super) fn run(args: &DropAllArgs) -> Result<(), Failure> {
 /// Publishes the decisions in order and waits for the services. Gives the last sequence.
 async fn publish(
     config: &NatsConfig,
+    found: &Found,
     decisions: &[OutgoingEvent],
     args: &DropAllArgs,
     services: &[AdminClient],
 ) -> anyhow::Result<u64> {
     let stop = signals::stop_token()?;
     let connection = nats::connect(config, "quarantine-drop").await?;
+    // The last of them is the first that a stream of another service may not have.
+    let latest = found.records.iter().map(|(_, sequence)| *sequence).max();
+    check_there(&connection, &config.stream, latest.unwrap_or(0)).await?;
     let mut last = 0;
     for (done, decision) in decisions.iter().enumerate() {
         let sending = send_one(&connection, &config.stream, decision);
