@@ -5,7 +5,7 @@ use std::fmt;
 use super::{VERSION_JUMP_MAX, user};
 use crate::{
     Family, Lane, ParkReason, Parked, ProfileId, ProfileRow, Sequence, UserDocument, UserId,
-    UserRow,
+    UserRow, Version,
 };
 
 /// What stands around a parked record.
@@ -30,7 +30,8 @@ pub enum Remedy {
         family: Family,
         /// The document; `None` where any profile of the user will do.
         document: Option<Box<str>>,
-        /// The first version that will do.
+        /// The first version that will do. It is not the record's own, unless that is the last one believed: for as
+        /// long as the broker looks for duplicates, it takes another message of that version for the record itself.
         version: u64,
         /// The last one, where the record itself is of a later version that is not believed.
         last: Option<u64>,
@@ -153,17 +154,20 @@ fn whole_state(parked: &Parked, lane: &Lane, around: &Surroundings<'_>) -> Optio
             (document.map(|id| id.as_str().into()), held, is_second)
         }
     };
+    let held = held.unwrap_or(0);
+    let last = held.saturating_add(VERSION_JUMP_MAX).min(Version::MAX);
     // A version that is not believed goes whatever it is.
     let is_believed = parked.reason != ParkReason::VersionJump;
-    let named = named
-        .filter(|_| is_believed)
-        .map_or(0, |named| named.version.get());
-    let held = held.unwrap_or(0);
+    let own = named.filter(|_| is_believed);
+    let after_own = own.map_or(0, |own| {
+        let own = own.version.get();
+        own.saturating_add(1).min(last.max(own))
+    });
     Some(Remedy::WholeState {
         family: lane.family,
         document,
-        version: named.max(held.saturating_add(1)),
-        last: (!is_believed).then_some(held.saturating_add(VERSION_JUMP_MAX)),
+        version: after_own.max(held.saturating_add(1)),
+        last: (!is_believed).then_some(last),
         deletion_only,
     })
 }

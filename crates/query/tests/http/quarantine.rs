@@ -117,7 +117,7 @@ async fn one_record_is_shown_with_what_would_heal_it() {
             "stored": "2026-11-23T08:00:00Z",
             "heals": [
                 "a decision on record 4713, which it waits behind: profile-projector quarantine drop u1 4713 --reason TEXT",
-                "the whole state or the deletion of profile p1, version 2 or later",
+                "the whole state or the deletion of profile p1, version 3 or later",
                 "a decision: profile-projector quarantine drop u1 4714 --reason TEXT",
             ],
         })
