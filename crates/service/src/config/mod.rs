@@ -157,12 +157,31 @@ impl LogConfig {
             }
         };
         let filter = args.log.clone().unwrap_or_else(|| default.to_owned());
+        if let Some(word) = no_level(&filter) {
+            let problem = format!(
+                "says {word:?}, which is no level: expected off, error, warn, info, debug, trace or CRATE=LEVEL"
+            );
+            judge.fault("--log", problem);
+            return None;
+        }
         if filter.parse::<tracing_subscriber::EnvFilter>().is_err() {
             judge.fault("--log", "is not a list of levels");
             return None;
         }
         Some(Self { format, filter })
     }
+}
+
+/// The first entry of a list of levels that names none. A filter takes one word that it does not know for a crate,
+/// and then logs nothing else.
+fn no_level(filter: &str) -> Option<&str> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |entry: &&str| {
+        let level = entry.rsplit_once('=').map_or(*entry, |(_, level)| level);
+        LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
+    };
+    let mut entries = filter.split(',').map(str::trim);
+    entries.find(|entry| !entry.is_empty() && !is_level(entry))
 }
 
 /// Streams and consumers are named by one subject token.

@@ -76,6 +76,29 @@ fn one_fault_is_one_line() {
 }
 
 #[test]
+fn each_entry_of_the_log_names_a_level() {
+    let judged = |log: &str| config(&["--workos-client-id", "c", "--log", log]);
+    for log in ["info", "OFF", "projector=debug,info", "warn,service=Trace,"] {
+        assert_eq!(judged(log).unwrap().1.filter, log);
+    }
+    for (log, word) in [
+        ("inof", "inof"),
+        ("zzz", "zzz"),
+        ("nonsense=", "nonsense="),
+        ("projector", "projector"),
+        ("info,projector", "projector"),
+        ("projector=verbose,info", "projector=verbose"),
+        ("7", "7"),
+    ] {
+        let said = judged(log).unwrap_err().to_string();
+        let start = format!(
+            "error: configuration: --log says {word:?}, which is no level: expected off, error, "
+        );
+        assert!(said.starts_with(&start), "{log}: {said}");
+    }
+}
+
+#[test]
 fn s2_no_password_is_shown() {
     let url = "nats://me:hunter2@127.0.0.1:4222,tls://other:4223";
     let (config, _) = config(&["--workos-client-id", "c", "--nats-url", url]).unwrap();
