@@ -221,6 +221,20 @@ fn the_pages_lead_to_what_exists() {
     }
 }
 
+#[test]
+fn each_decision_has_a_number_of_its_own() {
+    let page = project_file("crates/DECISIONS.md").unwrap();
+    let headings = page.lines().filter_map(|line| line.strip_prefix("### "));
+    let mut numbers: Vec<&str> = headings
+        .map(|line| line.split('.').next().unwrap())
+        .collect();
+    let all = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert!(40 < all);
+    assert_eq!(numbers.len(), all);
+}
+
 /// The anchor that public forges make of a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
