@@ -157,7 +157,7 @@ impl Limits {
                 self.sync.sockets,
                 SOCKET_BYTES + own,
             ),
-            bound("requests under way", None, self.in_flight, REQUEST_BYTES),
+            bound("requests in flight", None, self.in_flight, REQUEST_BYTES),
             bound(
                 "streams of HTTP/2 beyond each connection's own",
                 None,

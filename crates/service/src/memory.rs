@@ -32,13 +32,13 @@ pub fn bounds(limits: &Limits, budget: usize) -> Vec<Bound> {
             None,
             operators(limits).memory_bytes_of_connections(),
         ),
-        bound("tokens that were found good", None, TOKENS_BYTES),
+        bound("tokens already verified", None, TOKENS_BYTES),
         bound(
-            "rows on the way to the stream's end, parked bodies too; records; pages of the file",
+            "rows during catch-up, parked bodies included; records; pages of the file",
             Some("--memory-budget"),
             model,
         ),
-        bound("the same of a job", Some("--memory-budget"), model),
+        bound("the same for a job", Some("--memory-budget"), model),
         bound("the program", None, PROGRAM_BYTES),
     ]);
     bounds

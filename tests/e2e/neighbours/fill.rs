@@ -85,7 +85,7 @@ async fn the_places_of_the_defaults_take_what_the_page_says() -> anyhow::Result<
             what: "connections of HTTP/2 with bodies that do not come",
             bounds: &[
                 "connections",
-                "requests under way",
+                "requests in flight",
                 "streams of HTTP/2 beyond each connection's own",
             ],
             gauge: connections,
